@@ -1,0 +1,340 @@
+//! Admission: what a statement must satisfy against the registry's state, and the changes an entry makes.
+//!
+//! Pure and in memory. The store loads the part of the state that a batch of statements reads ([`Reads`]) into a
+//! [`View`]; statements are then judged in order over it, each seeing the changes of those before.
+
+mod rejection;
+
+pub use rejection::{Class, Code, Document, Rejection};
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::artefact::ArtefactClaim;
+use crate::code::Jurisdiction;
+use crate::digest::Sha256Digest;
+use crate::key::{KeyId, PublicKey};
+use crate::manifest::Manifest;
+use crate::party::Identifier;
+use crate::policy::TrustAnchors;
+use crate::statement::{Issuer, Nonce, RegistryRef, Statement, StatementId};
+use crate::strict::StrictError;
+use crate::text::Names;
+use crate::time::Timestamp;
+
+/// An entry about to be folded: a statement, its position, and the documents it names.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    /// Position in the log, from 0.
+    pub index: u64,
+    /// The statement.
+    pub statement: &'a Statement,
+    /// Parsed manifests by digest; every one the statement names is there.
+    pub manifests: &'a BTreeMap<Sha256Digest, Manifest>,
+}
+
+impl<'a> Entry<'a> {
+    /// A manifest the statement names.
+    pub fn manifest(&self, digest: &Sha256Digest) -> Option<&'a Manifest> {
+        self.manifests.get(digest)
+    }
+
+    /// The changes this entry makes: the pure fold of the read tables.
+    pub fn apply(&self) -> Vec<Change> {
+        self.statement.claim.kind().apply(self)
+    }
+}
+
+/// One change to the read tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Trust anchors were stated.
+    Policy(PolicyRecord),
+    /// A party came into being.
+    Party(PartyRecord),
+    /// A key became valid.
+    Key(KeyRecord),
+    /// An artefact was registered.
+    Artefact(ArtefactRecord),
+}
+
+/// Trust anchors in force from an index on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyRecord {
+    /// Entry that stated them.
+    pub index: u64,
+    /// Its statement.
+    pub statement: StatementId,
+    /// The anchors.
+    pub anchors: TrustAnchors,
+}
+
+/// A party as the registry knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartyRecord {
+    /// The party's id: the statement that created it.
+    pub id: StatementId,
+    /// Entry of that statement.
+    pub index: u64,
+    /// Names, self-declared.
+    pub name: Names,
+    /// Identifiers, self-declared.
+    pub identifiers: Vec<Identifier>,
+    /// Where it is established; the operator's party states none.
+    pub jurisdiction: Option<Jurisdiction>,
+    /// How many of its keys must sign together.
+    pub threshold: u32,
+    /// Latest event of its key chain.
+    pub key_head: StatementId,
+}
+
+/// A key and the party it speaks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRecord {
+    /// SHA-256 of the public key.
+    pub id: KeyId,
+    /// The key.
+    pub public_key: PublicKey,
+    /// Whose it is.
+    pub party: StatementId,
+    /// Entry from which on it may sign.
+    pub valid_from: u64,
+}
+
+/// An artefact as the registry knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArtefactRecord {
+    /// The artefact's id: the statement that registered it.
+    pub id: StatementId,
+    /// Entry of that statement.
+    pub index: u64,
+    /// The party that registered it.
+    pub owner: StatementId,
+    /// What was said.
+    pub claim: ArtefactClaim,
+    /// Every digest it can be found by: the manifest's, and each file's SHA-256 and BLAKE3. Ascending, none twice.
+    pub digests: Vec<[u8; 32]>,
+}
+
+/// What makes a registration the same as an earlier one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct VersionKey {
+    /// The party that registers.
+    pub owner: StatementId,
+    /// Digest of the manifest.
+    pub manifest: Sha256Digest,
+    /// Version as stated.
+    pub version: String,
+}
+
+/// What must be looked up before a batch of statements can be judged.
+#[derive(Debug, Clone, Default)]
+pub struct Reads {
+    /// Parties by id.
+    pub parties: Vec<StatementId>,
+    /// Keys by id.
+    pub keys: Vec<KeyId>,
+    /// Artefacts by id.
+    pub artefacts: Vec<StatementId>,
+    /// Earlier registrations of the same thing.
+    pub versions: Vec<VersionKey>,
+    /// Nonces already used, by issuer.
+    pub nonces: Vec<(StatementId, Nonce)>,
+}
+
+impl Reads {
+    /// Adds what judging `statement` needs.
+    pub fn add(&mut self, statement: &Statement) {
+        self.parties.push(statement.issuer());
+        for group in &statement.header.signers {
+            if let Issuer::Party(party) = group.party {
+                self.parties.push(party);
+            }
+            self.keys.extend(&group.keys);
+        }
+        self.nonces.push((statement.issuer(), statement.header.nonce.clone()));
+        statement.claim.kind().reads(statement, self);
+    }
+}
+
+/// The part of the registry's state that a batch reads, with the batch's own changes on top.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    size: u64,
+    registry: Option<RegistryRef>,
+    operator: Option<StatementId>,
+    parties: BTreeMap<StatementId, PartyRecord>,
+    keys: BTreeMap<KeyId, KeyRecord>,
+    artefacts: BTreeSet<StatementId>,
+    versions: BTreeMap<VersionKey, StatementId>,
+    nonces: BTreeSet<(StatementId, Nonce)>,
+}
+
+impl View {
+    /// The state of a registry with `size` entries, before anything was looked up.
+    pub fn new(size: u64, registry: Option<RegistryRef>, operator: Option<StatementId>) -> Self {
+        Self { size, registry, operator, ..Self::default() }
+    }
+
+    /// Entries so far: the next index.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The operator's party.
+    pub fn operator(&self) -> Option<StatementId> {
+        self.operator
+    }
+
+    /// A key, when it is registered.
+    pub fn key(&self, id: &KeyId) -> Option<&KeyRecord> {
+        self.keys.get(id)
+    }
+
+    /// A party, when it is registered.
+    pub fn party(&self, id: &StatementId) -> Option<&PartyRecord> {
+        self.parties.get(id)
+    }
+
+    /// Whether an artefact is registered.
+    pub fn has_artefact(&self, id: &StatementId) -> bool {
+        self.artefacts.contains(id)
+    }
+
+    /// The earlier registration of the same thing.
+    pub fn version(&self, key: &VersionKey) -> Option<StatementId> {
+        self.versions.get(key).copied()
+    }
+
+    /// Takes in a looked-up party.
+    pub fn load_party(&mut self, party: PartyRecord) {
+        self.parties.insert(party.id, party);
+    }
+
+    /// Takes in a looked-up key.
+    pub fn load_key(&mut self, key: KeyRecord) {
+        self.keys.insert(key.id, key);
+    }
+
+    /// Takes in the id of a looked-up artefact.
+    pub fn load_artefact(&mut self, id: StatementId) {
+        self.artefacts.insert(id);
+    }
+
+    /// Takes in an earlier registration.
+    pub fn load_version(&mut self, key: VersionKey, id: StatementId) {
+        self.versions.insert(key, id);
+    }
+
+    /// Takes in a used nonce.
+    pub fn load_nonce(&mut self, issuer: StatementId, nonce: Nonce) {
+        self.nonces.insert((issuer, nonce));
+    }
+
+    /// Judges one statement, whose signatures are already verified, and on success takes its changes in.
+    ///
+    /// `now` is the registry's clock; `manifests` holds every manifest the statement names.
+    ///
+    /// # Errors
+    /// A [`Rejection`] with a stable code; the view is then unchanged.
+    pub fn admit(
+        &mut self,
+        statement: &Statement,
+        manifests: &BTreeMap<Sha256Digest, Manifest>,
+        now: Timestamp,
+    ) -> Result<Vec<Change>, Rejection> {
+        let refuse =
+            |code, pointer: &str, reason: String| Rejection::in_payload(code, StrictError::new(pointer, reason));
+        if statement.header.registry != self.registry {
+            let reason = match &self.registry {
+                Some(here) => format!("this is the registry {} with genesis {}", here.origin, here.genesis),
+                None => "no registry is founded here yet".to_owned(),
+            };
+            return Err(refuse(Code::WrongRegistry, "/predicate/registry", reason));
+        }
+        if now > statement.header.not_after {
+            let reason =
+                format!("the statement could be admitted until {}; sign a new one", statement.header.not_after);
+            return Err(refuse(Code::Expired, "/predicate/not_after", reason));
+        }
+        let nonce = (statement.issuer(), statement.header.nonce.clone());
+        if self.nonces.contains(&nonce) {
+            let reason = "this issuer has used the nonce before; sign with a new random one".to_owned();
+            return Err(refuse(Code::NonceReused, "/predicate/nonce", reason));
+        }
+        self.check_signers(statement)?;
+        let kind = statement.claim.kind();
+        kind.admit(statement, self)?;
+        let changes = Entry { index: self.size, statement, manifests }.apply();
+        for change in &changes {
+            self.absorb(change);
+        }
+        self.nonces.insert(nonce);
+        self.size += 1;
+        Ok(changes)
+    }
+
+    /// Folds an entry that a proven log already holds, at its own index: admission without the clock.
+    ///
+    /// # Errors
+    /// A [`Rejection`] when the log holds what should never have been admitted.
+    pub fn replay(
+        &mut self,
+        index: u64,
+        statement: &Statement,
+        manifests: &BTreeMap<Sha256Digest, Manifest>,
+    ) -> Result<Vec<Change>, Rejection> {
+        self.size = index;
+        self.admit(statement, manifests, statement.header.not_after)
+    }
+
+    /// Names the registry, once its genesis entry was folded.
+    pub fn found(&mut self, registry: RegistryRef, operator: StatementId) {
+        self.registry = Some(registry);
+        self.operator = Some(operator);
+    }
+
+    /// Every listed key is a current key of its party, and the issuer's own threshold is reached.
+    ///
+    /// # Errors
+    /// A [`Rejection`] naming the group.
+    pub fn check_signers(&self, statement: &Statement) -> Result<(), Rejection> {
+        for (position, group) in statement.header.signers.iter().enumerate() {
+            let Issuer::Party(id) = group.party else { continue };
+            let at = |member: &str| format!("/predicate/signers/{position}/{member}");
+            let refuse =
+                |code, member: &str, reason: String| Rejection::in_payload(code, StrictError::new(at(member), reason));
+            let Some(party) = self.party(&id) else {
+                return Err(refuse(Code::UnknownIssuer, "party", format!("no party {id} is registered here")));
+            };
+            if group.key_head != Some(party.key_head) {
+                let reason = format!("the party's latest key event is {}; sign again with that", party.key_head);
+                return Err(refuse(Code::StaleKeyHead, "key_head", reason));
+            }
+            for key in &group.keys {
+                if self.key(key).is_none_or(|record| record.party != id) {
+                    return Err(refuse(Code::NotAuthorised, "keys", format!("key {key} is not a key of this party")));
+                }
+            }
+            if position == 0 && group.threshold < party.threshold {
+                let reason = format!("this party's statements need {} signatures", party.threshold);
+                return Err(refuse(Code::ThresholdNotMet, "threshold", reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a change in, as a fold over the log would.
+    pub fn absorb(&mut self, change: &Change) {
+        match change {
+            Change::Policy(_) => {}
+            Change::Party(party) => self.load_party(party.clone()),
+            Change::Key(key) => self.load_key(key.clone()),
+            Change::Artefact(artefact) => {
+                let claim = &artefact.claim;
+                let (manifest, version) = (claim.manifest.sha256, claim.version.clone());
+                self.load_artefact(artefact.id);
+                self.load_version(VersionKey { owner: artefact.owner, manifest, version }, artefact.id);
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Kind `artefact`: software, a model or a dataset is registered, by the digest of its manifest.
+//!
+//! Registration is evidence of when, never of title. The manifest travels beside the statement and is kept by digest;
+//! the artefact is then found by the digest of any file in it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::admission::{ArtefactRecord, Change, Code, Entry, Reads, Rejection, VersionKey, View};
+use crate::code::{Jurisdiction, ResidencyZone};
+use crate::digest::Sha256Digest;
+use crate::kind::Kind;
+use crate::licence::DeclaredLicence;
+use crate::manifest::Manifest;
+use crate::statement::{Statement, StatementId};
+use crate::strict::{self, INTEGER_MAX, StrictError};
+use crate::text::{Names, validate_name};
+
+/// Longest version, in characters.
+pub const VERSION_CHARACTERS_MAX: usize = 64;
+
+/// Most parents of one artefact. A merge of many adapters stays below.
+pub const PARENTS_MAX: usize = 64;
+
+/// What sort of thing is registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArtefactKind {
+    /// Weights with their configuration.
+    Model,
+    /// Source or binaries: an archive, a package, a directory.
+    Software,
+    /// Data.
+    Dataset,
+}
+
+/// The eight kinds of intellectual property one breakdown is kept for (Inland Revenue Ordinance, sections 16E and 16EA).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IpType {
+    /// Section 16E.
+    PatentRight,
+    /// Section 16E.
+    KnowHow,
+    /// Section 16EA; software and model weights are here.
+    Copyright,
+    /// Section 16EA.
+    PerformersEconomicRight,
+    /// Section 16EA.
+    LayoutDesign,
+    /// Section 16EA.
+    PlantVarietyRight,
+    /// Section 16EA.
+    RegisteredDesign,
+    /// Section 16EA.
+    RegisteredTradeMark,
+}
+
+/// How an artefact comes from a parent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Relation {
+    /// Trained further.
+    Finetune,
+    /// An adapter to be used with it.
+    Adapter,
+    /// Merged from it and others.
+    Merge,
+    /// The same weights in fewer bits.
+    Quantized,
+    /// Any other work based on it.
+    Derived,
+}
+
+/// One parent of an artefact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parent {
+    /// How the artefact comes from it.
+    pub relation: Relation,
+    /// The parent's statement id in this registry.
+    pub artefact: StatementId,
+}
+
+/// What the statement says about its manifest, so that a reader of the tree alone knows the size of the thing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ManifestRef {
+    /// SHA-256 of the manifest's canonical bytes; the subject of the statement.
+    pub sha256: Sha256Digest,
+    /// Number of files.
+    pub files: u64,
+    /// Bytes in all files together.
+    pub content_size_bytes: u64,
+}
+
+impl ManifestRef {
+    /// The reference to a manifest.
+    pub fn to(manifest: &Manifest) -> Self {
+        Self {
+            sha256: manifest.digest(),
+            files: u64::try_from(manifest.files().len()).unwrap_or(u64::MAX),
+            content_size_bytes: manifest.size_bytes(),
+        }
+    }
+}
+
+/// What an `artefact` statement says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArtefactClaim {
+    /// The artefact's names.
+    pub name: Names,
+    /// Its version, as its owner counts.
+    pub version: String,
+    /// What sort of thing it is.
+    pub kind: ArtefactKind,
+    /// Under which head of intellectual property it is accounted for.
+    pub ip_type: IpType,
+    /// What it consists of.
+    pub manifest: ManifestRef,
+    /// What it was made from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<Parent>,
+    /// Where its authors are.
+    pub author_jurisdiction: Jurisdiction,
+    /// Where its bytes and sealed values may be kept.
+    pub residency_zone: ResidencyZone,
+    /// The licence its owner declares.
+    pub licence: DeclaredLicence,
+}
+
+impl ArtefactClaim {
+    /// Predicate type of this kind.
+    pub const PREDICATE_TYPE: &'static str = "urn:chopmark:predicate:artefact:v1";
+
+    fn version_key(&self, statement: &Statement) -> VersionKey {
+        VersionKey { owner: statement.issuer(), manifest: self.manifest.sha256, version: self.version.clone() }
+    }
+}
+
+impl Kind for ArtefactClaim {
+    fn predicate_type(&self) -> &'static str {
+        Self::PREDICATE_TYPE
+    }
+
+    fn subject(&self) -> Result<Sha256Digest, StrictError> {
+        Ok(self.manifest.sha256)
+    }
+
+    fn to_value(&self) -> Result<Value, StrictError> {
+        strict::to_value(self)
+    }
+
+    fn validate(&self) -> Result<(), StrictError> {
+        self.name.validate().map_err(|error| error.under("/name"))?;
+        validate_name(&self.version)
+            .and_then(|()| match self.version.chars().count() {
+                length if length > VERSION_CHARACTERS_MAX => {
+                    Err(format!("a version has at most {VERSION_CHARACTERS_MAX} characters"))
+                }
+                _ => Ok(()),
+            })
+            .map_err(|reason| StrictError::new("/version", reason))?;
+        if self.manifest.files == 0 {
+            return Err(StrictError::new("/manifest/files", "an artefact has at least one file"));
+        }
+        if self.manifest.content_size_bytes > INTEGER_MAX {
+            return Err(StrictError::new("/manifest/content_size_bytes", "larger than 2^53 − 1 bytes"));
+        }
+        if self.parents.len() > PARENTS_MAX {
+            return Err(StrictError::new("/parents", format!("at most {PARENTS_MAX} parents")));
+        }
+        for (position, parent) in self.parents.iter().enumerate() {
+            if self.parents.get(..position).unwrap_or_default().iter().any(|other| other.artefact == parent.artefact) {
+                return Err(StrictError::new(
+                    format!("/parents/{position}/artefact"),
+                    "this parent already stands above",
+                ));
+            }
+        }
+        self.licence.validate().map_err(|error| error.under("/licence"))
+    }
+
+    fn documents(&self) -> Vec<Sha256Digest> {
+        vec![self.manifest.sha256]
+    }
+
+    fn check_documents(&self, manifests: &BTreeMap<Sha256Digest, Manifest>) -> Result<(), StrictError> {
+        match manifests.get(&self.manifest.sha256).map(ManifestRef::to) {
+            Some(actual) if actual == self.manifest => Ok(()),
+            Some(actual) => {
+                let (files, bytes) = (actual.files, actual.content_size_bytes);
+                Err(StrictError::new(
+                    "/manifest",
+                    format!("the manifest lists {files} files with {bytes} bytes in all"),
+                ))
+            }
+            None => Err(StrictError::new("/manifest/sha256", "the manifest is not at hand")),
+        }
+    }
+
+    fn reads(&self, statement: &Statement, reads: &mut Reads) {
+        reads.artefacts.extend(self.parents.iter().map(|parent| parent.artefact));
+        reads.versions.push(self.version_key(statement));
+    }
+
+    fn admit(&self, statement: &Statement, view: &View) -> Result<(), Rejection> {
+        for (position, parent) in self.parents.iter().enumerate() {
+            if !view.has_artefact(&parent.artefact) {
+                let place = format!("/predicate/claim/parents/{position}/artefact");
+                let reason = format!("no artefact {} is registered here", parent.artefact);
+                return Err(Rejection::in_payload(Code::UnknownParent, StrictError::new(place, reason)));
+            }
+        }
+        if let Some(existing) = view.version(&self.version_key(statement)) {
+            let reason = "this owner has registered the same files under the same version";
+            let place = StrictError::new("/predicate/claim/version", reason);
+            return Err(Rejection::in_payload(Code::AlreadyRegistered, place).with_existing(existing));
+        }
+        Ok(())
+    }
+
+    fn apply(&self, entry: &Entry<'_>) -> Vec<Change> {
+        let manifest = entry.manifest(&self.manifest.sha256);
+        let mut digests: Vec<[u8; 32]> = manifest
+            .iter()
+            .flat_map(|manifest| manifest.files())
+            .flat_map(|file| [*file.sha256.as_bytes(), *file.blake3.as_bytes()])
+            .chain([*self.manifest.sha256.as_bytes()])
+            .collect();
+        digests.sort_unstable();
+        digests.dedup();
+        vec![Change::Artefact(ArtefactRecord {
+            id: entry.statement.id,
+            index: entry.index,
+            owner: entry.statement.issuer(),
+            claim: self.clone(),
+            digests,
+        })]
+    }
+}

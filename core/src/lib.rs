@@ -1,0 +1,24 @@
+//! The pure domain of Chopmark: what is signed, how the ledger is formed, what proves what.
+//!
+//! Nothing here reads a file, a clock, the network or the environment; the same code runs in the service, the command
+//! line and an offline verifier. Slice names (`statement`, `ledger`, `party`, `artefact`, `verify`, …) are the same in every crate.
+
+pub mod admission;
+pub mod artefact;
+pub mod bundle;
+pub mod code;
+pub mod digest;
+pub mod key;
+pub mod kind;
+pub mod ledger;
+pub mod licence;
+pub mod manifest;
+pub mod party;
+pub mod policy;
+pub mod statement;
+pub mod strict;
+pub mod submission;
+pub mod text;
+pub mod time;
+pub mod trust;
+pub mod verify;

@@ -1,0 +1,296 @@
+//! The manifest: which bytes an artefact consists of, file by file and tensor by tensor.
+//!
+//! Its canonical bytes (RFC 8785) are what a statement names by SHA-256; they travel beside the envelope. A [`Manifest`]
+//! is valid by construction: sorted, unique, within every limit, tensors covering their file exactly once.
+
+mod dtype;
+mod exclusion;
+mod path;
+pub mod safetensors;
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+use serde_path_to_error::Segment;
+
+pub use self::dtype::Dtype;
+pub use self::exclusion::ExclusionProfile;
+use self::path::printable;
+pub use self::path::{
+    FilePath, NameFault, PATH_SIZE_BYTES_MAX, SEGMENT_SIZE_BYTES_MAX, SEGMENTS_MAX, TENSOR_NAME_SIZE_BYTES_MAX,
+    check_tensor_name,
+};
+use self::safetensors::{DIMENSIONS_MAX, PREFIX_SIZE_BYTES, check_tiling};
+use crate::digest::{Blake3Digest, Sha256Digest};
+use crate::strict::{INTEGER_MAX, pointer_token};
+
+/// Most bytes of a manifest: it is held in memory by clients, the service and offline verifiers.
+pub const MANIFEST_SIZE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Most files in a manifest; at 165 bytes or more each, the byte limit is near as well.
+pub const FILES_MAX: usize = 100_000;
+/// Most tensors over all files; at 128 bytes or more each, the byte limit is near as well.
+pub const TENSORS_MAX: usize = 131_072;
+
+/// Ending of the files that get a [`WeightIndex`].
+pub const SAFETENSORS_ENDING: &str = ".safetensors";
+
+/// The only schema there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Schema {
+    #[serde(rename = "chopmark.manifest/v1")]
+    V1,
+}
+
+/// A valid manifest. Files are in the order of their paths' UTF-8 bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Manifest {
+    schema: Schema,
+    exclusions: ExclusionProfile,
+    files: Vec<FileEntry>,
+}
+
+/// One file: its place, size and digests. Each digest is a claim of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileEntry {
+    /// Where the file lies below the artefact's root.
+    pub path: FilePath,
+    /// Size in bytes, at most [`INTEGER_MAX`].
+    pub size_bytes: u64,
+    /// SHA-256 of the whole file.
+    pub sha256: Sha256Digest,
+    /// BLAKE3 of the whole file.
+    pub blake3: Blake3Digest,
+    /// The tensors, for files ending in [`SAFETENSORS_ENDING`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<WeightIndex>,
+}
+
+/// What a weight file holds. Header and tensors together cover every byte of the file exactly once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WeightIndex {
+    /// How the file is laid out.
+    pub format: WeightFormat,
+    /// Bytes in front of the tensor data: the 8-byte length field and the JSON with its padding.
+    pub header_size_bytes: u64,
+    /// BLAKE3 of those `header_size_bytes` bytes: names, types, shapes, offsets and metadata as written.
+    pub header_blake3: Blake3Digest,
+    /// The tensors by `begin`, then `end`, then name.
+    pub tensors: Vec<TensorEntry>,
+}
+
+/// Layouts of weight files that are indexed by tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WeightFormat {
+    /// The safetensors format.
+    #[serde(rename = "safetensors")]
+    Safetensors,
+}
+
+/// One tensor: the bytes `[begin, end)` of the file and what they mean.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TensorEntry {
+    /// Name in the header.
+    pub name: String,
+    /// Type of the elements.
+    pub dtype: Dtype,
+    /// Dimensions, outermost first; empty for a scalar.
+    pub shape: Vec<u64>,
+    /// First byte, counted from the start of the file (not, as in the header, from its end).
+    pub begin: u64,
+    /// One past the last byte, counted from the start of the file.
+    pub end: u64,
+    /// BLAKE3 of the tensor's bytes.
+    pub blake3: Blake3Digest,
+}
+
+/// Why bytes or entries do not form a manifest, and where (an RFC 6901 JSON pointer; empty for the whole document).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the manifest is not valid at `{pointer}`: {reason}")]
+pub struct ManifestError {
+    /// JSON pointer to the place.
+    pub pointer: String,
+    /// What is wrong and what would be right.
+    pub reason: String,
+}
+
+impl ManifestError {
+    fn new(pointer: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), reason: reason.into() }
+    }
+}
+
+impl Manifest {
+    /// A manifest of `files`, given in any order. No file at all is allowed here, because a measured directory may be
+    /// empty; such a manifest compares but is refused by [`Manifest::parse`].
+    ///
+    /// # Errors
+    /// [`ManifestError`] for a repeated path, a file excluded by its own profile, a weight index that does not cover
+    /// its file, or any limit of this module except that on bytes.
+    pub fn new(exclusions: ExclusionProfile, mut files: Vec<FileEntry>) -> Result<Self, ManifestError> {
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        let manifest = Self { schema: Schema::V1, exclusions, files };
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// Reads a manifest from its canonical bytes and nothing else: what parses is byte for byte what would be written.
+    ///
+    /// # Errors
+    /// [`ManifestError`] with a JSON pointer for anything that is not strict JSON of the schema (unknown or repeated
+    /// members, floats), for every rule of [`Manifest::new`], for an empty list of files, for more than
+    /// [`MANIFEST_SIZE_BYTES_MAX`] bytes and for bytes in another than the canonical form.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Document {
+            schema: Schema,
+            exclusions: ExclusionProfile,
+            files: Vec<FileEntry>,
+        }
+
+        if bytes.len() > MANIFEST_SIZE_BYTES_MAX {
+            return Err(ManifestError::new("", format!("longer than {MANIFEST_SIZE_BYTES_MAX} bytes")));
+        }
+        let mut reader = serde_json::Deserializer::from_slice(bytes);
+        let Document { schema, exclusions, files } = serde_path_to_error::deserialize(&mut reader)
+            .map_err(|fault| ManifestError::new(pointer(fault.path()), printable(&fault.inner().to_string())))?;
+        reader.end().map_err(|fault| ManifestError::new("", printable(&fault.to_string())))?;
+        let manifest = Self { schema, exclusions, files };
+        if manifest.files.is_empty() {
+            return Err(ManifestError::new("/files", "names no file"));
+        }
+        manifest.check()?;
+        let canonical = manifest.to_canonical_bytes();
+        if canonical != bytes {
+            let at = canonical.iter().zip(bytes).take_while(|(ours, theirs)| ours == theirs).count();
+            return Err(ManifestError::new("", format!("not in canonical form (RFC 8785) from byte {at} on")));
+        }
+        Ok(manifest)
+    }
+
+    /// The canonical bytes: RFC 8785.
+    pub fn to_canonical_bytes(&self) -> Vec<u8> {
+        // Serialising texts, integers and lists into memory has no way to fail; an empty result would fail every digest.
+        serde_json_canonicalizer::to_vec(self).unwrap_or_default()
+    }
+
+    /// The manifest's digest: SHA-256 of its canonical bytes, the subject of the statement that registers it.
+    pub fn digest(&self) -> Sha256Digest {
+        Sha256Digest::of(&self.to_canonical_bytes())
+    }
+
+    /// The rule by which files were left out.
+    pub fn exclusions(&self) -> ExclusionProfile {
+        self.exclusions
+    }
+
+    /// The files, by path.
+    pub fn files(&self) -> &[FileEntry] {
+        &self.files
+    }
+
+    /// The file at `path`.
+    pub fn file(&self, path: &FilePath) -> Option<&FileEntry> {
+        self.files.binary_search_by(|entry| entry.path.cmp(path)).ok().and_then(|index| self.files.get(index))
+    }
+
+    /// The only file, where there is just one: it may be verified under another name.
+    pub fn only_file(&self) -> Option<&FileEntry> {
+        match self.files.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    /// Size of all files together in bytes.
+    pub fn size_bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.size_bytes).fold(0, u64::saturating_add)
+    }
+
+    fn check(&self) -> Result<(), ManifestError> {
+        if self.files.len() > FILES_MAX {
+            return Err(ManifestError::new("/files", format!("more than {FILES_MAX} files")));
+        }
+        let mut tensors_left = TENSORS_MAX;
+        let mut paths = HashSet::with_capacity(self.files.len());
+        let mut previous: Option<&FilePath> = None;
+        for (index, file) in self.files.iter().enumerate() {
+            let at = format!("/files/{index}");
+            if previous.is_some_and(|previous| *previous >= file.path) {
+                return Err(ManifestError::new(at + "/path", "paths must be unique and in the order of their bytes"));
+            }
+            if self.exclusions.excludes(file.path.as_str()) {
+                return Err(ManifestError::new(at + "/path", format!("left out by `{}`", self.exclusions.id())));
+            }
+            if file.path.ancestors().any(|directory| paths.contains(directory)) {
+                return Err(ManifestError::new(at + "/path", "lies below another path that is a file"));
+            }
+            paths.insert(file.path.as_str());
+            previous = Some(&file.path);
+            file.check(&at, &mut tensors_left)?;
+        }
+        Ok(())
+    }
+}
+
+impl FileEntry {
+    fn check(&self, at: &str, tensors_left: &mut usize) -> Result<(), ManifestError> {
+        if self.size_bytes > INTEGER_MAX {
+            return Err(ManifestError::new(format!("{at}/size_bytes"), "more than 2^53 − 1"));
+        }
+        let Some(weights) = &self.weights else { return Ok(()) };
+        let at = format!("{at}/weights");
+        if !self.path.as_str().ends_with(SAFETENSORS_ENDING) {
+            return Err(ManifestError::new(at, format!("only files ending in `{SAFETENSORS_ENDING}` have tensors")));
+        }
+        *tensors_left = tensors_left
+            .checked_sub(weights.tensors.len())
+            .ok_or_else(|| ManifestError::new(format!("{at}/tensors"), format!("more than {TENSORS_MAX} tensors")))?;
+        if weights.header_size_bytes < PREFIX_SIZE_BYTES || weights.header_size_bytes > self.size_bytes {
+            return Err(ManifestError::new(format!("{at}/header_size_bytes"), "not between 8 and the file's size"));
+        }
+        let mut names = HashSet::with_capacity(weights.tensors.len());
+        let mut previous = None;
+        for (index, tensor) in weights.tensors.iter().enumerate() {
+            let fault = |member, reason: &str| ManifestError::new(format!("{at}/tensors/{index}{member}"), reason);
+            check_tensor_name(&tensor.name).map_err(|reason| fault("/name", &reason.to_string()))?;
+            if !names.insert(tensor.name.as_str()) {
+                return Err(fault("/name", "named twice"));
+            }
+            let place = (tensor.begin, tensor.end, tensor.name.as_str());
+            if previous.replace(place).is_some_and(|previous| previous >= place) {
+                return Err(fault("", "tensors must be in the order of begin, end, name"));
+            }
+            if tensor.shape.len() > DIMENSIONS_MAX || tensor.shape.iter().any(|&dimension| dimension > INTEGER_MAX) {
+                return Err(fault("/shape", "at most 64 dimensions, none above 2^53 − 1"));
+            }
+            let size_bytes = tensor.end.checked_sub(tensor.begin);
+            if size_bytes.is_none() || size_bytes != tensor.dtype.tensor_size_bytes(&tensor.shape) {
+                return Err(fault("", "shape and type do not come to end − begin bytes"));
+            }
+        }
+        let places = weights.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.begin, tensor.end));
+        check_tiling(weights.header_size_bytes, self.size_bytes, places)
+            .map_err(|reason| ManifestError::new(format!("{at}/tensors"), reason.to_string()))
+    }
+}
+
+/// The path as an RFC 6901 pointer; unknown member names are whatever was sent, so they are made printable.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    path.iter().fold(String::new(), |mut pointer, segment| {
+        let step = match segment {
+            Segment::Seq { index } => index.to_string(),
+            Segment::Map { key } => pointer_token(key),
+            Segment::Enum { .. } | Segment::Unknown => return pointer,
+        };
+        pointer.push('/');
+        pointer.push_str(&printable(&step));
+        pointer
+    })
+}
+
+#[cfg(test)]
+mod tests;

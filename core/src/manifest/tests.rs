@@ -1,0 +1,173 @@
+//! Manifests that parse, and many that must not.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn entry(path: &str, content: &[u8]) -> FileEntry {
+    FileEntry {
+        path: FilePath::parse(path).unwrap(),
+        size_bytes: u64::try_from(content.len()).unwrap(),
+        sha256: Sha256Digest::of(content),
+        blake3: Blake3Digest::of(content),
+        weights: None,
+    }
+}
+
+fn weights_entry() -> FileEntry {
+    let tensor = |name: &str, shape: Vec<u64>, begin, end| TensorEntry {
+        name: name.to_owned(),
+        dtype: Dtype::F32,
+        shape,
+        begin,
+        end,
+        blake3: Blake3Digest::of(name.as_bytes()),
+    };
+    let index = WeightIndex {
+        format: WeightFormat::Safetensors,
+        header_size_bytes: 100,
+        header_blake3: Blake3Digest::of(b"header"),
+        tensors: vec![tensor("a", vec![2], 100, 108), tensor("b", vec![], 108, 112)],
+    };
+    FileEntry { size_bytes: 112, weights: Some(index), ..entry("m.safetensors", b"whole") }
+}
+
+fn manifest() -> Manifest {
+    Manifest::new(ExclusionProfile::V1, vec![weights_entry(), entry("a/b.json", b"{}"), entry("README.md", b"")])
+        .unwrap()
+}
+
+/// The document with one edit, in canonical form again.
+fn edited(edit: impl FnOnce(&mut Value)) -> Result<Manifest, ManifestError> {
+    let mut value: Value = serde_json::from_slice(&manifest().to_canonical_bytes()).unwrap();
+    edit(&mut value);
+    Manifest::parse(&serde_json_canonicalizer::to_vec(&value).unwrap())
+}
+
+fn pointer_of(edit: impl FnOnce(&mut Value)) -> String {
+    edited(edit).unwrap_err().pointer
+}
+
+#[test]
+fn canonical_bytes_are_pinned() {
+    let manifest = Manifest::new(ExclusionProfile::None, vec![entry("模型 \"x\".bin", b"abc")]).unwrap();
+    let expected = concat!(
+        r#"{"exclusions":"none","files":[{"blake3":"6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85","#,
+        r#""path":"模型 \"x\".bin","sha256":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","#,
+        r#""size_bytes":3}],"schema":"chopmark.manifest/v1"}"#
+    );
+    assert_eq!(String::from_utf8(manifest.to_canonical_bytes()).unwrap(), expected);
+    assert_eq!(manifest.digest(), Sha256Digest::of(expected.as_bytes()));
+}
+
+#[test]
+fn what_is_written_parses_to_the_same() {
+    let manifest = manifest();
+    let bytes = manifest.to_canonical_bytes();
+    assert_eq!(Manifest::parse(&bytes).unwrap(), manifest);
+    let paths: Vec<_> = manifest.files().iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(paths, ["README.md", "a/b.json", "m.safetensors"]);
+    assert_eq!(manifest.file(&FilePath::parse("a/b.json").unwrap()).unwrap().size_bytes, 2);
+    assert_eq!(manifest.file(&FilePath::parse("a").unwrap()), None);
+    assert_eq!(manifest.only_file(), None);
+    assert_eq!(manifest.size_bytes(), 114);
+}
+
+#[test]
+fn every_broken_rule_is_pointed_at() {
+    assert_eq!(pointer_of(|v| v["schema"] = json!("chopmark.manifest/v2")), "/schema");
+    assert_eq!(pointer_of(|v| v["exclusions"] = json!("chopmark-exclude/v9")), "/exclusions");
+    assert_eq!(pointer_of(|v| v["more"] = json!(1)), "/more");
+    assert_eq!(pointer_of(|v| v["files"] = json!([])), "/files");
+    assert_eq!(pointer_of(|v| v["files"][0]["size_bytes"] = json!(1.5)), "/files/0/size_bytes");
+    assert_eq!(pointer_of(|v| v["files"][0]["size_bytes"] = json!(-1)), "/files/0/size_bytes");
+    assert_eq!(pointer_of(|v| v["files"][0]["size_bytes"] = json!("1")), "/files/0/size_bytes");
+    assert_eq!(pointer_of(|v| v["files"][0]["path"] = json!("../x")), "/files/0/path");
+    assert_eq!(pointer_of(|v| v["files"][0]["path"] = json!("z")), "/files/1/path");
+    assert_eq!(pointer_of(|v| v["files"][0]["path"] = json!("a")), "/files/1/path");
+    assert_eq!(pointer_of(|v| v["files"][0]["path"] = json!("a/b.json")), "/files/1/path");
+    assert_eq!(pointer_of(|v| v["files"][0]["path"] = json!(".git/HEAD")), "/files/0/path");
+    assert_eq!(pointer_of(|v| v["files"][0]["sha256"] = json!("AB")), "/files/0/sha256");
+    assert_eq!(pointer_of(|v| v["files"][0]["extra"] = json!(0)), "/files/0/extra");
+    assert_eq!(pointer_of(|v| v["files"][0]["weights"] = v["files"][2]["weights"].clone()), "/files/0/weights");
+    assert_eq!(pointer_of(|v| v["files"][0]["weights"] = json!(null)), "");
+    let weights = "/files/2/weights";
+    assert_eq!(pointer_of(|v| v["files"][2]["weights"]["format"] = json!("gguf")), format!("{weights}/format"));
+    assert_eq!(
+        pointer_of(|v| v["files"][2]["weights"]["header_size_bytes"] = json!(7)),
+        format!("{weights}/header_size_bytes")
+    );
+    assert_eq!(
+        pointer_of(|v| v["files"][2]["weights"]["header_size_bytes"] = json!(113)),
+        format!("{weights}/header_size_bytes")
+    );
+    assert_eq!(pointer_of(|v| v["files"][2]["weights"]["header_size_bytes"] = json!(99)), format!("{weights}/tensors"));
+    assert_eq!(pointer_of(|v| v["files"][2]["size_bytes"] = json!(113)), format!("{weights}/tensors"));
+    let tensor = |member: &'static str, value: Value| {
+        pointer_of(move |v| v["files"][2]["weights"]["tensors"][1][member] = value)
+    };
+    assert_eq!(tensor("name", json!("a")), format!("{weights}/tensors/1/name"));
+    assert_eq!(tensor("name", json!("")), format!("{weights}/tensors/1/name"));
+    assert_eq!(tensor("dtype", json!("F99")), format!("{weights}/tensors/1/dtype"));
+    assert_eq!(tensor("dtype", json!("F16")), format!("{weights}/tensors/1"));
+    assert_eq!(tensor("shape", json!([INTEGER_MAX + 1])), format!("{weights}/tensors/1/shape"));
+    assert_eq!(tensor("shape", json!([INTEGER_MAX, INTEGER_MAX])), format!("{weights}/tensors/1"));
+    assert_eq!(tensor("begin", json!(104)), format!("{weights}/tensors/1"));
+    assert_eq!(tensor("begin", json!(90)), format!("{weights}/tensors/1"));
+}
+
+#[test]
+fn only_the_canonical_form_parses() {
+    let text = String::from_utf8(manifest().to_canonical_bytes()).unwrap();
+    let respelled = [
+        format!("{text}\n"),
+        format!(" {text}"),
+        text.replacen("\":", "\": ", 1),
+        text.replacen("README", "\\u0052EADME", 1),
+        text.replacen("\"size_bytes\":0", "\"size_bytes\":0,\"size_bytes\":0", 1),
+        text.replacen("\"schema\":", "\"schema\":\"chopmark.manifest/v1\",\"schema\":", 1),
+        text.replacen("\"size_bytes\":2}", "\"size_bytes\":2.0}", 1),
+        text.replacen("\"size_bytes\":2}", "\"size_bytes\":2e0}", 1),
+        text.replacen("\"size_bytes\":2}", "\"size_bytes\":02}", 1),
+    ];
+    for respelling in respelled {
+        assert_ne!(respelling, text);
+        Manifest::parse(respelling.as_bytes()).expect_err(&respelling);
+    }
+}
+
+#[test]
+fn sizes_end_at_the_last_exact_integer() {
+    let with = |size_bytes| {
+        Manifest::new(ExclusionProfile::None, vec![FileEntry { size_bytes, ..entry("a", b"") }])
+            .map(|manifest| String::from_utf8(manifest.to_canonical_bytes()).unwrap())
+    };
+    assert!(with(INTEGER_MAX).unwrap().contains(":9007199254740991}"));
+    assert_eq!(with(INTEGER_MAX + 1).unwrap_err().pointer, "/files/0/size_bytes");
+}
+
+#[test]
+fn limits_hold() {
+    assert_eq!(Manifest::parse(&vec![b' '; MANIFEST_SIZE_BYTES_MAX + 1]).unwrap_err().pointer, "");
+    let files = (0..=FILES_MAX).map(|index| entry(&format!("f{index}"), b"")).collect();
+    assert_eq!(Manifest::new(ExclusionProfile::None, files).unwrap_err().pointer, "/files");
+    assert!(Manifest::parse("[".repeat(1_000_000).as_bytes()).is_err());
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Manifest::parse(&bytes);
+    }
+
+    #[test]
+    fn one_changed_byte_never_parses_to_the_same(at: proptest::sample::Index, flip in 1u8..) {
+        let mut bytes = manifest().to_canonical_bytes();
+        let at = at.index(bytes.len());
+        bytes[at] ^= flip;
+        if let Ok(other) = Manifest::parse(&bytes) {
+            prop_assert_ne!(other, manifest());
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! DSSE envelopes: the signed bytes and their signatures, in the one form the ledger stores.
+//!
+//! Any valid spelling is read (member order, white space, either base64 alphabet); one spelling is written, and that
+//! is the log entry. Source: secure-systems-lab/dsse, protocol and envelope.
+
+use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD};
+use ed25519_dalek::{Signer as _, SigningKey};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Header, StatementId};
+use crate::admission::{Code, Rejection};
+use crate::key::{KeyId, PublicKey};
+use crate::strict::{self, StrictError};
+
+/// The only payload type read and written.
+pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
+
+/// Most signatures on one statement. A co-signed title with every owner's threshold keys stays well below.
+pub const SIGNATURES_MAX: usize = 64;
+
+/// Longest log entry in bytes: tlog-tiles entry bundles write the length as a 16-bit number.
+pub const ENTRY_BYTES_MAX: usize = 65_535;
+
+/// One signature and the key it claims to be by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    /// SHA-256 of the public key.
+    pub key_id: KeyId,
+    /// Ed25519 signature over the pre-authentication encoding.
+    pub signature: [u8; 64],
+}
+
+/// A payload with its signatures, sorted by key id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    payload: Vec<u8>,
+    signatures: Vec<Signature>,
+}
+
+/// Members in the order they are stored.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireEnvelope {
+    #[serde(rename = "payloadType")]
+    payload_type: String,
+    payload: String,
+    signatures: Vec<WireSignature>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireSignature {
+    keyid: KeyId,
+    sig: String,
+}
+
+impl Envelope {
+    /// Signs a payload with every given key.
+    pub fn sign(payload: Vec<u8>, keys: &[&SigningKey]) -> Self {
+        let encoding = pre_authentication_encoding(&payload);
+        let signatures = keys
+            .iter()
+            .map(|key| Signature { key_id: PublicKey::from(*key).id(), signature: key.sign(&encoding).to_bytes() })
+            .collect();
+        Self::assemble(payload, signatures)
+    }
+
+    fn assemble(payload: Vec<u8>, mut signatures: Vec<Signature>) -> Self {
+        signatures.sort_by_key(|signature| signature.key_id);
+        Self { payload, signatures }
+    }
+
+    /// Reads an envelope from JSON bytes.
+    ///
+    /// # Errors
+    /// A [`StrictError`] naming the member.
+    pub fn parse(bytes: &[u8]) -> Result<Self, StrictError> {
+        Self::from_value(strict::value_from_slice(bytes)?)
+    }
+
+    /// Reads an envelope from a strictly parsed JSON value.
+    ///
+    /// # Errors
+    /// A [`StrictError`] naming the member.
+    pub fn from_value(value: Value) -> Result<Self, StrictError> {
+        let wire: WireEnvelope = strict::decode(value)?;
+        if wire.payload_type != PAYLOAD_TYPE {
+            return Err(StrictError::new("/payloadType", format!("must be {PAYLOAD_TYPE}")));
+        }
+        let payload = decode_base64(&wire.payload).map_err(|reason| StrictError::new("/payload", reason))?;
+        if wire.signatures.is_empty() || wire.signatures.len() > SIGNATURES_MAX {
+            return Err(StrictError::new("/signatures", format!("1 to {SIGNATURES_MAX} signatures are needed")));
+        }
+        let mut signatures: Vec<Signature> = Vec::with_capacity(wire.signatures.len());
+        for (position, WireSignature { keyid, sig }) in wire.signatures.into_iter().enumerate() {
+            let at = |member: &str, reason: &str| StrictError::new(format!("/signatures/{position}/{member}"), reason);
+            let bytes = decode_base64(&sig).map_err(|reason| at("sig", &reason))?;
+            let signature = bytes.try_into().map_err(|_| at("sig", "an Ed25519 signature has 64 bytes"))?;
+            if signatures.iter().any(|other| other.key_id == keyid) {
+                return Err(at("keyid", "this key has already signed"));
+            }
+            signatures.push(Signature { key_id: keyid, signature });
+        }
+        Ok(Self::assemble(payload, signatures))
+    }
+
+    /// The stored form: fixed member order, signatures ascending by key id, standard padded base64, no white space.
+    /// These bytes are the log entry.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let signatures = self.signatures.iter().map(|Signature { key_id, signature }| {
+            format!(r#"{{"keyid":"{key_id}","sig":"{}"}}"#, BASE64.encode(signature))
+        });
+        format!(
+            r#"{{"payloadType":"{PAYLOAD_TYPE}","payload":"{}","signatures":[{}]}}"#,
+            BASE64.encode(&self.payload),
+            signatures.collect::<Vec<_>>().join(",")
+        )
+        .into_bytes()
+    }
+
+    /// The signed bytes.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// SHA-256 of the payload.
+    pub fn statement_id(&self) -> StatementId {
+        StatementId::of(&self.payload)
+    }
+
+    /// The signatures, ascending by key id.
+    pub fn signatures(&self) -> &[Signature] {
+        &self.signatures
+    }
+
+    /// Checks that every signature is by a listed key and valid, and that each group reaches its threshold.
+    ///
+    /// `find` gives the public key behind an id, when it is known.
+    ///
+    /// # Errors
+    /// A [`Rejection`] naming the signature or the group.
+    pub fn verify<'k>(&self, header: &Header, find: impl Fn(&KeyId) -> Option<&'k PublicKey>) -> Result<(), Rejection> {
+        let encoding = pre_authentication_encoding(&self.payload);
+        for (position, signature) in self.signatures.iter().enumerate() {
+            let refuse = |code, member: &str, reason: String| {
+                Rejection::in_request(
+                    code,
+                    StrictError::new(format!("/envelope/signatures/{position}/{member}"), reason),
+                )
+            };
+            let id = signature.key_id;
+            if !header.signers.iter().any(|group| group.keys.contains(&id)) {
+                let reason = format!("key {id} is not among the signers the payload lists");
+                return Err(refuse(Code::SignerNotListed, "keyid", reason));
+            }
+            let Some(key) = find(&id) else {
+                let reason = format!("key {id} is not registered here; register its party first");
+                return Err(refuse(Code::UnknownKey, "keyid", reason));
+            };
+            if key.verify(&encoding, &signature.signature).is_err() {
+                let reason = format!("not a valid signature of this payload by key {id}");
+                return Err(refuse(Code::SignatureInvalid, "sig", reason));
+            }
+        }
+        for (position, group) in header.signers.iter().enumerate() {
+            let signed = self.signatures.iter().filter(|signature| group.keys.contains(&signature.key_id)).count();
+            let needed = usize::try_from(group.threshold).unwrap_or(usize::MAX);
+            if signed < needed {
+                let reason = format!("{signed} of {needed} needed signatures are there");
+                let place = StrictError::new(format!("/predicate/signers/{position}/threshold"), reason);
+                return Err(Rejection::in_payload(Code::ThresholdNotMet, place));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// DSSE PAE: `"DSSEv1" SP len(type) SP type SP len(body) SP body`, lengths in ASCII decimal.
+fn pre_authentication_encoding(payload: &[u8]) -> Vec<u8> {
+    let mut encoding = format!("DSSEv1 {} {PAYLOAD_TYPE} {} ", PAYLOAD_TYPE.len(), payload.len()).into_bytes();
+    encoding.extend_from_slice(payload);
+    encoding
+}
+
+/// Either alphabet, with or without padding (DSSE envelope, "both standard and URL-safe"); trailing bits must be zero.
+fn decode_base64(text: &str) -> Result<Vec<u8>, String> {
+    let url_safe = text.contains(['-', '_']);
+    let encoding = match (url_safe, text.ends_with('=')) {
+        (false, true) => BASE64,
+        (true, true) => BASE64URL,
+        // Without padding a multiple of four characters decodes the same either way.
+        (false, false) => BASE64_NOPAD,
+        (true, false) => BASE64URL_NOPAD,
+    };
+    encoding.decode(text.as_bytes()).map_err(|error| format!("not base64: {error}"))
+}

@@ -1,0 +1,158 @@
+//! A submission: one signed statement with the documents that travel beside it, as it is sent to a registry.
+//!
+//! `POST /v1/statements` takes exactly this document; the client writes it, the service and offline tools read it.
+
+use std::collections::BTreeMap;
+
+use data_encoding::BASE64;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::admission::{Code, Document, Rejection};
+use crate::digest::Sha256Digest;
+use crate::key::{KeyId, PublicKey};
+use crate::manifest::Manifest;
+use crate::statement::{ENTRY_BYTES_MAX, Envelope, Statement};
+use crate::strict::{self, StrictError};
+
+/// Most bytes of one attached document, decoded.
+pub const DOCUMENT_BYTES_MAX: usize = 16 << 20;
+
+/// Most attached documents.
+pub const DOCUMENTS_MAX: usize = 4;
+
+/// Most bytes of a whole request: documents in base64 (4/3 of 16 MiB), the envelope, and some white space.
+pub const REQUEST_BYTES_MAX: usize = DOCUMENT_BYTES_MAX / 3 * 4 + (1 << 20);
+
+/// A statement that is well formed, with its documents; signatures are checked by [`Submission::verify`].
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// The envelope as sent.
+    pub envelope: Envelope,
+    /// The bytes that would become the log entry.
+    pub entry: Vec<u8>,
+    /// What the payload says.
+    pub statement: Statement,
+    /// Documents at hand, by SHA-256.
+    pub documents: BTreeMap<Sha256Digest, Vec<u8>>,
+    /// Those of them that are manifests, parsed.
+    pub manifests: BTreeMap<Sha256Digest, Manifest>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireSubmission {
+    envelope: Value,
+    #[serde(default)]
+    documents: Vec<String>,
+}
+
+impl Submission {
+    /// Reads a request body.
+    ///
+    /// # Errors
+    /// A [`Rejection`] that names the document and the place in it.
+    pub fn parse(body: &[u8]) -> Result<Self, Rejection> {
+        if body.len() > REQUEST_BYTES_MAX {
+            let reason = format!("the request has more than {REQUEST_BYTES_MAX} bytes");
+            return Err(Rejection::in_request(Code::DocumentsTooLarge, StrictError::new("", reason)));
+        }
+        let malformed = |error| Rejection::in_request(Code::MalformedRequest, error);
+        let wire: WireSubmission = strict::from_slice(body).map_err(malformed)?;
+        if wire.documents.len() > DOCUMENTS_MAX {
+            return Err(malformed(StrictError::new("/documents", format!("at most {DOCUMENTS_MAX} documents"))));
+        }
+        let envelope = Envelope::from_value(wire.envelope)
+            .map_err(|error| Rejection::in_request(Code::MalformedEnvelope, error.under("/envelope")))?;
+        let mut documents = Vec::with_capacity(wire.documents.len());
+        for (position, text) in wire.documents.iter().enumerate() {
+            let place = format!("/documents/{position}");
+            let bytes = BASE64
+                .decode(text.as_bytes())
+                .map_err(|error| malformed(StrictError::new(place.clone(), format!("not padded base64: {error}"))))?;
+            documents.push(bytes);
+        }
+        Self::assemble(envelope, documents)
+    }
+
+    /// Puts an envelope and its documents together.
+    ///
+    /// # Errors
+    /// A [`Rejection`] that names the document and the place in it.
+    pub fn assemble(envelope: Envelope, documents: Vec<Vec<u8>>) -> Result<Self, Rejection> {
+        let entry = envelope.to_bytes();
+        if entry.len() > ENTRY_BYTES_MAX {
+            let reason = format!("the stored envelope would have {} bytes; at most {ENTRY_BYTES_MAX} fit", entry.len());
+            return Err(Rejection::in_request(Code::EntryTooLarge, StrictError::new("/envelope", reason)));
+        }
+        let statement = Statement::parse(envelope.payload())?;
+        let mut submission =
+            Self { envelope, entry, statement, documents: BTreeMap::new(), manifests: BTreeMap::new() };
+        for (position, bytes) in documents.into_iter().enumerate() {
+            submission.attach(position, bytes)?;
+        }
+        Ok(submission)
+    }
+
+    /// Adds a document that the statement names.
+    ///
+    /// # Errors
+    /// A [`Rejection`] when it is too large, not named, or not what its place asks for.
+    pub fn attach(&mut self, position: usize, bytes: Vec<u8>) -> Result<(), Rejection> {
+        let refuse = |code, error| Rejection::new(code, Document::Attached(position), error);
+        if bytes.len() > DOCUMENT_BYTES_MAX {
+            let reason = format!("a document has at most {DOCUMENT_BYTES_MAX} bytes");
+            return Err(refuse(Code::DocumentsTooLarge, StrictError::new("", reason)));
+        }
+        let digest = Sha256Digest::of(&bytes);
+        if !self.statement.documents().contains(&digest) {
+            let reason = format!("no part of the statement names a document with SHA-256 {digest}");
+            return Err(refuse(Code::DocumentUnreferenced, StrictError::new("", reason)));
+        }
+        let manifest = Manifest::parse(&bytes)
+            .map_err(|error| refuse(Code::DocumentInvalid, StrictError::new(error.pointer, error.reason)))?;
+        self.manifests.insert(digest, manifest);
+        self.documents.insert(digest, bytes);
+        Ok(())
+    }
+
+    /// Digests of documents the statement names that are not at hand yet.
+    pub fn missing_documents(&self) -> Vec<Sha256Digest> {
+        self.statement.documents().into_iter().filter(|digest| !self.documents.contains_key(digest)).collect()
+    }
+
+    /// Checks that all documents are at hand and are what the claim says of them.
+    ///
+    /// # Errors
+    /// A [`Rejection`] naming the digest or the place in the claim.
+    pub fn check_documents(&self) -> Result<(), Rejection> {
+        if let Some(digest) = self.missing_documents().first() {
+            let reason = format!("the document with SHA-256 {digest} is needed; send it in base64 beside the envelope");
+            return Err(Rejection::in_request(Code::DocumentMissing, StrictError::new("/documents", reason)));
+        }
+        self.statement
+            .claim
+            .kind()
+            .check_documents(&self.manifests)
+            .map_err(|error| Rejection::in_payload(Code::DocumentInvalid, error.under("/predicate/claim")))
+    }
+
+    /// Checks every signature; `find` gives the public key behind an id that the claim itself does not introduce.
+    ///
+    /// # Errors
+    /// A [`Rejection`] naming the signature or the group of signers.
+    pub fn verify<'k>(&'k self, find: impl Fn(&KeyId) -> Option<&'k PublicKey>) -> Result<(), Rejection> {
+        let own = self.statement.claim.kind().own_keys();
+        self.envelope.verify(&self.statement.header, |id| own.iter().find(|key| key.id() == *id).or_else(|| find(id)))
+    }
+
+    /// The request body to send.
+    pub fn to_request(&self) -> Vec<u8> {
+        let documents: Vec<String> =
+            self.documents.values().map(|bytes| format!("\"{}\"", BASE64.encode(bytes))).collect();
+        let mut body = b"{\"envelope\":".to_vec();
+        body.extend_from_slice(&self.entry);
+        body.extend_from_slice(format!(",\"documents\":[{}]}}", documents.join(",")).as_bytes());
+        body
+    }
+}

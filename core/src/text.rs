@@ -1,0 +1,146 @@
+//! Text that people will read as a name: what may stand in it, and in which languages it comes.
+//!
+//! Names decide disputes, so anything invisible, direction-changing or drawn like something else by width alone is
+//! refused outright (UTS 39; threat 11). Confusable letters are a question of comparison, not of form, and live elsewhere.
+
+use serde::{Deserialize, Serialize};
+
+use crate::strict::StrictError;
+
+/// Longest name, in characters.
+pub const NAME_CHARACTERS_MAX: usize = 200;
+
+/// A name in up to three languages; at least one is present.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Names {
+    /// English.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub en: Option<String>,
+    /// Chinese in traditional characters (繁體).
+    #[serde(default, rename = "zh-Hant", skip_serializing_if = "Option::is_none")]
+    pub zh_hant: Option<String>,
+    /// Chinese in simplified characters (简体).
+    #[serde(default, rename = "zh-Hans", skip_serializing_if = "Option::is_none")]
+    pub zh_hans: Option<String>,
+}
+
+impl Names {
+    /// The names present, each with its BCP 47 language tag, English first.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        [("en", &self.en), ("zh-Hant", &self.zh_hant), ("zh-Hans", &self.zh_hans)]
+            .into_iter()
+            .filter_map(|(language, name)| name.as_deref().map(|name| (language, name)))
+    }
+
+    /// The first name present, for places with room for one.
+    pub fn display(&self) -> &str {
+        self.iter().next().map_or("", |(_, name)| name)
+    }
+
+    /// Checks that there is a name and that every name present is well formed.
+    ///
+    /// # Errors
+    /// A [`StrictError`] with a pointer relative to this object.
+    pub fn validate(&self) -> Result<(), StrictError> {
+        if self.iter().next().is_none() {
+            return Err(StrictError::new("", "a name in at least one of en, zh-Hant, zh-Hans is needed"));
+        }
+        for (language, name) in self.iter() {
+            validate_name(name).map_err(|reason| StrictError::new(format!("/{language}"), reason))?;
+        }
+        Ok(())
+    }
+}
+
+/// Checks one name.
+///
+/// # Errors
+/// A sentence that names the offending character.
+pub fn validate_name(name: &str) -> Result<(), String> {
+    let characters = name.chars().count();
+    if characters == 0 {
+        return Err("the name is empty".to_owned());
+    }
+    if characters > NAME_CHARACTERS_MAX {
+        return Err(format!("the name has {characters} characters; at most {NAME_CHARACTERS_MAX} are allowed"));
+    }
+    if name.trim() != name || name.contains("  ") {
+        return Err("the name starts or ends with a space, or has two in a row".to_owned());
+    }
+    match name.chars().find_map(|character| refusal(character).map(|why| (character, why))) {
+        Some((character, why)) => Err(format!("the name contains U+{:04X}, {why}", u32::from(character))),
+        None => Ok(()),
+    }
+}
+
+/// Why a character may not stand in a name. Full-width punctuation is allowed: Chinese company names use （ ）.
+fn refusal(character: char) -> Option<&'static str> {
+    Some(match u32::from(character) {
+        0x061C | 0x200E | 0x200F | 0x202A..=0x202E | 0x2066..=0x2069 => "which changes the reading direction",
+        0x00AD
+        | 0x034F
+        | 0x115F
+        | 0x1160
+        | 0x17B4
+        | 0x17B5
+        | 0x180B..=0x180F
+        | 0x200B..=0x200D
+        | 0x2060..=0x2065
+        | 0x206A..=0x206F
+        | 0x2800
+        | 0x3164
+        | 0xFE00..=0xFE0F
+        | 0xFEFF
+        | 0xFFA0
+        | 0xE0000..=0xE0FFF => "which is invisible",
+        0xFF10..=0xFF19 | 0xFF21..=0xFF3A | 0xFF41..=0xFF5A => "a full-width letter or digit; write its ordinary form",
+        0xE000..=0xF8FF | 0xF0000..=0x10_FFFF => "a private-use character",
+        0xFFF9..=0xFFFD | 0xFDD0..=0xFDEF => "which is not a character for interchange",
+        code if code & 0xFFFE == 0xFFFE => "which is not a character for interchange",
+        0x2028 | 0x2029 => "a line separator",
+        _ if character.is_control() => "a control character",
+        _ if character.is_whitespace() && character != ' ' => "a space that is not an ordinary space",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ordinary_names_in_three_languages_pass() {
+        for name in
+            ["Lam AI Limited", "林氏人工智能有限公司", "微軟（中國）有限公司", "Müller & Søn A/S", "O'Neil, Inc."]
+        {
+            assert_eq!(validate_name(name), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn deceptive_names_are_refused_with_the_code_point() {
+        for (name, code) in [
+            ("Lam\u{202E}IA", "U+202E"),
+            ("Lam\u{200B}AI", "U+200B"),
+            ("Ｌam", "U+FF2C"),
+            ("Lam\u{E0041}", "U+E0041"),
+            ("Lam\nAI", "U+000A"),
+            ("Lam\u{00A0}AI", "U+00A0"),
+            ("Lam\u{3164}", "U+3164"),
+            ("Lam\u{FE0F}", "U+FE0F"),
+        ] {
+            let reason = validate_name(name).unwrap_err();
+            assert!(reason.contains(code), "{name:?}: {reason}");
+        }
+        assert!(validate_name("").is_err() && validate_name(" Lam").is_err() && validate_name("L  am").is_err());
+        assert!(validate_name(&"x".repeat(NAME_CHARACTERS_MAX + 1)).is_err());
+    }
+
+    #[test]
+    fn a_party_without_any_name_is_refused() {
+        assert!(Names::default().validate().is_err());
+        let bad = Names { zh_hans: Some("林\u{200D}".into()), ..Names::default() };
+        assert_eq!(bad.validate().unwrap_err().pointer, "/zh-Hans");
+    }
+}
