@@ -1,0 +1,83 @@
+//! The seam between engines and everything else: aligned windows of a file in, BLAKE3 chaining values out.
+//!
+//! An engine sees one window of 2^k bytes at a time and knows nothing of files; [`crate::tree::Tree`] merges what it
+//! returns. SHA-256 is a serial chain that no engine can speed up, so it is not part of the seam (see `pass.rs`).
+
+use blake3::hazmat::ChainingValue;
+use chopmark_core::digest::Blake3Digest;
+
+/// A part of a file that is one subtree of its BLAKE3 tree: not empty, and aligned as BLAKE3 (paper, section 2.1) wants.
+#[derive(Debug, Clone, Copy)]
+pub struct Window<'a> {
+    offset_bytes: u64,
+    bytes: &'a [u8],
+}
+
+impl<'a> Window<'a> {
+    /// The window of `bytes` that starts `offset_bytes` into its file.
+    ///
+    /// `None` unless `bytes` is non-empty, the offset a multiple of the 1024-byte chunk, and (past the start of the
+    /// file) the length at most the largest power of two that divides the offset; anything else is no subtree.
+    pub fn new(offset_bytes: u64, bytes: &'a [u8]) -> Option<Self> {
+        let chunk_size_bytes = u64::try_from(blake3::CHUNK_LEN).ok()?;
+        let size_bytes = crate::size_bytes(bytes);
+        let size_bytes_max = match offset_bytes {
+            0 => u64::MAX,
+            _ => 1 << offset_bytes.trailing_zeros(),
+        };
+        let is_subtree = !bytes.is_empty()
+            && offset_bytes.is_multiple_of(chunk_size_bytes)
+            && size_bytes <= size_bytes_max
+            && offset_bytes.checked_add(size_bytes).is_some();
+        is_subtree.then_some(Self { offset_bytes, bytes })
+    }
+
+    /// Where the window starts in its file, in bytes.
+    pub fn offset_bytes(&self) -> u64 {
+        self.offset_bytes
+    }
+
+    /// The window's bytes.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+}
+
+/// A hashing engine. Every engine gives the same values; they differ in what they need and how fast they are.
+pub trait Hasher: Sync {
+    /// Short name, as written after `--engine`.
+    fn name(&self) -> &'static str;
+
+    /// Size of the windows this engine wants, in bytes: a power of two, at least 1024. Two are held per open file.
+    fn window_size_bytes(&self) -> usize;
+
+    /// Files worth reading at the same time.
+    fn files_in_parallel(&self) -> usize;
+
+    /// The non-root chaining value of one window.
+    fn chaining_value(&self, window: Window<'_>) -> ChainingValue;
+
+    /// The digest of a file that is at most one window long.
+    fn root(&self, bytes: &[u8]) -> Blake3Digest;
+
+    /// Feeds a running BLAKE3 state. For tensors, which start anywhere in a window and so never align with it.
+    fn extend(&self, state: &mut blake3::Hasher, bytes: &[u8]);
+
+    /// Runs both, at the same time where the engine has the threads.
+    fn both(&self, first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_subtrees_are_windows() {
+        let bytes = vec![0; 8192];
+        let accepts = |offset, length: usize| Window::new(offset, &bytes[..length]).is_some();
+        assert!(accepts(0, 1) && accepts(0, 8192) && accepts(1024, 1024) && accepts(4096, 4096) && accepts(4096, 1));
+        assert!(accepts(1 << 63, 8192) && accepts(u64::MAX - 1023, 1023));
+        assert!(!accepts(0, 0) && !accepts(1, 1) && !accepts(512, 1) && !accepts(1024, 1025) && !accepts(6144, 2049));
+        assert!(!accepts(u64::MAX - 1023, 1024));
+    }
+}

@@ -1,0 +1,34 @@
+//! Hashing of model weights: from a path of unknown content to a [`chopmark_core::manifest::Manifest`].
+//!
+//! [`measure()`] walks and reads each file once; the engines behind [`Hasher`] do the BLAKE3 work and all answer to
+//! `vectors.json`. Relies on `blake3::hazmat` for subtrees and `sha2` for SHA-256.
+
+pub mod engine;
+pub mod error;
+pub mod hasher;
+pub mod measure;
+pub mod portable;
+pub mod progress;
+pub mod rayon;
+pub mod tree;
+
+mod open;
+mod pass;
+mod scan;
+mod walk;
+
+pub use self::engine::{Engine, EngineChoice};
+pub use self::error::MeasureError;
+pub use self::hasher::Hasher;
+pub use self::measure::{MeasureOptions, Measured, Purpose, measure};
+pub use self::progress::{Progress, Silent};
+
+/// Length of a slice in bytes, as sizes and offsets are kept everywhere here. No platform has slices past 64 bits.
+pub(crate) fn size_bytes(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod vectors;

@@ -1,0 +1,77 @@
+//! The engine for CPUs: SIMD within a core, rayon across cores, with a pool of its own.
+
+use ::rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder, join};
+use blake3::hazmat::{ChainingValue, HasherExt as _};
+use chopmark_core::digest::Blake3Digest;
+
+use crate::hasher::{Hasher, Window};
+
+/// Windows of 4 MiB: large enough to split over many cores, small enough that what the reader has just written is
+/// still in the cache of the hashing cores.
+const WINDOW_SIZE_BYTES: usize = 4 << 20;
+/// Most files open at a time. With two windows each, buffers stay below 16 × 2 × 4 MiB = 128 MiB on any machine.
+const FILES_IN_PARALLEL_MAX: usize = 16;
+/// Below this, waking another thread costs more than it saves (the `blake3` crate's own advice for `update_rayon`).
+const SPLIT_SIZE_BYTES_MIN: usize = 128 << 10;
+
+/// All cores, or as many as asked for.
+#[derive(Debug)]
+pub struct Rayon {
+    pool: ThreadPool,
+}
+
+impl Rayon {
+    /// An engine of `threads` threads; 0 means one per core available to this process.
+    ///
+    /// # Errors
+    /// When the operating system refuses the threads.
+    pub fn new(threads: usize) -> Result<Self, ThreadPoolBuildError> {
+        let pool =
+            ThreadPoolBuilder::new().num_threads(threads).thread_name(|index| format!("hash-{index}")).build()?;
+        Ok(Self { pool })
+    }
+
+    /// Threads in the pool.
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+}
+
+impl Hasher for Rayon {
+    fn name(&self) -> &'static str {
+        "rayon"
+    }
+
+    fn window_size_bytes(&self) -> usize {
+        WINDOW_SIZE_BYTES
+    }
+
+    fn files_in_parallel(&self) -> usize {
+        self.threads().clamp(1, FILES_IN_PARALLEL_MAX)
+    }
+
+    fn chaining_value(&self, window: Window<'_>) -> ChainingValue {
+        let mut state = blake3::Hasher::new();
+        state.set_input_offset(window.offset_bytes());
+        self.extend(&mut state, window.bytes());
+        state.finalize_non_root()
+    }
+
+    fn root(&self, bytes: &[u8]) -> Blake3Digest {
+        let mut state = blake3::Hasher::new();
+        self.extend(&mut state, bytes);
+        Blake3Digest::from_bytes(*state.finalize().as_bytes())
+    }
+
+    fn extend(&self, state: &mut blake3::Hasher, bytes: &[u8]) {
+        if bytes.len() < SPLIT_SIZE_BYTES_MIN {
+            state.update(bytes);
+        } else {
+            self.pool.install(|| state.update_rayon(bytes));
+        }
+    }
+
+    fn both(&self, first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send)) {
+        self.pool.install(|| join(first, second));
+    }
+}

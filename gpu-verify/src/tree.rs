@@ -1,0 +1,81 @@
+//! Merging the chaining values of a file's windows into its BLAKE3 root.
+//!
+//! Holds one value per level (BLAKE3 paper, section 5.1.2), so a file of any size needs at most 64 × 32 bytes.
+
+use blake3::hazmat::{ChainingValue, Mode, merge_subtrees_non_root, merge_subtrees_root};
+use chopmark_core::digest::Blake3Digest;
+
+/// The windows of one file so far, merged as far as they can be before the end is known.
+#[derive(Debug, Default)]
+pub struct Tree {
+    /// Subtrees from left to right, each larger than the next.
+    pending: Vec<ChainingValue>,
+    windows: u64,
+}
+
+impl Tree {
+    /// Adds the next window. All windows before it must have been full, of one size.
+    pub fn push(&mut self, value: ChainingValue) {
+        // Only now is it certain that the earlier windows do not end the file, so that none of their merges is the root.
+        // n complete windows form one subtree for each 1 bit of n.
+        while self.pending.len() > usize::try_from(self.windows.count_ones()).unwrap_or(usize::MAX) {
+            let (Some(right), Some(left)) = (self.pending.pop(), self.pending.pop()) else { break };
+            self.pending.push(merge_subtrees_non_root(&left, &right, Mode::Hash));
+        }
+        self.pending.push(value);
+        self.windows += 1;
+    }
+
+    /// The root, after the last window.
+    ///
+    /// `None` below two windows: such a file is finalised as a root by the engine, since a chaining value is not one.
+    pub fn root(mut self) -> Option<Blake3Digest> {
+        let mut right = self.pending.pop()?;
+        let mut left = self.pending.pop()?;
+        while let Some(next) = self.pending.pop() {
+            right = merge_subtrees_non_root(&left, &right, Mode::Hash);
+            left = next;
+        }
+        Some(Blake3Digest::from_bytes(*merge_subtrees_root(&left, &right, Mode::Hash).as_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use blake3::hazmat::HasherExt as _;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn root_by_windows(bytes: &[u8], window_size_bytes: usize) -> Option<Blake3Digest> {
+        let mut tree = Tree::default();
+        for (index, window) in bytes.chunks(window_size_bytes).enumerate() {
+            let offset = u64::try_from(index * window_size_bytes).unwrap();
+            tree.push(blake3::Hasher::new().set_input_offset(offset).update(window).finalize_non_root());
+        }
+        tree.root()
+    }
+
+    #[test]
+    fn every_count_of_windows_merges_to_the_crates_root() {
+        let bytes: Vec<u8> = (0..=250).cycle().take(70 * 1024).collect();
+        for length in (1025..bytes.len()).step_by(511) {
+            assert_eq!(root_by_windows(&bytes[..length], 1024), Some(Blake3Digest::of(&bytes[..length])), "{length}");
+        }
+    }
+
+    #[test]
+    fn fewer_than_two_windows_have_no_root_here() {
+        assert_eq!(Tree::default().root(), None);
+        assert_eq!(root_by_windows(b"one", 1024), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_window_size_gives_the_same_root(bytes in proptest::collection::vec(any::<u8>(), 0..40_000), log in 10u32..14) {
+            let window_size_bytes = 1 << log;
+            let expected = (bytes.len() > window_size_bytes).then(|| Blake3Digest::of(&bytes));
+            prop_assert_eq!(root_by_windows(&bytes, window_size_bytes), expected);
+        }
+    }
+}

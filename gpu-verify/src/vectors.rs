@@ -1,0 +1,135 @@
+//! Every engine against the one file of expected digests, and against the `blake3` crate on inputs of random size.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use blake3::hazmat::HasherExt as _;
+use chopmark_core::digest::{Blake3Digest, Sha256Digest};
+use proptest::prelude::*;
+use serde::Deserialize;
+
+use crate::hasher::{Hasher, Window};
+use crate::pass::{Buffers, read_once};
+use crate::portable::Portable;
+use crate::rayon::Rayon;
+
+#[derive(Deserialize)]
+struct Vectors {
+    files: Vec<FileVector>,
+    windows: Vec<WindowVector>,
+}
+
+#[derive(Deserialize)]
+struct FileVector {
+    size_bytes: usize,
+    sha256: Sha256Digest,
+    blake3: Blake3Digest,
+}
+
+#[derive(Deserialize)]
+struct WindowVector {
+    offset_bytes: u64,
+    size_bytes: usize,
+    chaining_value: Blake3Digest,
+}
+
+fn engines() -> Vec<Box<dyn Hasher>> {
+    vec![
+        Box::new(Portable),
+        Box::new(Rayon::new(1).unwrap()),
+        Box::new(Rayon::new(0).unwrap()),
+        Box::new(Rayon::new(5).unwrap()),
+    ]
+}
+
+fn pattern(size_bytes: usize) -> Vec<u8> {
+    (0..=250).cycle().take(size_bytes).collect()
+}
+
+#[test]
+fn every_engine_gives_the_vectors() {
+    let vectors: Vectors = serde_json::from_str(include_str!("../vectors.json")).unwrap();
+    let longest = vectors.files.iter().map(|vector| vector.size_bytes).max().unwrap();
+    let input = pattern(longest);
+    for engine in engines() {
+        let mut buffers = Buffers::default();
+        for vector in &vectors.files {
+            let bytes = &input[..vector.size_bytes];
+            let size_bytes = crate::size_bytes(bytes);
+            let told = AtomicUsize::new(0);
+            let on_window = |size_bytes: u64, _: Option<&_>| {
+                told.fetch_add(usize::try_from(size_bytes).unwrap(), Ordering::Relaxed);
+                Ok(())
+            };
+            let digests = read_once(&mut &*bytes, size_bytes, &*engine, &mut buffers, None, &on_window).unwrap();
+            let place = format!("{} at {}", engine.name(), vector.size_bytes);
+            assert_eq!(digests.blake3, vector.blake3, "{place}");
+            assert_eq!(digests.sha256, vector.sha256, "{place}");
+            assert_eq!(told.into_inner(), vector.size_bytes, "{place}");
+            if vector.size_bytes <= engine.window_size_bytes() {
+                assert_eq!(engine.root(bytes), vector.blake3, "{place}");
+            }
+        }
+        for vector in &vectors.windows {
+            let window = Window::new(vector.offset_bytes, &input[..vector.size_bytes]).unwrap();
+            let value = engine.chaining_value(window);
+            let place = format!("{} at {} + {}", engine.name(), vector.offset_bytes, vector.size_bytes);
+            assert_eq!(Blake3Digest::from_bytes(value), vector.chaining_value, "{place}");
+        }
+    }
+}
+
+#[test]
+fn the_vectors_hold_every_size_that_matters() {
+    let vectors: Vectors = serde_json::from_str(include_str!("../vectors.json")).unwrap();
+    let sizes: Vec<usize> = vectors.files.iter().map(|vector| vector.size_bytes).collect();
+    let mut wanted = vec![0, 1, 63, 64, 65, 1023, 1024, 1025, 4095, 4096, 4097, 16383, 16384, 16385];
+    for engine in engines() {
+        let window = engine.window_size_bytes();
+        assert!(window.is_power_of_two() && window >= blake3::CHUNK_LEN);
+        wanted.extend([window - 1, window, window + 1]);
+    }
+    for size in wanted {
+        assert!(sizes.contains(&size), "no vector of {size} bytes");
+    }
+    assert!(vectors.windows.iter().filter(|window| window.offset_bytes >= 1 << 32).count() >= 10);
+    assert!(vectors.windows.iter().any(|window| window.offset_bytes >= 1 << 42));
+}
+
+#[test]
+fn both_runs_both() {
+    for engine in engines() {
+        let (mut first, mut second) = (0, 0);
+        engine.both(&mut || first += 1, &mut || second += 2);
+        assert_eq!((first, second), (1, 2), "{}", engine.name());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn random_sizes_and_splits_equal_the_crate(
+        size_bytes in prop_oneof![0usize..5000, 0usize..3_000_000],
+        split: proptest::sample::Index,
+        offset_chunks in 0u64..(1 << 40),
+    ) {
+        let input = pattern(size_bytes);
+        let rayon = Rayon::new(2).unwrap();
+        let engines: [&dyn Hasher; 2] = [&Portable, &rayon];
+        let offset_bytes = (offset_chunks << 22) & !(1 << 63);
+        for engine in engines {
+            prop_assert_eq!(engine.root(&input), Blake3Digest::of(&input));
+            let digests = read_once(&mut &*input, crate::size_bytes(&input), engine, &mut Buffers::default(), None, &|_, _| Ok(()));
+            prop_assert_eq!(digests.unwrap().blake3, Blake3Digest::of(&input));
+            let mut state = blake3::Hasher::new();
+            let (left, right) = input.split_at(split.index(size_bytes + 1));
+            engine.extend(&mut state, left);
+            engine.extend(&mut state, right);
+            prop_assert_eq!(state.finalize(), blake3::hash(&input));
+            if let Some(window) = Window::new(offset_bytes, &input) {
+                let expected = blake3::Hasher::new().set_input_offset(offset_bytes).update(&input).finalize_non_root();
+                prop_assert_eq!(engine.chaining_value(window), expected);
+            }
+        }
+    }
+}
