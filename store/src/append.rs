@@ -1,0 +1,360 @@
+//! Appending: one transaction per batch, dense indices, every statement judged in order over one view.
+//!
+//! The row lock on `log.log_state` serialises writers and the guarded update at the end is the fence; indices never
+//! come from a sequence. Nothing is acknowledged here: that is the publisher's, after the commit.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chopmark_core::admission::{Change, Reads, Rejection, View};
+use chopmark_core::digest::Sha256Digest;
+use chopmark_core::ledger::edge::Edge;
+use chopmark_core::ledger::tile::{Tile, encode_hashes};
+use chopmark_core::ledger::tree::leaf_hash;
+use chopmark_core::kind::Claim;
+use chopmark_core::policy::PolicyClaim;
+use chopmark_core::statement::{Nonce, RegistryRef, Statement, StatementId};
+use chopmark_core::submission::Submission;
+use chopmark_core::time::Timestamp;
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Binary, SmallInt, Text, Timestamptz};
+use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl};
+use tokio::runtime::Handle;
+
+use crate::connect;
+use crate::error::{StoreError, bigint, count};
+use crate::project;
+use crate::query;
+use crate::schema::{document, entry, log_state};
+
+/// Most statements in one transaction: beyond this, larger batches gain nothing and only make the first wait.
+pub const BATCH_MAX: usize = 512;
+
+/// What became of one statement of a batch.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// It is a new entry.
+    Appended {
+        /// Position in the log.
+        index: u64,
+    },
+    /// The log holds this statement already; nothing was written.
+    Existing {
+        /// Position in the log.
+        index: u64,
+        /// Whether the stored envelope carries other signatures than the one sent.
+        signatures_differ: bool,
+    },
+    /// It was refused; nothing was written.
+    Rejected(Rejection),
+}
+
+/// A committed batch.
+#[derive(Debug)]
+pub struct Batch {
+    /// One outcome per statement, in order.
+    pub outcomes: Vec<Outcome>,
+    /// Entries in the log after the commit.
+    pub size: u64,
+}
+
+/// The identity of the registry an appender writes for.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    /// Origin and genesis.
+    pub reference: RegistryRef,
+    /// The operator's party.
+    pub operator: StatementId,
+}
+
+impl Registry {
+    /// The registry that entry 0 founds.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the statement founds none.
+    pub(crate) fn founded_by(entry: &[u8], statement: &Statement) -> Result<Self, StoreError> {
+        let Claim::Policy(PolicyClaim::Descriptor(descriptor)) = &statement.claim else {
+            return Err(StoreError::damaged("log.entry 0", "does not found a registry"));
+        };
+        let reference = RegistryRef { origin: descriptor.origin.clone(), genesis: leaf_hash(entry) };
+        Ok(Self { reference, operator: statement.id })
+    }
+}
+
+/// The writing side of the ledger: one connection, and what it remembers of the tree between batches.
+pub struct Appender {
+    url: String,
+    runtime: Handle,
+    registry: Option<Registry>,
+    session: Option<Session>,
+}
+
+struct Session {
+    connection: AsyncPgConnection,
+    head: Head,
+}
+
+/// What the next batch continues from.
+#[derive(Clone)]
+struct Head {
+    edge: Edge,
+    recorded_at: DateTime<Utc>,
+}
+
+/// What one transaction did; becomes true only if it commits.
+struct Effects {
+    head: Head,
+    outcomes: Vec<Outcome>,
+}
+
+impl Appender {
+    pub(crate) fn new(url: String, runtime: Handle, registry: Option<Registry>) -> Self {
+        Self { url, runtime, registry, session: None }
+    }
+
+    /// Appends a batch of at most [`BATCH_MAX`] statements whose signatures are verified and whose documents are at hand.
+    ///
+    /// # Errors
+    /// A [`StoreError`] when nothing was committed, or when it is not known whether anything was; the next call starts
+    /// from what the database then holds, so a retried statement is either new or found.
+    pub async fn append(&mut self, batch: &[&Submission], now: Timestamp) -> Result<Batch, StoreError> {
+        // Taken out, so that an error on any path drops the connection and the memory that goes with it.
+        let mut session = match self.session.take() {
+            Some(session) => session,
+            None => self.connect().await?,
+        };
+        let registry = self.registry.as_ref();
+        let head = session.head.clone();
+        let effects = session
+            .connection
+            .transaction(async move |connection| transact(connection, registry, head, batch, now).await)
+            .await?;
+        let size = effects.head.edge.size();
+        session.head = effects.head;
+        self.session = Some(session);
+        Ok(Batch { outcomes: effects.outcomes, size })
+    }
+
+    async fn connect(&self) -> Result<Session, StoreError> {
+        let mut connection =
+            connect::session(&self.url, &self.runtime).await.map_err(|error| StoreError::Connect(error.to_string()))?;
+        let head = load_head(&mut connection).await?;
+        Ok(Session { connection, head })
+    }
+}
+
+/// Reads the head of the log: the right edge of the tree and the last recorded time.
+async fn load_head(connection: &mut AsyncPgConnection) -> Result<Head, StoreError> {
+    let (size, root) = query::log_state(connection).await?;
+    let edge = query::edge_at(connection, size).await?;
+    if edge.root() != root {
+        let reason = format!("entries and tiles hash to the root {}, log.log_state says {root}", edge.root());
+        return Err(StoreError::damaged(format!("log size {size}"), reason));
+    }
+    let recorded_at: Option<DateTime<Utc>> =
+        entry::table.select(entry::recorded_at).order(entry::idx.desc()).first(connection).await.optional()?;
+    Ok(Head { edge, recorded_at: recorded_at.unwrap_or(DateTime::UNIX_EPOCH) })
+}
+
+async fn transact(
+    connection: &mut AsyncPgConnection,
+    registry: Option<&Registry>,
+    mut head: Head,
+    batch: &[&Submission],
+    now: Timestamp,
+) -> Result<Effects, StoreError> {
+    let locked: i64 = log_state::table.select(log_state::size).for_update().first(connection).await?;
+    let locked = count(locked, "log.log_state")?;
+    if locked != head.edge.size() {
+        // Another replica appended since.
+        head = load_head(connection).await?;
+    }
+    let before = head.edge.size();
+    let mut known = existing(connection, batch).await?;
+    let mut view = load_view(connection, before, registry, batch, &known).await?;
+
+    let mut outcomes = Vec::with_capacity(batch.len());
+    let mut rows = EntryRows::default();
+    let mut tiles = Vec::new();
+    let mut changes = Vec::new();
+    head.recorded_at = head.recorded_at.max(DateTime::from_timestamp_millis(now.unix_ms()).unwrap_or(head.recorded_at));
+    for submission in batch {
+        let leaf = leaf_hash(&submission.entry);
+        let id = submission.statement.id;
+        if let Some((index, stored)) = known.get(&id) {
+            outcomes.push(Outcome::Existing { index: *index, signatures_differ: *stored != leaf });
+            continue;
+        }
+        match view.admit(&submission.statement, &submission.manifests, now) {
+            Err(rejection) => outcomes.push(Outcome::Rejected(rejection)),
+            Ok(made) => {
+                let index = head.edge.size();
+                known.insert(id, (index, leaf));
+                if submission.statement.claim.founds_registry() {
+                    let founded = Registry::founded_by(&submission.entry, &submission.statement)?;
+                    view.found(founded.reference, founded.operator);
+                }
+                tiles.extend(head.edge.append(leaf));
+                rows.push(index, submission, leaf, head.recorded_at);
+                changes.push((submission.statement.issuer(), &submission.statement.header.nonce, made));
+                outcomes.push(Outcome::Appended { index });
+            }
+        }
+    }
+    if head.edge.size() > before {
+        rows.insert(connection).await?;
+        insert_documents(connection, batch, &outcomes).await?;
+        insert_tiles(connection, &tiles).await?;
+        project(connection, &changes).await?;
+        advance(connection, before, &head.edge).await?;
+    }
+    Ok(Effects { head, outcomes })
+}
+
+/// Statements of the batch that the log holds already, with their index and leaf hash.
+async fn existing(
+    connection: &mut AsyncPgConnection,
+    batch: &[&Submission],
+) -> Result<BTreeMap<StatementId, (u64, Sha256Digest)>, StoreError> {
+    let ids: Vec<&[u8]> = batch.iter().map(|submission| submission.statement.id.as_bytes().as_slice()).collect();
+    let rows: Vec<(i64, Vec<u8>, Vec<u8>)> = entry::table
+        .filter(entry::statement_id.eq_any(ids))
+        .select((entry::idx, entry::statement_id, entry::leaf_hash))
+        .load(connection)
+        .await?;
+    rows.into_iter()
+        .map(|(index, id, leaf)| {
+            let place = || format!("log.entry {index}");
+            let id = StatementId::from_slice(&id).ok_or_else(|| StoreError::damaged(place(), "statement_id"))?;
+            let leaf = Sha256Digest::from_slice(&leaf).ok_or_else(|| StoreError::damaged(place(), "leaf_hash"))?;
+            Ok((id, (count(index, "log.entry")?, leaf)))
+        })
+        .collect()
+}
+
+/// Loads what judging the batch needs, one query per table.
+async fn load_view(
+    connection: &mut AsyncPgConnection,
+    size: u64,
+    registry: Option<&Registry>,
+    batch: &[&Submission],
+    known: &BTreeMap<StatementId, (u64, Sha256Digest)>,
+) -> Result<View, StoreError> {
+    let mut view = View::new(
+        size,
+        registry.map(|registry| registry.reference.clone()),
+        registry.map(|registry| registry.operator),
+    );
+    let mut reads = Reads::default();
+    for submission in batch {
+        if !known.contains_key(&submission.statement.id) {
+            reads.add(&submission.statement);
+        }
+    }
+    project::load(connection, &reads, &mut view).await?;
+    Ok(view)
+}
+
+/// Columns of new entries, for one `unnest`.
+#[derive(Default)]
+struct EntryRows<'a> {
+    indices: Vec<i64>,
+    ids: Vec<Vec<u8>>,
+    leaves: Vec<Vec<u8>>,
+    kinds: Vec<&'static str>,
+    issuers: Vec<Vec<u8>>,
+    recorded_at: Vec<DateTime<Utc>>,
+    bodies: Vec<&'a [u8]>,
+}
+
+impl<'a> EntryRows<'a> {
+    fn push(&mut self, index: u64, submission: &'a Submission, leaf: Sha256Digest, recorded_at: DateTime<Utc>) {
+        let statement = &submission.statement;
+        self.indices.push(bigint(index));
+        self.ids.push(statement.id.as_bytes().to_vec());
+        self.leaves.push(leaf.as_bytes().to_vec());
+        self.kinds.push(statement.claim.name());
+        self.issuers.push(statement.issuer().as_bytes().to_vec());
+        self.recorded_at.push(recorded_at);
+        self.bodies.push(&submission.entry);
+    }
+
+    async fn insert(self, connection: &mut AsyncPgConnection) -> Result<(), StoreError> {
+        diesel::sql_query(
+            "INSERT INTO log.entry (idx, statement_id, leaf_hash, kind, issuer, recorded_at, body)
+             SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind::<Array<BigInt>, _>(self.indices)
+        .bind::<Array<Binary>, _>(self.ids)
+        .bind::<Array<Binary>, _>(self.leaves)
+        .bind::<Array<Text>, _>(self.kinds)
+        .bind::<Array<Binary>, _>(self.issuers)
+        .bind::<Array<Timestamptz>, _>(self.recorded_at)
+        .bind::<Array<Binary>, _>(self.bodies)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
+
+/// Keeps the documents of appended statements, each once.
+async fn insert_documents(
+    connection: &mut AsyncPgConnection,
+    batch: &[&Submission],
+    outcomes: &[Outcome],
+) -> Result<(), StoreError> {
+    let mut kept = BTreeSet::new();
+    for (submission, outcome) in batch.iter().zip(outcomes) {
+        if !matches!(outcome, Outcome::Appended { .. }) {
+            continue;
+        }
+        for (digest, body) in &submission.documents {
+            if kept.insert(*digest) {
+                diesel::insert_into(document::table)
+                    .values((document::sha256.eq(digest.as_bytes().as_slice()), document::body.eq(body)))
+                    .on_conflict_do_nothing()
+                    .execute(connection)
+                    .await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn insert_tiles(connection: &mut AsyncPgConnection, tiles: &[Tile]) -> Result<(), StoreError> {
+    if tiles.is_empty() {
+        return Ok(());
+    }
+    let levels: Vec<i16> = tiles.iter().map(|tile| i16::from(tile.coordinate.level())).collect();
+    let numbers: Vec<i64> = tiles.iter().map(|tile| bigint(tile.coordinate.n())).collect();
+    let hashes: Vec<Vec<u8>> = tiles.iter().map(|tile| encode_hashes(&tile.hashes)).collect();
+    diesel::sql_query("INSERT INTO log.tile (level, n, hashes) SELECT * FROM unnest($1, $2, $3)")
+        .bind::<Array<SmallInt>, _>(levels)
+        .bind::<Array<BigInt>, _>(numbers)
+        .bind::<Array<Binary>, _>(hashes)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn project(
+    connection: &mut AsyncPgConnection,
+    changes: &[(StatementId, &Nonce, Vec<Change>)],
+) -> Result<(), StoreError> {
+    project::insert_nonces(connection, changes.iter().map(|(issuer, nonce, _)| (*issuer, *nonce))).await?;
+    let changes: Vec<&Change> = changes.iter().flat_map(|(_, _, made)| made).collect();
+    project::write(connection, &changes).await
+}
+
+/// Moves the head; the condition on the old size is the fence against a writer that did not take the lock.
+async fn advance(connection: &mut AsyncPgConnection, before: u64, edge: &Edge) -> Result<(), StoreError> {
+    let moved = diesel::update(log_state::table.filter(log_state::size.eq(bigint(before))))
+        .set((log_state::size.eq(bigint(edge.size())), log_state::root.eq(edge.root().as_bytes().as_slice())))
+        .execute(connection)
+        .await?;
+    if moved == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::damaged("log.log_state", format!("its size is not {before} although the row was locked")))
+    }
+}

@@ -1,0 +1,126 @@
+//! Connections: one pool for reads, one connection for appending, all established on the service's own runtime.
+//!
+//! actix workers are separate runtimes; a connection driven on one of them stalls while that worker is busy, so the
+//! task that drives a connection is always spawned on the handle captured here.
+
+use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
+use diesel_async::pooled_connection::deadpool::Pool;
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrations};
+use futures_util::FutureExt as _;
+use tokio::runtime::Handle;
+
+use crate::error::StoreError;
+
+/// The schema, compiled in.
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
+
+/// Oldest PostgreSQL that works: `MERGE`-free SQL of ours would run on older ones, but none is supported by its makers.
+const SERVER_VERSION_MIN: i32 = 150_000;
+
+/// What every connection of the service starts with. The role owns nothing, so the grants are what it may do; the
+/// durability settings hold even where the server's defaults were changed.
+const SESSION: &str = "SET ROLE chopmark_app;
+SET synchronous_commit = on;
+SET statement_timeout = '30s';
+SET lock_timeout = '10s';
+SET idle_in_transaction_session_timeout = '60s';
+SET client_min_messages = warning;
+SET TimeZone = 'UTC'";
+
+/// A pool of reading connections.
+pub(crate) type ReadPool = Pool<AsyncPgConnection>;
+
+/// Opens one connection and drives it on `runtime`.
+async fn open(url: &str, runtime: &Handle) -> Result<AsyncPgConnection, diesel::ConnectionError> {
+    let failed = |error: &dyn std::fmt::Display| diesel::ConnectionError::BadConnection(error.to_string());
+    let (client, connection) =
+        tokio_postgres::connect(url, tokio_postgres::NoTls).await.map_err(|error| failed(&describe(&error)))?;
+    runtime.spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::warn!(error = %describe(&error), "a database connection ended");
+        }
+    });
+    AsyncPgConnection::try_from(client).await
+}
+
+/// A connection error with its cause, which alone says what happened.
+fn describe(error: &tokio_postgres::Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+}
+
+/// A connection of the service, with its role and settings.
+pub(crate) async fn session(url: &str, runtime: &Handle) -> Result<AsyncPgConnection, diesel::ConnectionError> {
+    // Opened inside a task of that runtime, whatever runtime the caller is on.
+    let (url, handle) = (url.to_owned(), runtime.clone());
+    let task = runtime.spawn(async move {
+        let mut connection = open(&url, &handle).await?;
+        connection.batch_execute(SESSION).await.map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+        Ok(connection)
+    });
+    task.await.map_err(|error| diesel::ConnectionError::BadConnection(error.to_string()))?
+}
+
+/// A pool of at most `connections` sessions.
+pub(crate) fn pool(url: &str, connections: usize, runtime: &Handle) -> Result<ReadPool, StoreError> {
+    let mut config = ManagerConfig::default();
+    // Checking a connection on every checkout costs a round trip; a broken one shows itself on first use.
+    config.recycling_method = RecyclingMethod::Fast;
+    let runtime = runtime.clone();
+    config.custom_setup = Box::new(move |url| {
+        let (url, runtime) = (url.to_owned(), runtime.clone());
+        async move { session(&url, &runtime).await }.boxed()
+    });
+    let manager = AsyncDieselConnectionManager::new_with_config(url, config);
+    Pool::builder(manager)
+        .max_size(connections)
+        .wait_timeout(Some(std::time::Duration::from_secs(1)))
+        .runtime(deadpool::Runtime::Tokio1)
+        .build()
+        .map_err(|error| StoreError::Connect(error.to_string()))
+}
+
+/// Brings the schema up to date, as the user the URL names (not as the service's role).
+pub(crate) async fn migrate(url: &str, runtime: &Handle) -> Result<(), StoreError> {
+    let mut connection = open(url, runtime).await.map_err(|error| StoreError::Connect(error.to_string()))?;
+    check_version(&mut connection).await?;
+    connection.batch_execute("SET client_min_messages = warning").await?;
+    let mut harness = diesel_async::AsyncMigrationHarness::new(connection);
+    let applied = harness.run_pending_migrations(MIGRATIONS).map_err(|error| StoreError::Migrate(error.to_string()))?;
+    for migration in applied {
+        tracing::info!(migration = %migration, "schema step applied");
+    }
+    Ok(())
+}
+
+/// Whether the database has the ledger's tables.
+pub(crate) async fn has_ledger(url: &str, runtime: &Handle) -> Result<bool, StoreError> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = diesel::sql_types::Bool)]
+        there: bool,
+    }
+    let mut connection = open(url, runtime).await.map_err(|error| StoreError::Connect(error.to_string()))?;
+    let query = diesel::sql_query("SELECT to_regclass('log.entry') IS NOT NULL AS there");
+    let Row { there } = query.get_result(&mut connection).await?;
+    Ok(there)
+}
+
+async fn check_version(connection: &mut AsyncPgConnection) -> Result<(), StoreError> {
+    #[derive(diesel::QueryableByName)]
+    struct Version {
+        #[diesel(sql_type = diesel::sql_types::Integer)]
+        version: i32,
+    }
+    use diesel_async::RunQueryDsl;
+    let Version { version } = diesel::sql_query("SELECT current_setting('server_version_num')::int AS version")
+        .get_result(connection)
+        .await?;
+    if version < SERVER_VERSION_MIN {
+        return Err(StoreError::Connect(format!(
+            "the database is PostgreSQL {}; 15 or newer is needed",
+            version / 10_000
+        )));
+    }
+    Ok(())
+}

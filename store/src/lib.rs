@@ -1,0 +1,256 @@
+//! The ledger in PostgreSQL: schema, appending, reading, and the private cluster for those who have no server.
+//!
+//! [`Store`] is concrete and tested against a real PostgreSQL. It trusts nothing it reads for integrity: proofs and
+//! audits recompute everything from the rows.
+
+mod append;
+pub mod audit;
+pub mod cluster;
+mod connect;
+mod error;
+mod project;
+mod query;
+mod schema;
+
+use std::sync::Arc;
+
+use chopmark_core::admission::{ArtefactRecord, KeyRecord, PartyRecord};
+use chopmark_core::digest::Sha256Digest;
+use chopmark_core::key::KeyId;
+use chopmark_core::ledger::edge::Edge;
+use chopmark_core::ledger::tile::TileCoordinate;
+use chopmark_core::statement::{IdReference, StatementId};
+use chopmark_core::submission::Submission;
+use chopmark_core::time::Timestamp;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use tokio::runtime::Handle;
+
+pub use append::{Appender, BATCH_MAX, Batch, Outcome, Registry};
+pub use error::StoreError;
+pub use query::{StoredCheckpoint, StoredEntry};
+
+use connect::ReadPool;
+
+/// A database that holds, or will hold, one registry.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    url: String,
+    runtime: Handle,
+    pool: ReadPool,
+}
+
+impl Store {
+    /// Connects, with at most `connections` for reading, and brings the schema up to date. Must run on the
+    /// multi-threaded runtime that will live as long as the store.
+    ///
+    /// # Errors
+    /// When the database can't be reached, is too old, or refuses the schema.
+    pub async fn open(url: &str, connections: usize) -> Result<Self, StoreError> {
+        connect::migrate(url, &Handle::current()).await?;
+        Self::attach(url, connections)
+    }
+
+    /// As [`Store::open`], for a database that has the ledger's tables already: a missing one is never made here.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFounded`] when the tables are missing; otherwise as [`Store::open`].
+    pub async fn open_existing(url: &str, connections: usize) -> Result<Self, StoreError> {
+        if connect::has_ledger(url, &Handle::current()).await? {
+            Self::open(url, connections).await
+        } else {
+            Err(StoreError::NotFounded)
+        }
+    }
+
+    /// As [`Store::open`], but leaves the schema as it is: for reading a ledger that somebody else keeps.
+    ///
+    /// # Errors
+    /// When the URL is not one.
+    pub fn attach(url: &str, connections: usize) -> Result<Self, StoreError> {
+        let runtime = Handle::current();
+        let pool = connect::pool(url, connections, &runtime)?;
+        Ok(Self { inner: Arc::new(Inner { url: url.to_owned(), runtime, pool }) })
+    }
+
+    /// The writing side, for an existing registry.
+    pub fn appender(&self, registry: Registry) -> Appender {
+        Appender::new(self.inner.url.clone(), self.inner.runtime.clone(), Some(registry))
+    }
+
+    /// Writes the founding entries into an empty ledger, in one transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyFounded`] when there are entries; a refused statement is an internal mistake and is
+    /// reported as [`StoreError::Damaged`].
+    pub async fn found(&self, founding: &[Submission; 2], now: Timestamp) -> Result<Registry, StoreError> {
+        let (size, _) = self.log_state().await?;
+        if size != 0 {
+            return Err(StoreError::AlreadyFounded { size });
+        }
+        let [descriptor, anchors] = founding;
+        let mut appender = Appender::new(self.inner.url.clone(), self.inner.runtime.clone(), None);
+        let batch = appender.append(&[descriptor, anchors], now).await?;
+        match batch.outcomes.as_slice() {
+            [Outcome::Appended { index: 0 }, Outcome::Appended { index: 1 }] => {
+                Registry::founded_by(&descriptor.entry, &descriptor.statement)
+            }
+            other => Err(StoreError::damaged("founding", format!("{other:?}"))),
+        }
+    }
+
+    /// The registry in this database, from its entry 0.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFounded`] when there is none, [`StoreError::Damaged`] when entry 0 does not found one.
+    pub async fn registry(&self) -> Result<Registry, StoreError> {
+        let entries = self.entries(0, 1).await?;
+        let genesis = entries.as_slice().first().ok_or(StoreError::NotFounded)?;
+        let submission = chopmark_core::statement::Envelope::parse(&genesis.body)
+            .map_err(|error| StoreError::damaged("log.entry 0", error))
+            .and_then(|envelope| {
+                Submission::assemble(envelope, Vec::new()).map_err(|error| StoreError::damaged("log.entry 0", error))
+            })?;
+        Registry::founded_by(&genesis.body, &submission.statement)
+    }
+
+    /// Size and root of the log as committed (which may be ahead of what is published).
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn log_state(&self) -> Result<(u64, Sha256Digest), StoreError> {
+        query::log_state(&mut *self.inner.pool.get().await?).await
+    }
+
+    /// The right edge of the tree over the first `size` entries.
+    ///
+    /// # Errors
+    /// When rows are missing or can't be read.
+    pub async fn edge_at(&self, size: u64) -> Result<Edge, StoreError> {
+        query::edge_at(&mut *self.inner.pool.get().await?, size).await
+    }
+
+    /// Entries from `first` on, at most `number`, without gaps.
+    ///
+    /// # Errors
+    /// When a row is missing or can't be read.
+    pub async fn entries(&self, first: u64, number: u64) -> Result<Vec<StoredEntry>, StoreError> {
+        query::entries(&mut *self.inner.pool.get().await?, first, number).await
+    }
+
+    /// The entry of a statement; `None` when none, or more than one, fits the reference.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn entry_by_id(&self, id: &IdReference) -> Result<Option<StoredEntry>, StoreError> {
+        query::entry_by_id(&mut *self.inner.pool.get().await?, id).await
+    }
+
+    /// The 256 hashes of a full tile.
+    ///
+    /// # Errors
+    /// When the tile is missing or can't be read.
+    pub async fn full_tile(&self, coordinate: TileCoordinate) -> Result<Vec<Sha256Digest>, StoreError> {
+        query::full_tile(&mut *self.inner.pool.get().await?, coordinate).await
+    }
+
+    /// The checkpoint with the largest size.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn latest_checkpoint(&self) -> Result<Option<StoredCheckpoint>, StoreError> {
+        query::latest_checkpoint(&mut *self.inner.pool.get().await?).await
+    }
+
+    /// Checkpoints from size `from` on, ascending, at most `number`.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn checkpoints(&self, from: u64, number: u32) -> Result<Vec<StoredCheckpoint>, StoreError> {
+        query::checkpoints(&mut *self.inner.pool.get().await?, from, number).await
+    }
+
+    /// Keeps a signed checkpoint.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when another root is kept for its size.
+    pub async fn insert_checkpoint(&self, signed: &StoredCheckpoint) -> Result<(), StoreError> {
+        query::insert_checkpoint(&mut *self.inner.pool.get().await?, signed).await
+    }
+
+    /// A document by digest.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when its bytes have another digest.
+    pub async fn document(&self, digest: &Sha256Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        query::document(&mut *self.inner.pool.get().await?, digest).await
+    }
+
+    /// A key by id.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn key(&self, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        let row: Option<project::KeyRow> = schema::key::table
+            .find(id.digest().as_bytes().as_slice())
+            .select(project::KeyRow::as_select())
+            .first(&mut *self.inner.pool.get().await?)
+            .await
+            .optional()?;
+        row.map(|row| row.record()).transpose()
+    }
+
+    /// A party by id, with its keys in order of validity.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn party(&self, id: &StatementId) -> Result<Option<(PartyRecord, Vec<KeyRecord>)>, StoreError> {
+        let connection = &mut *self.inner.pool.get().await?;
+        let row: Option<project::PartyRow> = schema::party::table
+            .find(id.as_bytes().as_slice())
+            .select(project::PartyRow::as_select())
+            .first(connection)
+            .await
+            .optional()?;
+        let Some(row) = row else { return Ok(None) };
+        let keys: Vec<project::KeyRow> = schema::key::table
+            .filter(schema::key::party.eq(id.as_bytes().as_slice()))
+            .order((schema::key::valid_from, schema::key::id))
+            .select(project::KeyRow::as_select())
+            .load(connection)
+            .await?;
+        let keys = keys.iter().map(project::KeyRow::record).collect::<Result<_, _>>()?;
+        Ok(Some((row.record()?, keys)))
+    }
+
+    /// An artefact by id.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn artefact(&self, id: &StatementId) -> Result<Option<ArtefactRecord>, StoreError> {
+        let row: Option<project::ArtefactRow> = schema::artefact::table
+            .find(id.as_bytes().as_slice())
+            .select(project::ArtefactRow::as_select())
+            .first(&mut *self.inner.pool.get().await?)
+            .await
+            .optional()?;
+        row.map(project::ArtefactRow::record).transpose()
+    }
+
+    /// Artefacts found by a digest: the manifest's, or any file's SHA-256 or BLAKE3; first registered first.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn artefacts_with_digest(
+        &self,
+        digest: &[u8; 32],
+        limit: u32,
+    ) -> Result<Vec<ArtefactRecord>, StoreError> {
+        let rows = project::artefacts_with_digest(&mut *self.inner.pool.get().await?, digest, limit).await?;
+        rows.into_iter().map(project::ArtefactRow::record).collect()
+    }
+}
