@@ -1,0 +1,231 @@
+//! The signer's memory outside PostgreSQL: the last checkpoint this log key signed.
+//!
+//! One file per log key, advanced durably before a signature leaves, by compare-and-swap, under a lock that only one
+//! process can hold. A database restored from before it can then never be signed over, and two signers never fork.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use chopmark_core::digest::Sha256Digest;
+use chopmark_core::ledger::tree::empty_root;
+use serde::{Deserialize, Serialize};
+
+const MARK_SCHEMA: &str = "chopmark.mark/v1";
+
+/// What the mark says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signed {
+    schema: String,
+    /// Origin of the log.
+    pub origin: String,
+    /// Size of the last signed checkpoint; 0 when none was signed yet.
+    pub size: u64,
+    /// Its root.
+    pub root: Sha256Digest,
+}
+
+/// Why a mark can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum MarkError {
+    /// Somebody else holds the lock.
+    #[error("another process holds {}: only one may sign with a log key; stop it, or let this one use another data directory", path.display())]
+    Held {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// There is no mark.
+    #[error(
+        "{} is missing: without it nobody knows what this log key has signed, so nothing more is signed; \
+         restore it from a backup (it is made once, when the registry is founded)",
+        path.display()
+    )]
+    Missing {
+        /// The mark file.
+        path: PathBuf,
+    },
+    /// There is a mark where a new one was to be made.
+    #[error("{} already exists: this log key belongs to a registry", path.display())]
+    Exists {
+        /// The mark file.
+        path: PathBuf,
+    },
+    /// The file is not a mark of this log.
+    #[error("{} is not the mark of {origin}: {reason}", path.display())]
+    Foreign {
+        /// The mark file.
+        path: PathBuf,
+        /// Origin of the log.
+        origin: String,
+        /// What does not fit.
+        reason: String,
+    },
+    /// The mark moved under our feet although we hold its lock.
+    #[error("{} says size {found}, this process last wrote {expected}: somebody else writes it; nothing is signed", path.display())]
+    Moved {
+        /// The mark file.
+        path: PathBuf,
+        /// What this process wrote.
+        expected: u64,
+        /// What is there.
+        found: u64,
+    },
+    /// The disk failed.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// File or directory.
+        path: PathBuf,
+        /// The failure.
+        error: io::Error,
+    },
+}
+
+/// The mark of one log key, locked for this process.
+#[derive(Debug)]
+pub struct Mark {
+    path: PathBuf,
+    signed: Signed,
+    /// Held open for its lock.
+    _lock: File,
+}
+
+impl Mark {
+    /// Makes the mark of a registry about to be founded: nothing signed yet.
+    ///
+    /// # Errors
+    /// [`MarkError::Exists`] when there is one, [`MarkError::Held`] when another process is making one.
+    pub fn create(path: &Path, origin: &str) -> Result<Self, MarkError> {
+        let lock = lock(path)?;
+        if path.exists() {
+            return Err(MarkError::Exists { path: path.to_owned() });
+        }
+        let signed = Signed { schema: MARK_SCHEMA.to_owned(), origin: origin.to_owned(), size: 0, root: empty_root() };
+        let mark = Self { path: path.to_owned(), signed, _lock: lock };
+        mark.write(&mark.signed)?;
+        Ok(mark)
+    }
+
+    /// Opens the mark of an existing registry.
+    ///
+    /// # Errors
+    /// A [`MarkError`] that says what to do.
+    pub fn open(path: &Path, origin: &str) -> Result<Self, MarkError> {
+        let lock = lock(path)?;
+        let signed = read(path, origin)?;
+        Ok(Self { path: path.to_owned(), signed, _lock: lock })
+    }
+
+    /// What was last signed.
+    pub fn signed(&self) -> &Signed {
+        &self.signed
+    }
+
+    /// Moves the mark to a larger checkpoint, durably, before its signature leaves. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`MarkError::Moved`] when the file no longer says what this process wrote; then nothing is written.
+    pub fn advance(&mut self, size: u64, root: Sha256Digest) -> Result<(), MarkError> {
+        let found = read(&self.path, &self.signed.origin)?;
+        if found != self.signed || size < found.size || (size == found.size && root != found.root) {
+            return Err(MarkError::Moved { path: self.path.clone(), expected: self.signed.size, found: found.size });
+        }
+        let next = Signed { size, root, ..found };
+        self.write(&next)?;
+        self.signed = next;
+        Ok(())
+    }
+
+    /// Writes beside, syncs, renames, syncs the directory: after a crash the file is the old one or the new one.
+    fn write(&self, signed: &Signed) -> Result<(), MarkError> {
+        let io = |error| MarkError::Io { path: self.path.clone(), error };
+        let beside = self.path.with_extension("tmp");
+        let bytes = serde_json::to_vec(signed).map_err(|error| io(io::Error::other(error)))?;
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside).map_err(io)?;
+        file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(io)?;
+        fs::rename(&beside, &self.path).map_err(io)?;
+        let directory = self.path.parent().unwrap_or(Path::new("."));
+        File::open(directory).and_then(|directory| directory.sync_all()).map_err(io)
+    }
+}
+
+fn read(path: &Path, origin: &str) -> Result<Signed, MarkError> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(MarkError::Missing { path: path.to_owned() });
+        }
+        Err(error) => return Err(MarkError::Io { path: path.to_owned(), error }),
+    };
+    let foreign = |reason: String| MarkError::Foreign { path: path.to_owned(), origin: origin.to_owned(), reason };
+    let signed: Signed = chopmark_core::strict::from_slice(&bytes).map_err(|error| foreign(error.to_string()))?;
+    if signed.schema != MARK_SCHEMA {
+        return Err(foreign(format!("its schema is {}", signed.schema)));
+    }
+    if signed.origin != origin {
+        return Err(foreign(format!("it is of {}", signed.origin)));
+    }
+    Ok(signed)
+}
+
+/// Takes the lock beside the mark; the mark itself is replaced on every write, so it can't carry one.
+fn lock(path: &Path) -> Result<File, MarkError> {
+    let path = path.with_extension("lock");
+    let io = |error| MarkError::Io { path: path.clone(), error };
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(io)?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(error) if error == rustix::io::Errno::WOULDBLOCK => Err(MarkError::Held { path }),
+        Err(error) => Err(io(error.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place() -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log.mark");
+        (directory, path)
+    }
+
+    #[test]
+    fn advances_durably_and_never_backwards() {
+        let (_directory, path) = place();
+        let (old, new) = (Sha256Digest::of(b"old"), Sha256Digest::of(b"new"));
+        let mut mark = Mark::create(&path, "log").unwrap();
+        mark.advance(2, old).unwrap();
+        mark.advance(2, old).unwrap();
+        assert!(matches!(mark.advance(2, new), Err(MarkError::Moved { .. })), "another root at the same size");
+        assert!(matches!(mark.advance(1, new), Err(MarkError::Moved { .. })), "a smaller size");
+        mark.advance(3, new).unwrap();
+        drop(mark);
+        let mark = Mark::open(&path, "log").unwrap();
+        assert_eq!((mark.signed().size, mark.signed().root), (3, new));
+    }
+
+    #[test]
+    fn a_second_holder_a_missing_and_a_foreign_mark_are_refused() {
+        let (_directory, path) = place();
+        assert!(matches!(Mark::open(&path, "log"), Err(MarkError::Missing { .. })));
+        let mark = Mark::create(&path, "log").unwrap();
+        assert!(matches!(Mark::open(&path, "log"), Err(MarkError::Held { .. })));
+        drop(mark);
+        assert!(matches!(Mark::create(&path, "log"), Err(MarkError::Exists { .. })));
+        assert!(matches!(Mark::open(&path, "other"), Err(MarkError::Foreign { .. })));
+        fs::write(&path, "{}").unwrap();
+        assert!(matches!(Mark::open(&path, "log"), Err(MarkError::Foreign { .. })));
+    }
+
+    #[test]
+    fn a_mark_that_somebody_else_moved_stops_the_signer() {
+        let (_directory, path) = place();
+        let mut mark = Mark::create(&path, "log").unwrap();
+        let elsewhere = Signed { size: 9, ..mark.signed().clone() };
+        fs::write(&path, serde_json::to_vec(&elsewhere).unwrap()).unwrap();
+        assert!(matches!(mark.advance(2, empty_root()), Err(MarkError::Moved { expected: 0, found: 9, .. })));
+    }
+}

@@ -1,0 +1,121 @@
+//! Errors as they leave the service: RFC 9457 problem documents with a stable `code` and a pointer.
+//!
+//! Every use-case error is mapped here and nowhere else.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use chopmark_core::admission::{Class, Rejection};
+use chopmark_store::StoreError;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Seconds a client is asked to wait before it tries again.
+const RETRY_AFTER_S: u32 = 1;
+
+/// An RFC 9457 problem document.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// `urn:chopmark:problem:<code>`.
+    #[serde(rename = "type")]
+    pub problem_type: String,
+    /// The HTTP status in words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What is wrong and what to do, for a person.
+    pub detail: String,
+    /// Stable code for programs.
+    pub code: String,
+    /// The document `pointer` leads into: `request`, `payload` (inside the envelope), `documents/<n>`, `path` or `query`.
+    pub document: String,
+    /// JSON pointer (RFC 6901) to the offending value; empty for the whole document.
+    pub pointer: String,
+    /// Statement that stands in the way (64 hexadecimal characters), where one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub existing: Option<String>,
+}
+
+/// A problem on its way out; boxed, because most results carry none.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {}", .0.code, .0.detail)]
+pub struct ApiError(pub Box<Problem>);
+
+impl ApiError {
+    /// A problem at a place.
+    pub fn new(status: StatusCode, code: &str, document: &str, pointer: &str, detail: impl Into<String>) -> Self {
+        Self(Box::new(Problem {
+            problem_type: format!("urn:chopmark:problem:{code}"),
+            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            code: code.to_owned(),
+            document: document.to_owned(),
+            pointer: pointer.to_owned(),
+            existing: None,
+        }))
+    }
+
+    /// Nothing here has that name.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "path", "", detail)
+    }
+
+    /// The path or query is not what it should be.
+    pub fn bad_parameter(document: &str, name: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_parameter", document, &format!("/{name}"), detail)
+    }
+
+    /// The service can't do this now, but may soon.
+    pub fn unavailable(code: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, "request", "", detail)
+    }
+}
+
+impl From<Rejection> for ApiError {
+    fn from(rejection: Rejection) -> Self {
+        let status = match rejection.code.class() {
+            Class::Malformed => StatusCode::BAD_REQUEST,
+            Class::Forbidden => StatusCode::FORBIDDEN,
+            Class::Conflict => StatusCode::CONFLICT,
+            Class::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Class::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        let document = rejection.document.name();
+        let mut error = Self::new(status, rejection.code.as_str(), &document, &rejection.pointer, rejection.detail);
+        error.0.existing = rejection.existing.map(|id| id.to_hex());
+        error
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        // The text names rows and causes, which are the operator's business, not a client's.
+        tracing::error!(error = %error, "the store failed");
+        match error {
+            StoreError::Damaged { .. } => {
+                Self::unavailable("ledger_damaged", "the ledger fails its own checks; the operator has to look")
+            }
+            _ => Self::unavailable("database_unavailable", "the database does not answer; try again"),
+        }
+    }
+}
+
+impl actix_web::ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponseBuilder::new(self.status_code());
+        response.insert_header((header::CONTENT_TYPE, "application/problem+json"));
+        response.insert_header((header::CACHE_CONTROL, "no-store"));
+        if self.0.status == StatusCode::SERVICE_UNAVAILABLE.as_u16() {
+            response.insert_header((header::RETRY_AFTER, RETRY_AFTER_S));
+        }
+        if let Some(existing) = &self.0.existing {
+            response.insert_header((header::LOCATION, format!("/v1/statements/{existing}")));
+        }
+        response.body(serde_json::to_vec(&self.0).unwrap_or_default())
+    }
+}

@@ -1,0 +1,29 @@
+//! Documents by digest: the bytes behind a statement.
+
+use actix_web::{HttpResponse, get, web};
+use chopmark_core::digest::Sha256Digest;
+
+use super::immutable;
+use crate::problem::{ApiError, Problem};
+use crate::service::Service;
+
+/// A document by the SHA-256 of its bytes.
+#[utoipa::path(
+    operation_id = "getDocument",
+    tag = "documents",
+    params(("sha256" = String, Path, description = "64 hexadecimal characters")),
+    responses(
+        (status = 200, description = "The document, byte for byte", body = Object, content_type = "application/json"),
+        (status = 400, description = "Not a digest", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such document", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+#[get("/v1/documents/{sha256}")]
+pub async fn show(service: web::Data<Service>, sha256: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let digest: Sha256Digest =
+        sha256.parse().map_err(|error| ApiError::bad_parameter("path", "sha256", format!("{error}")))?;
+    let body = service.store.document(&digest).await?;
+    let body = body.ok_or_else(|| ApiError::not_found("the registry keeps no document with this digest"))?;
+    Ok(immutable("application/json", body))
+}

@@ -1,0 +1,395 @@
+//! Statements: the one way in, and what is known of one that is in.
+
+use std::time::Duration;
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, get, post, web};
+use chopmark_core::bundle::{BUNDLE_SCHEMA, Bundle, Closure, KeyChain, ProvenEntry, signing_parties};
+use chopmark_core::digest::Sha256Digest;
+use chopmark_core::kind::Claim;
+use chopmark_core::ledger::proof::TlogProof;
+use chopmark_core::ledger::tree::leaf_hash;
+use chopmark_core::statement::{Envelope, IdReference, StatementId};
+use chopmark_core::submission::{REQUEST_BYTES_MAX, Submission};
+use chopmark_store::{Outcome, StoreError, StoredEntry};
+use data_encoding::BASE64;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::{current, id_in_path, internal};
+use crate::problem::{ApiError, Problem};
+use crate::publisher::Published;
+use crate::service::Service;
+
+/// How long a client may take to send its request.
+const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Requests up to this size are parsed where they arrive; larger ones would hold up the worker's other clients.
+const PARSE_INLINE_BYTES_MAX: usize = 64 << 10;
+
+/// Proof that the log holds a statement.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Receipt {
+    /// SHA-256 of the signed payload, 64 hexadecimal characters.
+    pub statement_id: String,
+    /// The same, short, for people.
+    pub id: String,
+    /// Kind of statement.
+    pub kind: String,
+    /// Position in the log, from 0.
+    pub index: u64,
+    /// The operator's clock when the entry was made (a claim, not evidence of time).
+    pub recorded_at: String,
+    /// RFC 6962 leaf hash of the stored envelope, hexadecimal.
+    pub leaf_hash: String,
+    /// Entries covered by the checkpoint.
+    pub size: u64,
+    /// Inclusion path, sibling of the leaf first, padded base64.
+    pub path: Vec<String>,
+    /// Signed checkpoint (C2SP signed-note).
+    pub checkpoint: String,
+    /// The whole proof as a C2SP tlog-proof text.
+    pub proof: String,
+    /// Whether the log holds this statement with other signatures than the ones just sent.
+    pub signatures_differ: bool,
+}
+
+/// A statement in the log.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StatementView {
+    /// SHA-256 of the signed payload, 64 hexadecimal characters.
+    pub statement_id: String,
+    /// The same, short, for people.
+    pub id: String,
+    /// Kind of statement.
+    pub kind: String,
+    /// The party that made it, 64 hexadecimal characters.
+    pub issuer: String,
+    /// Position in the log, from 0.
+    pub index: u64,
+    /// The operator's clock when the entry was made.
+    pub recorded_at: String,
+    /// The DSSE envelope exactly as the log holds it.
+    #[schema(value_type = Object)]
+    pub envelope: Value,
+    /// The signed payload, decoded: an in-toto Statement v1.
+    #[schema(value_type = Object)]
+    pub statement: Value,
+}
+
+/// What is sent to register anything: one signed statement and the documents it names.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "describes the request for the OpenAPI document; chopmark-core parses it")]
+pub struct SubmissionRequest {
+    /// DSSE envelope; payload type `application/vnd.in-toto+json`.
+    envelope: EnvelopeSchema,
+    /// Documents the statement names (manifests), each in padded base64, 16 MiB at most.
+    #[schema(required = false, max_items = 4)]
+    documents: Vec<String>,
+}
+
+/// A DSSE envelope.
+#[derive(Debug, ToSchema)]
+#[schema(as = Envelope)]
+#[expect(dead_code, reason = "describes the request for the OpenAPI document; chopmark-core parses it")]
+pub struct EnvelopeSchema {
+    /// `application/vnd.in-toto+json`.
+    #[schema(rename = "payloadType")]
+    payload_type: String,
+    /// The signed bytes, base64.
+    payload: String,
+    /// 1 to 64 signatures.
+    #[schema(min_items = 1, max_items = 64)]
+    signatures: Vec<SignatureSchema>,
+}
+
+/// One signature.
+#[derive(Debug, ToSchema)]
+#[schema(as = Signature)]
+#[expect(dead_code, reason = "describes the request for the OpenAPI document; chopmark-core parses it")]
+pub struct SignatureSchema {
+    /// SHA-256 of the public key, 64 hexadecimal characters.
+    keyid: String,
+    /// Ed25519 over the DSSE pre-authentication encoding, base64.
+    sig: String,
+}
+
+/// Enter a statement into the log.
+#[utoipa::path(
+    operation_id = "submitStatement",
+    tag = "statements",
+    request_body(content = SubmissionRequest, content_type = "application/json"),
+    responses(
+        (status = 201, description = "Entered; the proof is complete", body = Receipt,
+            headers(("Location" = String, description = "The statement"))),
+        (status = 200, description = "The log already holds this very statement", body = Receipt,
+            headers(("Location" = String, description = "The statement"))),
+        (status = 400, description = "Not readable", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Not signed by whoever must sign", body = Problem, content_type = "application/problem+json"),
+        (status = 408, description = "The request took too long to arrive", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Contradicts what is registered", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Not a statement this registry admits", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Overloaded, read-only or stopping", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+#[post("/v1/statements")]
+pub async fn submit(
+    service: web::Data<Service>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let body = read_body(&request, payload).await?;
+    let mut submission = parse(body).await?;
+    service.refuse_when_halted()?;
+    for digest in submission.missing_documents() {
+        if let Some(bytes) = service.store.document(&digest).await? {
+            submission.attach(0, bytes)?;
+        }
+    }
+    submission.check_documents()?;
+    let keys = service.keys_for(&submission).await?;
+    submission.verify(|id| keys.get(id).map(|record| &record.public_key))?;
+
+    let (id, prefix, kind) =
+        (submission.statement.id, submission.statement.claim.id_prefix(), submission.statement.claim.name());
+    let leaf = leaf_hash(&submission.entry);
+    let (status, index, signatures_differ) = match service.queue.submit(submission).await? {
+        Outcome::Appended { index } => (StatusCode::CREATED, index, false),
+        Outcome::Existing { index, signatures_differ } => (StatusCode::OK, index, signatures_differ),
+        Outcome::Rejected(rejection) => return Err(rejection.into()),
+    };
+    let published = service.published_beyond(index).await?;
+    let proof = service.receipt(&published, index).await?;
+    let entry = entry_of(&service, &IdReference::Full(id)).await?;
+    let receipt = Receipt {
+        leaf_hash: if signatures_differ { entry.leaf_hash } else { leaf }.to_hex(),
+        ..receipt(&entry, prefix, kind, &published, &proof, signatures_differ)
+    };
+    Ok(HttpResponse::build(status)
+        .insert_header((header::LOCATION, format!("/v1/statements/{id}")))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(receipt))
+}
+
+async fn read_body(request: &HttpRequest, payload: web::Payload) -> Result<web::Bytes, ApiError> {
+    let media_type =
+        request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if media_type.split(';').next().map(str::trim) != Some("application/json") {
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        return Err(ApiError::new(status, "not_json", "request", "", "send application/json"));
+    }
+    let too_large = || {
+        let detail = format!("a request has at most {REQUEST_BYTES_MAX} bytes");
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", "request", "", detail)
+    };
+    match tokio::time::timeout(BODY_TIME_MAX, payload.to_bytes_limited(REQUEST_BYTES_MAX)).await {
+        Ok(Ok(Ok(body))) => Ok(body),
+        Ok(Ok(Err(error))) => {
+            Err(ApiError::new(StatusCode::BAD_REQUEST, "malformed_request", "request", "", error.to_string()))
+        }
+        Ok(Err(_)) => Err(too_large()),
+        Err(_) => {
+            let detail = format!("the request did not arrive within {} seconds", BODY_TIME_MAX.as_secs());
+            Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "request", "", detail))
+        }
+    }
+}
+
+async fn parse(body: web::Bytes) -> Result<Submission, ApiError> {
+    if body.len() <= PARSE_INLINE_BYTES_MAX {
+        return Ok(Submission::parse(&body)?);
+    }
+    let (answer, parsed) = tokio::sync::oneshot::channel();
+    rayon::spawn(move || {
+        // The client may be gone; then nobody waits for this.
+        let _ = answer.send(Submission::parse(&body));
+    });
+    Ok(parsed.await.map_err(|error| internal(&error))??)
+}
+
+async fn entry_of(service: &Service, id: &IdReference) -> Result<StoredEntry, ApiError> {
+    let entry = service.store.entry_by_id(id).await?;
+    entry.ok_or_else(|| ApiError::not_found("the log holds no statement with this id"))
+}
+
+/// The entry a path names and a published state that covers it.
+async fn published_entry(service: &Service, id: &str) -> Result<(StoredEntry, std::sync::Arc<Published>), ApiError> {
+    let entry = entry_of(service, &id_in_path(id)?).await?;
+    let published = service.published()?;
+    if entry.index < published.size {
+        return Ok((entry, published));
+    }
+    let published = service.published_beyond(entry.index).await?;
+    Ok((entry, published))
+}
+
+fn parse_entry(entry: &StoredEntry) -> Result<Submission, ApiError> {
+    let damaged = |reason: String| StoreError::Damaged { place: format!("log.entry {}", entry.index), reason };
+    let envelope = Envelope::parse(&entry.body).map_err(|error| damaged(error.to_string()))?;
+    Ok(Submission::assemble(envelope, Vec::new()).map_err(|error| damaged(error.to_string()))?)
+}
+
+fn receipt(
+    entry: &StoredEntry,
+    prefix: &str,
+    kind: &str,
+    published: &Published,
+    proof: &TlogProof,
+    signatures_differ: bool,
+) -> Receipt {
+    Receipt {
+        statement_id: entry.statement_id.to_hex(),
+        id: entry.statement_id.shown(prefix).to_string(),
+        kind: kind.to_owned(),
+        index: entry.index,
+        recorded_at: entry.recorded_at.to_string(),
+        leaf_hash: entry.leaf_hash.to_hex(),
+        size: published.size,
+        path: proof.path().iter().map(|hash| BASE64.encode(hash.as_bytes())).collect(),
+        checkpoint: published.note.clone(),
+        proof: proof.to_string(),
+        signatures_differ,
+    }
+}
+
+/// A statement by id.
+#[utoipa::path(
+    operation_id = "getStatement",
+    tag = "statements",
+    params(("id" = String, Path, description = "64 hexadecimal characters, or a shown id such as `art_…`")),
+    responses(
+        (status = 200, description = "The statement", body = StatementView),
+        (status = 400, description = "Not an id", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such statement", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+#[get("/v1/statements/{id}")]
+pub async fn show(service: web::Data<Service>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let (entry, _) = published_entry(&service, &id).await?;
+    let submission = parse_entry(&entry)?;
+    let statement = &submission.statement;
+    current(&StatementView {
+        statement_id: statement.id.to_hex(),
+        id: statement.id.shown(statement.claim.id_prefix()).to_string(),
+        kind: statement.claim.name().to_owned(),
+        issuer: statement.issuer().to_hex(),
+        index: entry.index,
+        recorded_at: entry.recorded_at.to_string(),
+        envelope: serde_json::from_slice(&entry.body).map_err(|error| internal(&error))?,
+        statement: serde_json::from_slice(submission.envelope.payload()).map_err(|error| internal(&error))?,
+    })
+}
+
+/// Proof that the log holds a statement, at the newest checkpoint.
+#[utoipa::path(
+    operation_id = "getReceipt",
+    tag = "statements",
+    params(("id" = String, Path, description = "64 hexadecimal characters, or a shown id such as `art_…`")),
+    responses(
+        (status = 200, description = "The proof", body = Receipt),
+        (status = 400, description = "Not an id", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such statement", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+#[get("/v1/statements/{id}/receipt")]
+pub async fn show_receipt(service: web::Data<Service>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let (entry, published) = published_entry(&service, &id).await?;
+    let claim = parse_entry(&entry)?.statement.claim;
+    let proof = service.receipt(&published, entry.index).await?;
+    current(&receipt(&entry, claim.id_prefix(), claim.name(), &published, &proof, false))
+}
+
+/// The same proof as a C2SP tlog-proof file.
+#[utoipa::path(
+    operation_id = "getTlogProof",
+    tag = "statements",
+    params(("id" = String, Path, description = "64 hexadecimal characters, or a shown id such as `art_…`")),
+    responses(
+        (status = 200, description = "The proof", body = String, content_type = "text/plain"),
+        (status = 400, description = "Not an id", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such statement", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+#[get("/v1/statements/{id}/receipt.tlog-proof")]
+pub async fn show_tlog_proof(service: web::Data<Service>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let (entry, published) = published_entry(&service, &id).await?;
+    let proof = service.receipt(&published, entry.index).await?;
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8"))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .body(proof.to_string()))
+}
+
+/// Everything needed to verify a registration offline.
+#[utoipa::path(
+    operation_id = "getBundle",
+    tag = "statements",
+    params(("id" = String, Path, description = "64 hexadecimal characters, or a shown id such as `art_…`")),
+    responses(
+        (status = 200, description = "The bundle", body = Object, content_type = "application/json"),
+        (status = 400, description = "Not an id", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such statement, or not one that registers an artefact", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+#[get("/v1/statements/{id}/bundle")]
+pub async fn show_bundle(service: web::Data<Service>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let (entry, published) = published_entry(&service, &id).await?;
+    let submission = parse_entry(&entry)?;
+    if !matches!(submission.statement.claim, Claim::Artefact(_)) {
+        return Err(ApiError::not_found("only a statement that registers an artefact has a bundle"));
+    }
+    let mut documents = Vec::new();
+    for digest in submission.statement.documents() {
+        documents.push(BASE64.encode(&document(&service, &digest).await?));
+    }
+    let mut key_chains = Vec::new();
+    for party in signing_parties(&submission.statement) {
+        if party == service.registry.operator {
+            continue;
+        }
+        let created = entry_of(&service, &IdReference::Full(party)).await?;
+        key_chains.push(KeyChain { party, entries: vec![proven(&service, &published, &created).await?] });
+    }
+    let genesis = entry_of(&service, &IdReference::Full(service.registry.operator)).await?;
+    let bundle = Bundle {
+        schema: BUNDLE_SCHEMA.to_owned(),
+        registry: service.registry.reference.clone(),
+        closure: Closure::RegistryAsserted,
+        statement: proven(&service, &published, &entry).await?,
+        documents,
+        genesis: proven(&service, &published, &genesis).await?,
+        key_chains,
+    };
+    let body = bundle.to_bytes().map_err(|error| internal(&error))?;
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, "application/json"))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .body(body))
+}
+
+async fn document(service: &Service, digest: &Sha256Digest) -> Result<Vec<u8>, ApiError> {
+    let missing = || StoreError::Damaged { place: format!("log.document {digest}"), reason: "missing".to_owned() };
+    Ok(service.store.document(digest).await?.ok_or_else(missing)?)
+}
+
+async fn proven(service: &Service, published: &Published, entry: &StoredEntry) -> Result<ProvenEntry, ApiError> {
+    Ok(ProvenEntry {
+        envelope: serde_json::from_slice(&entry.body).map_err(|error| internal(&error))?,
+        proof: service.receipt(published, entry.index).await?.to_string(),
+    })
+}
+
+/// The statement behind an id of either form, when there is exactly one.
+pub(super) async fn resolve(service: &Service, id: &str) -> Result<StatementId, ApiError> {
+    match id_in_path(id)? {
+        IdReference::Full(id) => Ok(id),
+        shown @ IdReference::Shown { .. } => Ok(entry_of(service, &shown).await?.statement_id),
+    }
+}

@@ -1,0 +1,138 @@
+//! The sequencer: turns a queue of verified statements into batches, one transaction each.
+//!
+//! No timer and no linger: whatever queued up during the previous commit is the next batch. The queue is bounded; a full
+//! one refuses at once rather than letting everybody wait.
+
+use std::time::Duration;
+
+use chopmark_core::submission::Submission;
+use chopmark_core::time::Timestamp;
+use chopmark_store::{Appender, BATCH_MAX, Batch, Outcome, StoreError};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::problem::ApiError;
+use crate::publisher::Status;
+
+/// Statements that may wait: two full batches, some tens of milliseconds of work.
+const QUEUE_STATEMENTS_MAX: usize = 2 * BATCH_MAX;
+
+/// How often a batch is tried again after the database failed. A statement that was committed after all is then found.
+const ATTEMPTS: usize = 3;
+
+/// Pause between attempts.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a waiting request is told.
+type Answer = Result<Outcome, Refusal>;
+
+/// Why a statement was not judged.
+#[derive(Debug, Clone)]
+enum Refusal {
+    /// The database failed on every attempt.
+    Database,
+    /// The stored ledger fails its own checks.
+    Damaged,
+}
+
+struct Job {
+    submission: Box<Submission>,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// The way in.
+#[derive(Clone)]
+pub struct Queue {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Queue {
+    /// Waits for the verdict on a statement whose signatures are verified and whose documents are at hand.
+    ///
+    /// # Errors
+    /// 503 when the queue is full, the service is stopping or the database fails.
+    pub async fn submit(&self, submission: Submission) -> Result<Outcome, ApiError> {
+        let (answer, verdict) = oneshot::channel();
+        let job = Job { submission: Box::new(submission), answer };
+        self.jobs.try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => {
+                ApiError::unavailable("overloaded", format!("{QUEUE_STATEMENTS_MAX} statements are waiting; try again"))
+            }
+            mpsc::error::TrySendError::Closed(_) => stopping(),
+        })?;
+        match verdict.await {
+            Ok(Ok(outcome)) => Ok(outcome),
+            Ok(Err(Refusal::Database)) => {
+                let detail = "the database does not answer; try again, the same statement is never entered twice";
+                Err(ApiError::unavailable("database_unavailable", detail))
+            }
+            Ok(Err(Refusal::Damaged)) => {
+                let detail = "the ledger fails its own checks; the operator has to look";
+                Err(ApiError::unavailable("ledger_damaged", detail))
+            }
+            Err(_) => Err(stopping()),
+        }
+    }
+}
+
+fn stopping() -> ApiError {
+    ApiError::unavailable("stopping", "the service is stopping; try again")
+}
+
+/// Starts the sequencer; it ends when every [`Queue`] is gone. The second value tells the publisher what is committed.
+pub fn start(
+    appender: Appender,
+    status: watch::Receiver<Status>,
+) -> (Queue, watch::Receiver<u64>, tokio::task::JoinHandle<()>) {
+    let (jobs, receiver) = mpsc::channel(QUEUE_STATEMENTS_MAX);
+    let (committed, committed_receiver) = watch::channel(0);
+    let task = tokio::spawn(run(appender, receiver, committed, status));
+    (Queue { jobs }, committed_receiver, task)
+}
+
+async fn run(
+    mut appender: Appender,
+    mut receiver: mpsc::Receiver<Job>,
+    committed: watch::Sender<u64>,
+    status: watch::Receiver<Status>,
+) {
+    let mut jobs = Vec::with_capacity(BATCH_MAX);
+    while receiver.recv_many(&mut jobs, BATCH_MAX).await > 0 {
+        if status.borrow().halted.is_some() {
+            // Nothing more would be signed, so nothing more is entered; dropping the senders says so.
+            jobs.clear();
+            continue;
+        }
+        match append(&mut appender, &jobs).await {
+            Ok(batch) => {
+                committed.send_replace(batch.size);
+                for (job, outcome) in jobs.drain(..).zip(batch.outcomes) {
+                    // A client that went away has lost nothing: its statement is in the log.
+                    let _ = job.answer.send(Ok(outcome));
+                }
+            }
+            Err(refusal) => {
+                for job in jobs.drain(..) {
+                    let _ = job.answer.send(Err(refusal.clone()));
+                }
+            }
+        }
+    }
+}
+
+async fn append(appender: &mut Appender, jobs: &[Job]) -> Result<Batch, Refusal> {
+    let batch: Vec<&Submission> = jobs.iter().map(|job| &*job.submission).collect();
+    for attempt in 1..=ATTEMPTS {
+        match appender.append(&batch, Timestamp::from(chrono::Utc::now())).await {
+            Ok(batch) => return Ok(batch),
+            Err(error @ StoreError::Damaged { .. }) => {
+                tracing::error!(error = %error, "the ledger is damaged");
+                return Err(Refusal::Damaged);
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, attempt, "a batch failed");
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+        }
+    }
+    Err(Refusal::Database)
+}

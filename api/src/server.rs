@@ -1,0 +1,193 @@
+//! The HTTP server: routes, limits, start and stop.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, web};
+use chopmark_core::ledger::note::NoteSigner;
+use chopmark_store::{Store, StoreError};
+use tokio::sync::oneshot;
+use utoipa::OpenApi as _;
+use utoipa_actix_web::AppExt as _;
+
+use crate::mark::{Mark, MarkError};
+use crate::problem::ApiError;
+use crate::publisher::Publisher;
+use crate::routes::operations::OpenApiDocument;
+use crate::routes::{artefacts, documents, log, operations, parties, statements};
+use crate::sequencer;
+use crate::service::Service;
+
+/// Connections one worker keeps open; more wait in the kernel's queue.
+const CONNECTIONS_PER_WORKER_MAX: usize = 4_096;
+
+/// How long a client may take to send the head of a request.
+const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How long an idle connection stays open.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// How long requests in flight may take to finish once the service is told to stop.
+const DRAIN_TIME_MAX_S: u64 = 20;
+
+/// Why the service could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The signer's mark.
+    #[error(transparent)]
+    Mark(#[from] MarkError),
+    /// The network.
+    #[error("the HTTP server failed: {0}")]
+    Http(#[from] std::io::Error),
+    /// The log key is not the one the registry was founded with.
+    #[error(
+        "the log key is for {found}, the registry in the database is {expected}; use the data directory it was founded with"
+    )]
+    ForeignKey {
+        /// Origin of the registry.
+        expected: String,
+        /// Name of the key.
+        found: String,
+    },
+}
+
+/// What the service is started with.
+pub struct ServeConfig {
+    /// A database that holds a registry.
+    pub store: Store,
+    /// The log key.
+    pub signer: NoteSigner,
+    /// Its mark.
+    pub mark: Mark,
+    /// A bound socket.
+    pub listener: TcpListener,
+}
+
+/// The base of the OpenAPI document; paths and schemas are collected from the routes.
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Chopmark",
+        description = "Registry of software and AI models: signed statements on an append-only ledger, provable offline. \
+                       Errors are RFC 9457 problem documents.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    tags(
+        (name = "statements", description = "The one way in, and what is in"),
+        (name = "artefacts", description = "Models, software, datasets"),
+        (name = "parties", description = "Organisations and their keys"),
+        (name = "documents", description = "What statements refer to by digest"),
+        (name = "log", description = "The ledger in C2SP tlog-tiles format"),
+        (name = "operations", description = "For whoever runs the service"),
+    )
+)]
+struct ApiDocument;
+
+/// Every route, in the one place that both the server and the OpenAPI document are made from.
+macro_rules! with_routes {
+    ($app:expr) => {
+        $app.into_utoipa_app()
+            .openapi(ApiDocument::openapi())
+            .service(statements::submit)
+            .service(statements::show)
+            .service(statements::show_receipt)
+            .service(statements::show_tlog_proof)
+            .service(statements::show_bundle)
+            .service(artefacts::find)
+            .service(artefacts::show)
+            .service(parties::show)
+            .service(documents::show)
+            .service(log::registry)
+            .service(log::checkpoint)
+            .service(log::tile)
+            .service(operations::healthz)
+            .service(operations::readyz)
+            .service(operations::openapi)
+    };
+}
+
+/// The OpenAPI document of this version, as it is committed: pretty JSON with a line end.
+pub fn openapi_json() -> String {
+    let (_, mut document) = with_routes!(App::new()).split_for_parts();
+    env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
+    let mut json = document.to_pretty_json().unwrap_or_default();
+    json.push('\n');
+    json
+}
+
+/// A running service.
+pub struct Running {
+    handle: actix_web::dev::ServerHandle,
+    server: tokio::task::JoinHandle<std::io::Result<()>>,
+    sequencer: tokio::task::JoinHandle<()>,
+    publisher: tokio::task::JoinHandle<()>,
+    /// Why it is read-only, if it came up so.
+    pub halted: Option<Arc<str>>,
+    /// Fires when the server ended by itself.
+    pub ended: oneshot::Receiver<()>,
+}
+
+impl Running {
+    /// Stops taking connections, lets requests in flight finish, then ends sequencer and publisher in that order, so
+    /// that whatever was committed is also signed.
+    ///
+    /// # Errors
+    /// When the server failed.
+    pub async fn stop(self) -> Result<(), ServeError> {
+        self.handle.stop(true).await;
+        let served = self.server.await;
+        let _ = self.sequencer.await;
+        let _ = self.publisher.await;
+        served.map_err(std::io::Error::other)??;
+        Ok(())
+    }
+}
+
+/// Starts sequencer, publisher and HTTP server on the current multi-threaded runtime.
+///
+/// # Errors
+/// A [`ServeError`] that says what to do.
+pub async fn start(config: ServeConfig) -> Result<Running, ServeError> {
+    let ServeConfig { store, signer, mark, listener } = config;
+    let registry = store.registry().await?;
+    let log_key = signer.verifier_key().to_string();
+    if signer.verifier_key().name() != registry.reference.origin {
+        let found = signer.verifier_key().name().to_owned();
+        return Err(ServeError::ForeignKey { expected: registry.reference.origin, found });
+    }
+    let appender = store.appender(registry.clone());
+    let (publisher, status) = Publisher::start(store.clone(), signer, mark).await?;
+    let halted = status.borrow().halted.clone();
+    let (queue, committed, sequencer) = sequencer::start(appender, status.clone());
+    let publisher = tokio::spawn(publisher.run(committed));
+
+    let service = web::Data::new(Service::new(store, registry, log_key, queue, status));
+    let document = web::Data::new(OpenApiDocument(openapi_json().into_bytes()));
+    let server = HttpServer::new(move || {
+        let app = App::new().wrap(from_fn(crate::guard::guard));
+        let (app, _) = with_routes!(app).split_for_parts();
+        app.app_data(service.clone())
+            .app_data(document.clone())
+            .default_service(web::to(|| async { Err::<String, _>(ApiError::not_found("there is no such page")) }))
+    })
+    .max_connections(CONNECTIONS_PER_WORKER_MAX)
+    .client_request_timeout(HEAD_TIME_MAX)
+    .keep_alive(KEEP_ALIVE)
+    .shutdown_timeout(DRAIN_TIME_MAX_S)
+    .disable_signals()
+    .listen(listener)?
+    .run();
+    let handle = server.handle();
+    let (gone, ended) = oneshot::channel();
+    let server = tokio::spawn(async move {
+        let result = server.await;
+        let _ = gone.send(());
+        result
+    });
+    Ok(Running { handle, server, sequencer, publisher, halted, ended })
+}

@@ -1,0 +1,192 @@
+//! What every handler works with: the store, the queue, the published state, and proofs over it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use chopmark_core::admission::KeyRecord;
+use chopmark_core::digest::Sha256Digest;
+use chopmark_core::key::KeyId;
+use chopmark_core::ledger::proof::TlogProof;
+use chopmark_core::ledger::tile::{TileCoordinate, TileSet};
+use chopmark_core::ledger::tree::ProofPlan;
+use chopmark_core::submission::Submission;
+use chopmark_store::{Registry, Store, StoreError};
+use tokio::sync::watch;
+
+use crate::problem::ApiError;
+use crate::publisher::{Published, Status};
+use crate::sequencer::Queue;
+
+/// How long an answer waits for the checkpoint that covers its entry.
+const CHECKPOINT_WAIT: Duration = Duration::from_secs(10);
+
+/// Full tiles kept in memory, 8 KiB each: those of the newest million entries.
+const TILES_KEPT_MAX: usize = 4_096;
+
+/// Public keys kept in memory. Keys are never taken back from a party in place, so an entry is always right; whether
+/// the key may still sign is judged by the sequencer.
+const KEYS_KEPT_MAX: usize = 100_000;
+
+type TileCache = Mutex<HashMap<(u8, u64), Arc<Vec<Sha256Digest>>>>;
+
+/// Shared by all handlers.
+pub struct Service {
+    /// The ledger.
+    pub store: Store,
+    /// Whose ledger it is.
+    pub registry: Registry,
+    /// The log's verifier key, as text.
+    pub log_key: String,
+    /// The way to the sequencer.
+    pub queue: Queue,
+    status: watch::Receiver<Status>,
+    tiles: TileCache,
+    keys: RwLock<HashMap<KeyId, KeyRecord>>,
+}
+
+impl Service {
+    /// Puts the parts together.
+    pub fn new(
+        store: Store,
+        registry: Registry,
+        log_key: String,
+        queue: Queue,
+        status: watch::Receiver<Status>,
+    ) -> Self {
+        Self { store, registry, log_key, queue, status, tiles: TileCache::default(), keys: RwLock::default() }
+    }
+
+    /// The newest published state.
+    ///
+    /// # Errors
+    /// 503 before the first checkpoint.
+    pub fn published(&self) -> Result<Arc<Published>, ApiError> {
+        let published = self.status.borrow().published.clone();
+        published.ok_or_else(|| ApiError::unavailable("checkpoint_pending", "no checkpoint is published yet"))
+    }
+
+    /// Why the service is read-only, if it is.
+    pub fn halted(&self) -> Option<Arc<str>> {
+        self.status.borrow().halted.clone()
+    }
+
+    /// The error for writes while the service is read-only.
+    pub fn refuse_when_halted(&self) -> Result<(), ApiError> {
+        match self.halted() {
+            Some(reason) => Err(ApiError::unavailable("read_only", format!("nothing is admitted: {reason}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until a published state covers `index`.
+    ///
+    /// # Errors
+    /// 503 `checkpoint_pending` when that takes too long; the entry is committed, and the same statement again is
+    /// answered with it. 503 `read_only` when signing has stopped.
+    pub async fn published_beyond(&self, index: u64) -> Result<Arc<Published>, ApiError> {
+        let covers = |status: &Status| status.published.as_ref().is_some_and(|published| published.size > index);
+        let mut status = self.status.clone();
+        let waited =
+            tokio::time::timeout(CHECKPOINT_WAIT, status.wait_for(|status| covers(status) || status.halted.is_some()));
+        if let Ok(Ok(status)) = waited.await
+            && let Some(published) = status.published.clone().filter(|published| published.size > index)
+        {
+            return Ok(published);
+        }
+        self.refuse_when_halted()?;
+        let detail = "the statement is entered, its checkpoint is not signed yet; send the same statement again";
+        Err(ApiError::unavailable("checkpoint_pending", detail))
+    }
+
+    /// The hashes of a full tile, kept in memory once read.
+    async fn full_tile(&self, coordinate: TileCoordinate) -> Result<Arc<Vec<Sha256Digest>>, StoreError> {
+        let place = (coordinate.level(), coordinate.n());
+        let kept = self.tiles.lock().unwrap_or_else(PoisonError::into_inner).get(&place).cloned();
+        if let Some(hashes) = kept {
+            return Ok(hashes);
+        }
+        let hashes = Arc::new(self.store.full_tile(coordinate).await?);
+        let mut tiles = self.tiles.lock().unwrap_or_else(PoisonError::into_inner);
+        if tiles.len() >= TILES_KEPT_MAX {
+            tiles.clear();
+        }
+        tiles.insert(place, Arc::clone(&hashes));
+        Ok(hashes)
+    }
+
+    /// The hashes of any tile that the published state covers; a partial tile is a prefix of a full one or of the edge.
+    ///
+    /// # Errors
+    /// When a full tile can't be read.
+    pub async fn tile(
+        &self,
+        published: &Published,
+        coordinate: TileCoordinate,
+    ) -> Result<Option<Vec<Sha256Digest>>, StoreError> {
+        if !coordinate.is_covered_by(published.size) {
+            return Ok(None);
+        }
+        let width = usize::from(coordinate.width());
+        let full = TileCoordinate::full(coordinate.level(), coordinate.n()).map_err(|error| StoreError::Damaged {
+            place: "a tile coordinate".to_owned(),
+            reason: error.to_string(),
+        })?;
+        if full.is_covered_by(published.size) {
+            let hashes = self.full_tile(full).await?;
+            return Ok(hashes.get(..width).map(<[_]>::to_vec));
+        }
+        Ok(published.edge.partial(coordinate.level()).get(..width).map(<[_]>::to_vec))
+    }
+
+    /// Computes a proof from tiles.
+    ///
+    /// # Errors
+    /// When a tile can't be read or does not hold what the plan asks for.
+    pub async fn prove(&self, published: &Published, plan: &ProofPlan) -> Result<Vec<Sha256Digest>, StoreError> {
+        let damaged = |reason: String| StoreError::Damaged { place: "tiles".to_owned(), reason };
+        let mut tiles = TileSet::default();
+        for coordinate in plan.tiles() {
+            let hashes = self.tile(published, coordinate).await?;
+            let hashes = hashes.ok_or_else(|| damaged(format!("{coordinate:?} is not there")))?;
+            tiles.insert(coordinate, hashes).map_err(|error| damaged(error.to_string()))?;
+        }
+        plan.resolve(|node| tiles.node(node)).map_err(|error| damaged(error.to_string()))
+    }
+
+    /// The offline proof of an entry.
+    ///
+    /// # Errors
+    /// When tiles can't be read.
+    pub async fn receipt(&self, published: &Published, index: u64) -> Result<TlogProof, ApiError> {
+        let internal = |error: String| StoreError::Damaged { place: format!("proof of entry {index}"), reason: error };
+        let plan = ProofPlan::inclusion(index, published.size).map_err(|error| internal(error.to_string()))?;
+        let path = self.prove(published, &plan).await?;
+        TlogProof::new(index, path, published.note.clone()).map_err(|error| internal(error.to_string()).into())
+    }
+
+    /// Public keys for the signatures of a submission, from memory or the store; unknown ones are left out.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn keys_for(&self, submission: &Submission) -> Result<BTreeMap<KeyId, KeyRecord>, StoreError> {
+        let mut found = BTreeMap::new();
+        for signature in submission.envelope.signatures() {
+            let id = signature.key_id;
+            let kept = self.keys.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+            let record = match kept {
+                Some(record) => Some(record),
+                None => self.store.key(&id).await?,
+            };
+            if let Some(record) = record {
+                let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+                if keys.len() >= KEYS_KEPT_MAX {
+                    keys.clear();
+                }
+                keys.insert(id, record.clone());
+                found.insert(id, record);
+            }
+        }
+        Ok(found)
+    }
+}
