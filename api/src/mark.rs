@@ -113,8 +113,20 @@ impl Mark {
     /// A [`MarkError`] that says what to do.
     pub fn open(path: &Path, origin: &str) -> Result<Self, MarkError> {
         let lock = lock(path)?;
-        let signed = read(path, origin)?;
+        let signed = read(path, Some(origin))?;
         Ok(Self { path: path.to_owned(), signed, _lock: lock })
+    }
+
+    /// What the mark at `path` says, without taking its lock; `None` when there is no mark.
+    ///
+    /// # Errors
+    /// When there is something else.
+    pub fn peek(path: &Path) -> Result<Option<Signed>, MarkError> {
+        match read(path, None) {
+            Ok(signed) => Ok(Some(signed)),
+            Err(MarkError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// What was last signed.
@@ -127,7 +139,7 @@ impl Mark {
     /// # Errors
     /// [`MarkError::Moved`] when the file no longer says what this process wrote; then nothing is written.
     pub fn advance(&mut self, size: u64, root: Sha256Digest) -> Result<(), MarkError> {
-        let found = read(&self.path, &self.signed.origin)?;
+        let found = read(&self.path, Some(&self.signed.origin))?;
         if found != self.signed || size < found.size || (size == found.size && root != found.root) {
             return Err(MarkError::Moved { path: self.path.clone(), expected: self.signed.size, found: found.size });
         }
@@ -151,7 +163,8 @@ impl Mark {
     }
 }
 
-fn read(path: &Path, origin: &str) -> Result<Signed, MarkError> {
+/// Reads a mark and, where an origin is given, checks that it is of that log.
+fn read(path: &Path, origin: Option<&str>) -> Result<Signed, MarkError> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -159,12 +172,15 @@ fn read(path: &Path, origin: &str) -> Result<Signed, MarkError> {
         }
         Err(error) => return Err(MarkError::Io { path: path.to_owned(), error }),
     };
-    let foreign = |reason: String| MarkError::Foreign { path: path.to_owned(), origin: origin.to_owned(), reason };
+    let foreign = |reason: String| {
+        let origin = origin.unwrap_or("a log").to_owned();
+        MarkError::Foreign { path: path.to_owned(), origin, reason }
+    };
     let signed: Signed = chopmark_core::strict::from_slice(&bytes).map_err(|error| foreign(error.to_string()))?;
     if signed.schema != MARK_SCHEMA {
         return Err(foreign(format!("its schema is {}", signed.schema)));
     }
-    if signed.origin != origin {
+    if origin.is_some_and(|origin| signed.origin != origin) {
         return Err(foreign(format!("it is of {}", signed.origin)));
     }
     Ok(signed)

@@ -72,6 +72,18 @@ impl ApiError {
     }
 }
 
+/// A mistake of ours: the cause goes to the log, not to the client.
+pub fn internal(error: &dyn std::fmt::Display) -> ApiError {
+    tracing::error!(error = %error, "an answer could not be written");
+    ApiError::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        "request",
+        "",
+        "the service made a mistake; it is in the operator's log",
+    )
+}
+
 impl From<Rejection> for ApiError {
     fn from(rejection: Rejection) -> Self {
         let status = match rejection.code.class() {

@@ -11,7 +11,7 @@ use actix_web::HttpResponse;
 use actix_web::http::header;
 use chopmark_core::statement::IdReference;
 
-use crate::problem::ApiError;
+use crate::problem::{ApiError, internal};
 
 /// Reads an id from a path.
 fn id_in_path(text: &str) -> Result<IdReference, ApiError> {
@@ -34,16 +34,4 @@ fn current<T: serde::Serialize>(value: &T) -> Result<HttpResponse, ApiError> {
         .insert_header((header::CONTENT_TYPE, "application/json"))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .body(body))
-}
-
-/// A mistake of ours: the cause goes to the log, not to the client.
-fn internal(error: &dyn std::fmt::Display) -> ApiError {
-    tracing::error!(error = %error, "an answer could not be written");
-    ApiError::new(
-        actix_web::http::StatusCode::INTERNAL_SERVER_ERROR,
-        "internal",
-        "request",
-        "",
-        "the service made a mistake; it is in the operator's log",
-    )
 }

@@ -10,7 +10,7 @@ use chopmark_core::time::Timestamp;
 use chopmark_store::{Appender, BATCH_MAX, Batch, Outcome, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::problem::ApiError;
+use crate::problem::{ApiError, internal};
 use crate::publisher::Status;
 
 /// Statements that may wait: two full batches, some tens of milliseconds of work.
@@ -30,6 +30,8 @@ type Answer = Result<Outcome, Refusal>;
 enum Refusal {
     /// The database failed on every attempt.
     Database,
+    /// The database refused what admission let pass: a mistake of ours.
+    Statement,
     /// The stored ledger fails its own checks.
     Damaged,
 }
@@ -65,6 +67,7 @@ impl Queue {
                 let detail = "the database does not answer; try again, the same statement is never entered twice";
                 Err(ApiError::unavailable("database_unavailable", detail))
             }
+            Ok(Err(Refusal::Statement)) => Err(internal(&"the database refused an admitted statement")),
             Ok(Err(Refusal::Damaged)) => {
                 let detail = "the ledger fails its own checks; the operator has to look";
                 Err(ApiError::unavailable("ledger_damaged", detail))
@@ -102,31 +105,50 @@ async fn run(
             jobs.clear();
             continue;
         }
-        match append(&mut appender, &jobs).await {
-            Ok(batch) => {
-                committed.send_replace(batch.size);
-                for (job, outcome) in jobs.drain(..).zip(batch.outcomes) {
-                    // A client that went away has lost nothing: its statement is in the log.
-                    let _ = job.answer.send(Ok(outcome));
-                }
-            }
-            Err(refusal) => {
-                for job in jobs.drain(..) {
-                    let _ = job.answer.send(Err(refusal.clone()));
-                }
-            }
+        let submissions: Vec<&Submission> = jobs.iter().map(|job| &*job.submission).collect();
+        let answers = answer(&mut appender, &submissions, &committed).await;
+        for (job, answer) in jobs.drain(..).zip(answers) {
+            // A client that went away has lost nothing: its statement is in the log, or was refused.
+            let _ = job.answer.send(answer);
         }
     }
 }
 
-async fn append(appender: &mut Appender, jobs: &[Job]) -> Result<Batch, Refusal> {
-    let batch: Vec<&Submission> = jobs.iter().map(|job| &*job.submission).collect();
+/// One answer per statement. What the database refuses, although admission let it pass, must not take the rest of its
+/// batch along: then each is tried alone.
+async fn answer(appender: &mut Appender, batch: &[&Submission], committed: &watch::Sender<u64>) -> Vec<Answer> {
+    match append(appender, batch, committed).await {
+        Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+        Err(Refusal::Statement) if batch.len() > 1 => {
+            let mut answers = Vec::with_capacity(batch.len());
+            for submission in batch {
+                let outcomes = append(appender, &[*submission], committed).await;
+                answers.push(outcomes.and_then(|outcomes| outcomes.into_iter().next().ok_or(Refusal::Database)));
+            }
+            answers
+        }
+        Err(refusal) => batch.iter().map(|_| Err(refusal.clone())).collect(),
+    }
+}
+
+async fn append(
+    appender: &mut Appender,
+    batch: &[&Submission],
+    committed: &watch::Sender<u64>,
+) -> Result<Vec<Outcome>, Refusal> {
     for attempt in 1..=ATTEMPTS {
-        match appender.append(&batch, Timestamp::from(chrono::Utc::now())).await {
-            Ok(batch) => return Ok(batch),
+        match appender.append(batch, Timestamp::from(chrono::Utc::now())).await {
+            Ok(Batch { outcomes, size }) => {
+                committed.send_replace(size);
+                return Ok(outcomes);
+            }
             Err(error @ StoreError::Damaged { .. }) => {
                 tracing::error!(error = %error, "the ledger is damaged");
                 return Err(Refusal::Damaged);
+            }
+            Err(error) if error.is_refusal() => {
+                tracing::error!(error = %error, statements = batch.len(), "the database refused what was admitted");
+                return Err(Refusal::Statement);
             }
             Err(error) => {
                 tracing::warn!(error = %error, attempt, "a batch failed");

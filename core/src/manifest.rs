@@ -22,7 +22,7 @@ pub use self::path::{
 };
 use self::safetensors::{DIMENSIONS_MAX, PREFIX_SIZE_BYTES, check_tiling};
 use crate::digest::{Blake3Digest, Sha256Digest};
-use crate::strict::{INTEGER_MAX, pointer_token};
+use crate::strict::{INTEGER_MAX, StrictError, pointer_token};
 
 /// Most bytes of a manifest: it is held in memory by clients, the service and offline verifiers.
 pub const MANIFEST_SIZE_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -106,30 +106,14 @@ pub struct TensorEntry {
     pub blake3: Blake3Digest,
 }
 
-/// Why bytes or entries do not form a manifest, and where (an RFC 6901 JSON pointer; empty for the whole document).
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the manifest is not valid at `{pointer}`: {reason}")]
-pub struct ManifestError {
-    /// JSON pointer to the place.
-    pub pointer: String,
-    /// What is wrong and what would be right.
-    pub reason: String,
-}
-
-impl ManifestError {
-    fn new(pointer: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), reason: reason.into() }
-    }
-}
-
 impl Manifest {
     /// A manifest of `files`, given in any order. No file at all is allowed here, because a measured directory may be
     /// empty; such a manifest compares but is refused by [`Manifest::parse`].
     ///
     /// # Errors
-    /// [`ManifestError`] for a repeated path, a file excluded by its own profile, a weight index that does not cover
+    /// [`StrictError`] for a repeated path, a file excluded by its own profile, a weight index that does not cover
     /// its file, or any limit of this module except that on bytes.
-    pub fn new(exclusions: ExclusionProfile, mut files: Vec<FileEntry>) -> Result<Self, ManifestError> {
+    pub fn new(exclusions: ExclusionProfile, mut files: Vec<FileEntry>) -> Result<Self, StrictError> {
         files.sort_by(|a, b| a.path.cmp(&b.path));
         let manifest = Self { schema: Schema::V1, exclusions, files };
         manifest.check()?;
@@ -139,10 +123,10 @@ impl Manifest {
     /// Reads a manifest from its canonical bytes and nothing else: what parses is byte for byte what would be written.
     ///
     /// # Errors
-    /// [`ManifestError`] with a JSON pointer for anything that is not strict JSON of the schema (unknown or repeated
+    /// [`StrictError`] with a JSON pointer for anything that is not strict JSON of the schema (unknown or repeated
     /// members, floats), for every rule of [`Manifest::new`], for an empty list of files, for more than
     /// [`MANIFEST_SIZE_BYTES_MAX`] bytes and for bytes in another than the canonical form.
-    pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
+    pub fn parse(bytes: &[u8]) -> Result<Self, StrictError> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Document {
@@ -152,21 +136,21 @@ impl Manifest {
         }
 
         if bytes.len() > MANIFEST_SIZE_BYTES_MAX {
-            return Err(ManifestError::new("", format!("longer than {MANIFEST_SIZE_BYTES_MAX} bytes")));
+            return Err(StrictError::new("", format!("longer than {MANIFEST_SIZE_BYTES_MAX} bytes")));
         }
         let mut reader = serde_json::Deserializer::from_slice(bytes);
         let Document { schema, exclusions, files } = serde_path_to_error::deserialize(&mut reader)
-            .map_err(|fault| ManifestError::new(pointer(fault.path()), printable(&fault.inner().to_string())))?;
-        reader.end().map_err(|fault| ManifestError::new("", printable(&fault.to_string())))?;
+            .map_err(|fault| StrictError::new(pointer(fault.path()), printable(&fault.inner().to_string())))?;
+        reader.end().map_err(|fault| StrictError::new("", printable(&fault.to_string())))?;
         let manifest = Self { schema, exclusions, files };
         if manifest.files.is_empty() {
-            return Err(ManifestError::new("/files", "names no file"));
+            return Err(StrictError::new("/files", "names no file"));
         }
         manifest.check()?;
         let canonical = manifest.to_canonical_bytes();
         if canonical != bytes {
             let at = canonical.iter().zip(bytes).take_while(|(ours, theirs)| ours == theirs).count();
-            return Err(ManifestError::new("", format!("not in canonical form (RFC 8785) from byte {at} on")));
+            return Err(StrictError::new("", format!("not in canonical form (RFC 8785) from byte {at} on")));
         }
         Ok(manifest)
     }
@@ -210,9 +194,9 @@ impl Manifest {
         self.files.iter().map(|file| file.size_bytes).fold(0, u64::saturating_add)
     }
 
-    fn check(&self) -> Result<(), ManifestError> {
+    fn check(&self) -> Result<(), StrictError> {
         if self.files.len() > FILES_MAX {
-            return Err(ManifestError::new("/files", format!("more than {FILES_MAX} files")));
+            return Err(StrictError::new("/files", format!("more than {FILES_MAX} files")));
         }
         let mut tensors_left = TENSORS_MAX;
         let mut paths = HashSet::with_capacity(self.files.len());
@@ -220,13 +204,13 @@ impl Manifest {
         for (index, file) in self.files.iter().enumerate() {
             let at = format!("/files/{index}");
             if previous.is_some_and(|previous| *previous >= file.path) {
-                return Err(ManifestError::new(at + "/path", "paths must be unique and in the order of their bytes"));
+                return Err(StrictError::new(at + "/path", "paths must be unique and in the order of their bytes"));
             }
             if self.exclusions.excludes(file.path.as_str()) {
-                return Err(ManifestError::new(at + "/path", format!("left out by `{}`", self.exclusions.id())));
+                return Err(StrictError::new(at + "/path", format!("left out by `{}`", self.exclusions.id())));
             }
             if file.path.ancestors().any(|directory| paths.contains(directory)) {
-                return Err(ManifestError::new(at + "/path", "lies below another path that is a file"));
+                return Err(StrictError::new(at + "/path", "lies below another path that is a file"));
             }
             paths.insert(file.path.as_str());
             previous = Some(&file.path);
@@ -237,25 +221,25 @@ impl Manifest {
 }
 
 impl FileEntry {
-    fn check(&self, at: &str, tensors_left: &mut usize) -> Result<(), ManifestError> {
+    fn check(&self, at: &str, tensors_left: &mut usize) -> Result<(), StrictError> {
         if self.size_bytes > INTEGER_MAX {
-            return Err(ManifestError::new(format!("{at}/size_bytes"), "more than 2^53 − 1"));
+            return Err(StrictError::new(format!("{at}/size_bytes"), "more than 2^53 − 1"));
         }
         let Some(weights) = &self.weights else { return Ok(()) };
         let at = format!("{at}/weights");
         if !self.path.as_str().ends_with(SAFETENSORS_ENDING) {
-            return Err(ManifestError::new(at, format!("only files ending in `{SAFETENSORS_ENDING}` have tensors")));
+            return Err(StrictError::new(at, format!("only files ending in `{SAFETENSORS_ENDING}` have tensors")));
         }
         *tensors_left = tensors_left
             .checked_sub(weights.tensors.len())
-            .ok_or_else(|| ManifestError::new(format!("{at}/tensors"), format!("more than {TENSORS_MAX} tensors")))?;
+            .ok_or_else(|| StrictError::new(format!("{at}/tensors"), format!("more than {TENSORS_MAX} tensors")))?;
         if weights.header_size_bytes < PREFIX_SIZE_BYTES || weights.header_size_bytes > self.size_bytes {
-            return Err(ManifestError::new(format!("{at}/header_size_bytes"), "not between 8 and the file's size"));
+            return Err(StrictError::new(format!("{at}/header_size_bytes"), "not between 8 and the file's size"));
         }
         let mut names = HashSet::with_capacity(weights.tensors.len());
         let mut previous = None;
         for (index, tensor) in weights.tensors.iter().enumerate() {
-            let fault = |member, reason: &str| ManifestError::new(format!("{at}/tensors/{index}{member}"), reason);
+            let fault = |member, reason: &str| StrictError::new(format!("{at}/tensors/{index}{member}"), reason);
             check_tensor_name(&tensor.name).map_err(|reason| fault("/name", &reason.to_string()))?;
             if !names.insert(tensor.name.as_str()) {
                 return Err(fault("/name", "named twice"));
@@ -274,7 +258,7 @@ impl FileEntry {
         }
         let places = weights.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.begin, tensor.end));
         check_tiling(weights.header_size_bytes, self.size_bytes, places)
-            .map_err(|reason| ManifestError::new(format!("{at}/tensors"), reason.to_string()))
+            .map_err(|reason| StrictError::new(format!("{at}/tensors"), reason.to_string()))
     }
 }
 

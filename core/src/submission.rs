@@ -109,8 +109,7 @@ impl Submission {
             let reason = format!("no part of the statement names a document with SHA-256 {digest}");
             return Err(refuse(Code::DocumentUnreferenced, StrictError::new("", reason)));
         }
-        let manifest = Manifest::parse(&bytes)
-            .map_err(|error| refuse(Code::DocumentInvalid, StrictError::new(error.pointer, error.reason)))?;
+        let manifest = Manifest::parse(&bytes).map_err(|error| refuse(Code::DocumentInvalid, error))?;
         self.manifests.insert(digest, manifest);
         self.documents.insert(digest, bytes);
         Ok(())

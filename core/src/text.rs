@@ -76,33 +76,39 @@ pub fn validate_name(name: &str) -> Result<(), String> {
 
 /// Why a character may not stand in a name. Full-width punctuation is allowed: Chinese company names use （ ）.
 fn refusal(character: char) -> Option<&'static str> {
-    Some(match u32::from(character) {
-        0x061C | 0x200E | 0x200F | 0x202A..=0x202E | 0x2066..=0x2069 => "which changes the reading direction",
-        0x00AD
-        | 0x034F
-        | 0x115F
-        | 0x1160
-        | 0x17B4
-        | 0x17B5
-        | 0x180B..=0x180F
-        | 0x200B..=0x200D
-        | 0x2060..=0x2065
-        | 0x206A..=0x206F
-        | 0x2800
-        | 0x3164
-        | 0xFE00..=0xFE0F
-        | 0xFEFF
-        | 0xFFA0
-        | 0xE0000..=0xE0FFF => "which is invisible",
-        0xFF10..=0xFF19 | 0xFF21..=0xFF3A | 0xFF41..=0xFF5A => "a full-width letter or digit; write its ordinary form",
-        0xE000..=0xF8FF | 0xF0000..=0x10_FFFF => "a private-use character",
-        0xFFF9..=0xFFFD | 0xFDD0..=0xFDEF => "which is not a character for interchange",
-        code if code & 0xFFFE == 0xFFFE => "which is not a character for interchange",
-        0x2028 | 0x2029 => "a line separator",
-        _ if character.is_control() => "a control character",
+    Some(match character {
+        '\u{FF10}'..='\u{FF19}' | '\u{FF21}'..='\u{FF3A}' | '\u{FF41}'..='\u{FF5A}' => {
+            "a full-width letter or digit; write its ordinary form"
+        }
+        '\u{E000}'..='\u{F8FF}' | '\u{F0000}'..='\u{10FFFF}' => "a private-use character",
+        '\u{FFFC}' | '\u{FFFD}' | '\u{FDD0}'..='\u{FDEF}' => "which is not a character for interchange",
+        _ if u32::from(character) & 0xFFFE == 0xFFFE => "which is not a character for interchange",
+        _ if is_invisible(character) => "which is invisible or changes the reading direction",
         _ if character.is_whitespace() && character != ' ' => "a space that is not an ordinary space",
         _ => return None,
     })
+}
+
+/// Characters that change how the text around them is shown without being seen themselves: controls, zero-width and
+/// directional characters, fillers, selectors, tags (UTS 39, section 3.1; UAX 9).
+pub(crate) fn is_invisible(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{00AD}' | '\u{034F}'      // soft hyphen, grapheme joiner
+            | '\u{061C}'                // Arabic letter mark
+            | '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}' // Hangul fillers
+            | '\u{17B4}' | '\u{17B5}'    // Khmer inherent vowels
+            | '\u{180B}'..='\u{180F}'   // Mongolian selectors
+            | '\u{200B}'..='\u{200F}'   // zero-width characters and directional marks
+            | '\u{2028}'..='\u{202E}'   // line and paragraph separators, bidirectional embeddings and overrides
+            | '\u{2060}'..='\u{206F}'   // word joiner, invisible operators, isolates, deprecated controls
+            | '\u{2800}'                // blank Braille pattern
+            | '\u{FE00}'..='\u{FE0F}'   // variation selectors
+            | '\u{FEFF}'                // byte order mark
+            | '\u{FFF9}'..='\u{FFFB}'   // interlinear annotation
+            | '\u{E0000}'..='\u{E0FFF}' // tags, more variation selectors
+        )
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use std::io;
 use std::path::PathBuf;
 
 use chopmark_core::manifest::safetensors::HeaderError;
-use chopmark_core::manifest::{FILES_MAX, ManifestError, NameFault, TENSORS_MAX};
+use chopmark_core::manifest::{FILES_MAX, NameFault, TENSORS_MAX};
+use chopmark_core::strict::StrictError;
 
 /// Largest file accepted, in bytes: 8 TiB, far above any published weight file and below what a sparse file can claim.
 pub const FILE_SIZE_BYTES_MAX: u64 = 8 << 40;
@@ -114,7 +115,7 @@ pub enum MeasureError {
         /// The directory or file.
         path: PathBuf,
         /// The rule that is broken.
-        fault: ManifestError,
+        fault: StrictError,
     },
     /// The caller asked to stop.
     #[error("interrupted")]

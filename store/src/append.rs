@@ -65,6 +65,8 @@ pub struct Registry {
     pub reference: RegistryRef,
     /// The operator's party.
     pub operator: StatementId,
+    /// Verifier key of the log, as entry 0 names it.
+    pub log_key: String,
 }
 
 impl Registry {
@@ -77,7 +79,7 @@ impl Registry {
             return Err(StoreError::damaged("log.entry 0", "does not found a registry"));
         };
         let reference = RegistryRef { origin: descriptor.origin.clone(), genesis: leaf_hash(entry) };
-        Ok(Self { reference, operator: statement.id })
+        Ok(Self { reference, operator: statement.id, log_key: descriptor.log_key.clone() })
     }
 }
 

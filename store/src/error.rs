@@ -36,6 +36,22 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the database understood and refused, so that the same again is refused again. A lost connection, a
+    /// time-out or a full disk may pass.
+    pub fn is_refusal(&self) -> bool {
+        use diesel::result::{DatabaseErrorKind, Error};
+        matches!(
+            self,
+            Self::Query(Error::DatabaseError(
+                DatabaseErrorKind::UniqueViolation
+                    | DatabaseErrorKind::CheckViolation
+                    | DatabaseErrorKind::NotNullViolation
+                    | DatabaseErrorKind::ForeignKeyViolation,
+                _
+            ))
+        )
+    }
+
     /// A row that is not what was written.
     pub(crate) fn damaged(place: impl Into<String>, reason: impl fmt::Display) -> Self {
         Self::Damaged { place: place.into(), reason: format!("{reason}") }

@@ -8,8 +8,8 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::statements::resolve;
-use super::{current, internal};
-use crate::problem::{ApiError, Problem};
+use super::current;
+use crate::problem::{ApiError, Problem, internal};
 use crate::service::Service;
 
 /// Most artefacts in one answer.

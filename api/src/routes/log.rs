@@ -10,8 +10,8 @@ use flate2::write::GzEncoder;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{current, immutable, internal};
-use crate::problem::{ApiError, Problem};
+use super::{current, immutable};
+use crate::problem::{ApiError, Problem, internal};
 use crate::service::Service;
 
 /// Whose log this is. A reader who trusts it pins these three: origin, log key, genesis.

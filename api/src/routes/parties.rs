@@ -6,8 +6,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::statements::resolve;
-use super::{current, internal};
-use crate::problem::{ApiError, Problem};
+use super::current;
+use crate::problem::{ApiError, Problem, internal};
 use crate::service::Service;
 
 /// A party as the registry knows it. Names and identifiers are what the party says of itself.

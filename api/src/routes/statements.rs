@@ -17,8 +17,8 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{current, id_in_path, internal};
-use crate::problem::{ApiError, Problem};
+use super::{current, id_in_path};
+use crate::problem::{ApiError, Problem, internal};
 use crate::publisher::Published;
 use crate::service::Service;
 

@@ -9,6 +9,8 @@ use core::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use unicode_normalization::is_nfc;
 
+use crate::text::is_invisible;
+
 /// Longest path in bytes; a quarter of Linux's `PATH_MAX`, so that it still fits below any sensible directory.
 pub const PATH_SIZE_BYTES_MAX: usize = 1024;
 /// Longest path segment in bytes; the limit of ext4, XFS, APFS and NTFS alike.
@@ -138,27 +140,6 @@ fn check_text(text: &str, limit_bytes: usize) -> Result<(), NameFault> {
         return Err(NameFault::Invisible(u32::from(found)));
     }
     if is_nfc(text) { Ok(()) } else { Err(NameFault::NotNormalised) }
-}
-
-/// Characters that change how the text around them is shown without being seen themselves.
-fn is_invisible(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{00AD}' | '\u{034F}'      // soft hyphen, grapheme joiner
-            | '\u{061C}'                // Arabic letter mark
-            | '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}' // Hangul fillers
-            | '\u{17B4}' | '\u{17B5}'    // Khmer inherent vowels
-            | '\u{180B}'..='\u{180F}'   // Mongolian selectors
-            | '\u{200B}'..='\u{200F}'   // zero-width characters and directional marks
-            | '\u{2028}'..='\u{202E}'   // line and paragraph separators, bidirectional embeddings and overrides
-            | '\u{2060}'..='\u{206F}'   // word joiner, invisible operators, isolates, deprecated controls
-            | '\u{2800}'                // blank Braille pattern
-            | '\u{FE00}'..='\u{FE0F}'   // variation selectors
-            | '\u{FEFF}'                // byte order mark
-            | '\u{FFF9}'..='\u{FFFB}'   // interlinear annotation
-            | '\u{E0000}'..='\u{E0FFF}' // tags, more variation selectors
-        )
 }
 
 /// A text of unknown origin made safe to print: escaped, and cut after 120 characters.

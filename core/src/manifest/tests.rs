@@ -39,7 +39,7 @@ fn manifest() -> Manifest {
 }
 
 /// The document with one edit, in canonical form again.
-fn edited(edit: impl FnOnce(&mut Value)) -> Result<Manifest, ManifestError> {
+fn edited(edit: impl FnOnce(&mut Value)) -> Result<Manifest, StrictError> {
     let mut value: Value = serde_json::from_slice(&manifest().to_canonical_bytes()).unwrap();
     edit(&mut value);
     Manifest::parse(&serde_json_canonicalizer::to_vec(&value).unwrap())
