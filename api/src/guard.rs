@@ -18,33 +18,25 @@ pub async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let (http_request, payload) = request.into_parts();
-    let request = ServiceRequest::from_parts(http_request.clone(), payload);
-    let response = match tokio::time::timeout(REQUEST_TIME_MAX, next.call(request)).await {
-        Ok(Ok(response)) => response.map_into_boxed_body(),
-        Ok(Err(error)) => {
-            let response = error.error_response();
-            ServiceResponse::new(http_request.clone(), response)
-        }
-        Err(_) => {
-            let error = ApiError::unavailable("request_timeout", "the answer took too long; try again");
-            ServiceResponse::new(http_request.clone(), error.error_response())
-        }
+    let Ok(response) = tokio::time::timeout(REQUEST_TIME_MAX, next.call(request)).await else {
+        return Err(ApiError::unavailable("request_timeout", "the answer took too long; try again").into());
     };
+    let response = response?.map_into_boxed_body();
     let status = response.status();
     let is_problem = response
         .headers()
         .get(header::CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().starts_with(b"application/problem+json"));
-    if (status.is_client_error() || status.is_server_error()) && !is_problem {
-        let code = match status {
-            StatusCode::NOT_FOUND => "not_found",
-            StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
-            _ => "bad_request",
-        };
-        let detail = format!("{} {}: {status}", http_request.method(), http_request.path());
-        let error = ApiError::new(status, code, "request", "", detail);
-        return Ok(ServiceResponse::new(http_request, error.error_response()));
+    if is_problem || !(status.is_client_error() || status.is_server_error()) {
+        return Ok(response);
     }
-    Ok(response)
+    let code = match status {
+        StatusCode::NOT_FOUND => "not_found",
+        StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
+        _ => "bad_request",
+    };
+    let (request, _) = response.into_parts();
+    let detail = format!("{} {}: {status}", request.method(), request.path());
+    let error = ApiError::new(status, code, "request", "", detail);
+    Ok(ServiceResponse::new(request, error.error_response()))
 }

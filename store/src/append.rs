@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chopmark_core::admission::{Change, Reads, Rejection, View};
 use chopmark_core::digest::Sha256Digest;
+use chopmark_core::kind::Claim;
 use chopmark_core::ledger::edge::Edge;
 use chopmark_core::ledger::tile::{Tile, encode_hashes};
 use chopmark_core::ledger::tree::leaf_hash;
-use chopmark_core::kind::Claim;
 use chopmark_core::policy::PolicyClaim;
 use chopmark_core::statement::{Nonce, RegistryRef, Statement, StatementId};
 use chopmark_core::submission::Submission;

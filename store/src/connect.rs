@@ -3,9 +3,9 @@
 //! actix workers are separate runtimes; a connection driven on one of them stalls while that worker is busy, so the
 //! task that drives a connection is always spawned on the handle captured here.
 
-use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
 use diesel_async::pooled_connection::deadpool::Pool;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrations};
 use futures_util::FutureExt as _;
 use tokio::runtime::Handle;

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::statements::resolve;
 use super::current;
+use super::statements::resolve;
 use crate::problem::{ApiError, Problem, internal};
 use crate::service::Service;
 

@@ -5,8 +5,8 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::statements::resolve;
 use super::current;
+use super::statements::resolve;
 use crate::problem::{ApiError, Problem, internal};
 use crate::service::Service;
 
