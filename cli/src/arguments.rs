@@ -1,0 +1,202 @@
+//! The command line as types: every flag, its default and its help. What commands do is in `commands`.
+//!
+//! Settings that may also come from the environment or a file (`--url`, `--key`, …) stay optional here; `config` puts
+//! the layers together.
+
+mod hash;
+mod key;
+mod party;
+mod register;
+mod service;
+mod verify;
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+
+pub(crate) use hash::{EngineArguments, HashArguments};
+pub(crate) use key::{KeyCommand, KeyNewArguments};
+pub(crate) use party::{PartyCommand, PartyRegisterArguments};
+pub(crate) use register::{ConsentArguments, RegisterArguments};
+pub(crate) use service::{
+    AuditArguments, DbCommand, LedgerCommand, LedgerInitArguments, ServeArguments, StoreArguments,
+};
+pub(crate) use verify::VerifyArguments;
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0 done, verified      1 internal          2 usage               3 bytes differ
+  4 not authorised      5 not registered    6 proof invalid       7 licence not in force
+  8 network             9 could not check  10 conflict          130 interrupted
+
+Settings are taken from the first of: flag, environment (CHOPMARK_URL, CHOPMARK_KEY, CHOPMARK_PARTY, CHOPMARK_TRUST),
+./chopmark.toml, the user's config.toml, built-in default. Both files may set url, key, party and trust.
+
+Files of the user, each in a directory `chopmark`:
+  $XDG_CONFIG_HOME (or ~/.config)      config.toml, key, trust.toml (registries met), parties.toml (parties registered)
+  $XDG_STATE_HOME (or ~/.local/state)  pending/ (signed statements whose registration was not seen to succeed)";
+
+/// Register software and model weights, prove it, and verify it offline.
+#[derive(Debug, Parser)]
+#[command(name = "chopmark", version, max_term_width = 120, after_help = AFTER_HELP)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: GlobalArguments,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[expect(clippy::doc_markdown, reason = "clap shows these comments as they are")]
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct GlobalArguments {
+    /// Print exactly one JSON document on stdout, on failure too
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// No progress and no notes on stderr; errors are still shown
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Say more on stderr, such as why a hashing engine was chosen
+    #[arg(long, short, global = true, conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
+    /// Address of the service [env: CHOPMARK_URL] [default: http://127.0.0.1:8420]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// Key file to sign with; several times to sign together [env: CHOPMARK_KEY, files separated by colons]
+    #[arg(long = "key", global = true, value_name = "FILE", id = "signing_keys")]
+    pub(crate) keys: Vec<PathBuf>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make and show signing keys
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Register the organisation you sign for
+    #[command(subcommand)]
+    Party(PartyCommand),
+    /// Hash a model, a file or a directory, and show what would be registered
+    Hash(HashArguments),
+    /// Register a model, software or a dataset, and get an offline proof of it
+    Register(Box<RegisterArguments>),
+    /// Check that bytes are exactly those somebody registered
+    Verify(VerifyArguments),
+    /// Run the service
+    Serve(ServeArguments),
+    /// Found a registry
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
+    /// Look at the service's database
+    #[command(subcommand)]
+    Db(DbCommand),
+    /// Recompute the whole ledger and compare: leaves, tiles, root, checkpoint, read tables
+    Audit(AuditArguments),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
+}
+
+impl Command {
+    /// The command as written, for the `command` member of JSON documents.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Key(KeyCommand::New(_)) => "key new",
+            Self::Key(KeyCommand::Show) => "key show",
+            Self::Party(PartyCommand::Register(_)) => "party register",
+            Self::Hash(_) => "hash",
+            Self::Register(_) => "register",
+            Self::Verify(_) => "verify",
+            Self::Serve(_) => "serve",
+            Self::Ledger(LedgerCommand::Init(_)) => "ledger init",
+            Self::Db(DbCommand::Url(_)) => "db url",
+            Self::Audit(_) => "audit",
+            Self::Completions { .. } => "completions",
+        }
+    }
+}
+
+/// The command meant by words that did not parse, as far as they name one.
+pub(crate) fn command_name<'a>(words: impl Iterator<Item = &'a str>) -> Option<String> {
+    let top = Arguments::command();
+    let mut names: Vec<&str> = Vec::new();
+    let mut at = &top;
+    for word in words {
+        if let Some(next) = at.find_subcommand(word) {
+            names.push(next.get_name());
+            at = next;
+        }
+    }
+    (!names.is_empty()).then(|| names.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_documented_command_parses_and_knows_its_name() {
+        for (line, name) in [
+            ("chopmark key new", "key new"),
+            ("chopmark key new --out k --json", "key new"),
+            ("chopmark key show --key a --key b", "key show"),
+            ("chopmark party register --name-en A --jurisdiction HK --brn 12345678", "party register"),
+            ("chopmark hash ./model --engine portable", "hash"),
+            ("chopmark register ./model --licence apache-2.0", "register"),
+            ("chopmark register m --licence mit --parent art_a --relation finetune --dry-run", "register"),
+            ("chopmark verify ./model --bundle m.chop --offline", "verify"),
+            ("chopmark verify ./model --trust p.toml --allow-extra", "verify"),
+            ("chopmark serve --data-dir d --listen 127.0.0.1:0", "serve"),
+            ("chopmark ledger init --database-url postgres:///x", "ledger init"),
+            ("chopmark db url --data-dir d", "db url"),
+            ("chopmark audit --data-dir d", "audit"),
+            ("chopmark completions bash", "completions"),
+        ] {
+            let parsed = parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+            assert_eq!(parsed.command.name(), name);
+            assert_eq!(command_name(line.split(' ').skip(1)).as_deref(), Some(name));
+        }
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        for line in [
+            "chopmark",
+            "chopmark key",
+            "chopmark party register --jurisdiction hk --name-en A",
+            "chopmark register ./model",
+            "chopmark register ./model --licence nonsense",
+            "chopmark register ./model --licence mit --relation finetune",
+            "chopmark register ./model --licence mit --kind film",
+            "chopmark verify ./model --strict --allow-extra",
+            "chopmark hash . --quiet --verbose",
+            "chopmark hash . --engine cuda",
+        ] {
+            let error = parse(line).expect_err(line);
+            assert!(!matches!(error.exit_code(), 0), "{line}");
+        }
+    }
+
+    #[test]
+    fn global_flags_stand_before_or_after_the_command() {
+        for line in ["chopmark --json --url http://a hash .", "chopmark hash . --url http://a --json"] {
+            let parsed = parse(line).unwrap();
+            assert!(parsed.global.json);
+            assert_eq!(parsed.global.url.as_deref(), Some("http://a"));
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Arguments of `chopmark register`, and the consent that every public record needs.
+
+use std::path::PathBuf;
+
+use chopmark_core::artefact::{ArtefactKind, IpType, Relation};
+use chopmark_core::code::{Jurisdiction, ResidencyZone};
+use chopmark_core::licence::DeclaredLicence;
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::hash::EngineArguments;
+use super::party::NameArguments;
+
+/// Arguments of `chopmark register`.
+#[expect(clippy::doc_markdown, reason = "clap shows these comments as they are")]
+#[derive(Debug, Args)]
+pub(crate) struct RegisterArguments {
+    /// The directory or file to register; its content stays here, names and digests are sent
+    #[arg(value_name = "PATH")]
+    pub(crate) path: PathBuf,
+    /// The licence you declare: an SPDX expression such as apache-2.0, or LicenseRef-… for your own terms
+    #[arg(long, alias = "license", value_name = "EXPRESSION", value_parser = DeclaredLicence::parse)]
+    pub(crate) licence: DeclaredLicence,
+    #[command(flatten)]
+    pub(crate) names: NameArguments,
+    /// Version, as you count
+    #[arg(long = "version", value_name = "VERSION", default_value = "1")]
+    pub(crate) artefact_version: String,
+    /// What it is
+    #[arg(long, default_value = "model", value_parser = one_of::<ArtefactKind, 3>(["model", "software", "dataset"]))]
+    pub(crate) kind: ArtefactKind,
+    /// Under which head of intellectual property it is accounted for
+    #[arg(long, value_name = "TYPE", default_value = "copyright", value_parser = one_of::<IpType, 8>(IP_TYPES))]
+    pub(crate) ip_type: IpType,
+    /// Where its authors are: ISO 3166-1 alpha-2 code in capitals [default: your party's]
+    #[arg(long, value_name = "CODE", value_parser = Jurisdiction::new)]
+    pub(crate) jurisdiction: Option<Jurisdiction>,
+    /// Where its bytes and sealed values may be kept
+    #[arg(long, default_value = "WORLD", value_parser = one_of::<ResidencyZone, 4>(["HK", "CN-GBA", "CN", "WORLD"]))]
+    pub(crate) zone: ResidencyZone,
+    /// A registered artefact it was made from; several times for several
+    #[arg(long = "parent", value_name = "ID", requires = "relations")]
+    pub(crate) parents: Vec<String>,
+    /// How it comes from the parent: once for all parents, or once for each in the same order
+    #[arg(
+        long = "relation",
+        requires = "parents",
+        value_parser = one_of::<Relation, 5>(["finetune", "adapter", "merge", "quantized", "derived"])
+    )]
+    pub(crate) relations: Vec<Relation>,
+    /// The party to register it for: an id, or a file made by `party register --party-file` [env: CHOPMARK_PARTY]
+    /// [default: the party that your key registered]
+    #[arg(long, value_name = "PARTY")]
+    pub(crate) party: Option<String>,
+    /// Trust policy to judge the registry by, instead of pinning it on first contact [env: CHOPMARK_TRUST]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Option<PathBuf>,
+    /// Where to write the offline bundle [default: the name of PATH with .chop, in this directory]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) consent: ConsentArguments,
+    #[command(flatten)]
+    pub(crate) engine: EngineArguments,
+}
+
+const IP_TYPES: [&str; 8] = [
+    "copyright",
+    "patent_right",
+    "know_how",
+    "performers_economic_right",
+    "layout_design",
+    "plant_variety_right",
+    "registered_design",
+    "registered_trade_mark",
+];
+
+/// Consent of its own, never part of another flag: what enters the record stays.
+#[expect(clippy::doc_markdown, reason = "clap shows these comments as they are")]
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct ConsentArguments {
+    /// Agree that the statement becomes part of a public record for ever; asked for on a terminal when left out, and
+    /// not needed for a registry on this machine
+    /// [env: CHOPMARK_ACCEPT_PUBLIC_RECORD=1]
+    #[arg(long)]
+    pub(crate) accept_public_record: bool,
+    /// Show exactly which bytes would become public, and send nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// A parser for one of the words that the signed statement uses, so that there is one list of what they mean.
+fn one_of<T, const N: usize>(words: [&'static str; N]) -> impl TypedValueParser<Value = T>
+where
+    T: DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words).try_map(|word| serde_json::from_value::<T>(Value::String(word)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_offered_word_is_one_the_statement_knows() {
+        for word in IP_TYPES {
+            assert!(serde_json::from_value::<IpType>(word.into()).is_ok(), "{word}");
+        }
+        for word in ["HK", "CN-GBA", "CN", "WORLD"] {
+            assert!(serde_json::from_value::<ResidencyZone>(word.into()).is_ok(), "{word}");
+        }
+        for word in ["finetune", "adapter", "merge", "quantized", "derived"] {
+            assert!(serde_json::from_value::<Relation>(word.into()).is_ok(), "{word}");
+        }
+        for word in ["model", "software", "dataset"] {
+            assert!(serde_json::from_value::<ArtefactKind>(word.into()).is_ok(), "{word}");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Arguments of `chopmark verify`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::hash::EngineArguments;
+
+/// Arguments of `chopmark verify`.
+#[expect(clippy::doc_markdown, reason = "clap shows these comments as they are")]
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArguments {
+    /// The directory or file to check; nothing of its content is sent
+    #[arg(value_name = "PATH")]
+    pub(crate) path: PathBuf,
+    /// The offline bundle that proves the registration; without it the service is asked by digest
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bundle: Option<PathBuf>,
+    /// Use no network; needs --bundle
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Trust policy: which registries you rely on, by log key and genesis [env: CHOPMARK_TRUST]
+    /// [default: the registries pinned when you registered something]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Option<PathBuf>,
+    /// Accept files that are not part of what was registered; they are listed and not vouched for
+    #[arg(long)]
+    pub(crate) allow_extra: bool,
+    /// Also refuse files that the manifest's exclusion profile leaves out (.git, caches, sidecars): nothing unvouched
+    #[arg(long, conflicts_with = "allow_extra")]
+    pub(crate) strict: bool,
+    #[command(flatten)]
+    pub(crate) engine: EngineArguments,
+}

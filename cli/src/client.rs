@@ -1,0 +1,313 @@
+//! The service's HTTP interface as seen from here: bounded in time and size, and never simply believed.
+//!
+//! Requests are repeatable (statements are named by their content), so a service that asks for patience is asked again.
+
+mod check;
+mod wire;
+
+use std::io;
+use std::time::Duration;
+
+use chopmark_core::bundle::BUNDLE_BYTES_MAX;
+use chopmark_core::digest::Sha256Digest;
+use chopmark_core::statement::{IdReference, StatementId};
+use chopmark_core::strict;
+use chopmark_core::submission::Submission;
+use serde::de::DeserializeOwned;
+use ureq::http::{Response, Uri};
+use ureq::{Agent, Body};
+
+pub(crate) use check::{Proved, check_receipt};
+pub(crate) use wire::{ArtefactDescription, PartyDescription, Problem, Receipt, RegistryDescription};
+use wire::{ArtefactList, StatementRecord};
+
+use crate::exit::{Exit, Failure};
+use crate::units;
+
+/// Longest wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest wait for the service to make up its mind: admission, a batch, a checkpoint.
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// Longest transfer of one body; the largest has some 30 MB.
+const BODY_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// Largest JSON answer, in bytes: an entry in base64 with its proof is far below.
+const JSON_BYTES_MAX: u64 = 4 << 20;
+
+/// Largest problem document read, in bytes.
+const PROBLEM_BYTES_MAX: u64 = 64 << 10;
+
+/// How often a service that answers 429 or 503 with `Retry-After` is asked in all.
+const ATTEMPTS_MAX: u32 = 4;
+
+/// Longest pause between two attempts; a service that needs longer is reported as unreachable.
+const PAUSE_MAX: Duration = Duration::from_secs(15);
+
+/// A connection to one service.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    agent: Agent,
+    base: String,
+}
+
+impl Client {
+    /// A client of the service at `url`. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// A usage failure when that is not an `http` or `https` address.
+    pub(crate) fn new(url: &str) -> Result<Self, Failure> {
+        let base = base_of(url)?;
+        let mut config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(3)
+            .user_agent(concat!("chopmark/", env!("CARGO_PKG_VERSION")))
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_recv_response(Some(ANSWER_TIMEOUT))
+            .timeout_send_body(Some(BODY_TIMEOUT))
+            .timeout_recv_body(Some(BODY_TIMEOUT));
+        if is_loopback(&base) {
+            // A proxy's idea of localhost is another machine.
+            config = config.proxy(None);
+        }
+        Ok(Self { agent: config.build().new_agent(), base })
+    }
+
+    /// The service's address, as it is pinned.
+    pub(crate) fn url(&self) -> &str {
+        &self.base
+    }
+
+    /// What the service says it is.
+    ///
+    /// # Errors
+    /// A network or service failure.
+    pub(crate) fn registry(&self) -> Result<RegistryDescription, Failure> {
+        self.get_json("/v1/registry").map_err(|failure| match failure.exit {
+            Exit::NotRegistered => self.not_a_service("it has no /v1/registry"),
+            _ => failure,
+        })
+    }
+
+    /// A party, by whole or shown id; the answer is of the party asked for.
+    ///
+    /// # Errors
+    /// A usage failure when that is no id; a network or service failure; a proof failure when the answer is about
+    /// another party, or names a key by another's id.
+    pub(crate) fn party(&self, id: &str) -> Result<PartyDescription, Failure> {
+        let asked = parse_id(id)?;
+        let party: PartyDescription = self.get_json(&format!("/v1/parties/{id}"))?;
+        same(&asked, party.party_id)?;
+        match party.keys.iter().find(|key| key.public_key.id() != key.key_id) {
+            Some(key) => Err(Failure::proof(format!("the service names a key {} that is another", key.key_id))),
+            None => Ok(party),
+        }
+    }
+
+    /// An artefact, by whole or shown id; the answer is of the artefact asked for.
+    ///
+    /// # Errors
+    /// As [`Client::party`].
+    pub(crate) fn artefact(&self, id: &str) -> Result<ArtefactDescription, Failure> {
+        let asked = parse_id(id)?;
+        let artefact: ArtefactDescription = self.get_json(&format!("/v1/artefacts/{id}"))?;
+        same(&asked, artefact.artefact_id)?;
+        Ok(artefact)
+    }
+
+    /// Artefacts whose manifest, or a file of whose manifest, has this digest; in the order of registration.
+    ///
+    /// # Errors
+    /// A network or service failure.
+    pub(crate) fn artefacts_with(&self, digest: &Sha256Digest) -> Result<Vec<ArtefactDescription>, Failure> {
+        let list: Result<ArtefactList, Failure> = self.get_json(&format!("/v1/artefacts?digest={digest}"));
+        let mut artefacts = match list {
+            Err(failure) if failure.exit == Exit::NotRegistered => Vec::new(),
+            list => list?.artefacts,
+        };
+        artefacts.sort_by_key(|artefact| artefact.index);
+        Ok(artefacts)
+    }
+
+    /// Sends a statement; sending it again is harmless.
+    ///
+    /// # Errors
+    /// A network failure, or the service's refusal.
+    pub(crate) fn submit(&self, submission: &Submission) -> Result<Receipt, Failure> {
+        let body = submission.to_request();
+        let url = format!("{}/v1/statements", self.base);
+        let response =
+            self.patiently(|| self.agent.post(&url).content_type("application/json").send(body.as_slice()))?;
+        self.read_json(response)
+    }
+
+    /// The envelope that the log holds for a statement.
+    ///
+    /// # Errors
+    /// A network or service failure.
+    pub(crate) fn stored_envelope(&self, id: &StatementId) -> Result<serde_json::Value, Failure> {
+        let record: StatementRecord = self.get_json(&format!("/v1/statements/{id}"))?;
+        Ok(record.envelope)
+    }
+
+    /// The bytes of a statement's offline bundle.
+    ///
+    /// # Errors
+    /// A network or service failure.
+    pub(crate) fn bundle(&self, id: &StatementId) -> Result<Vec<u8>, Failure> {
+        let response = self.get(&format!("/v1/statements/{id}/bundle"))?;
+        self.read(response, units::length(BUNDLE_BYTES_MAX))
+    }
+
+    fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        let response = self.get(path)?;
+        self.read_json(response)
+    }
+
+    fn get(&self, path: &str) -> Result<Response<Body>, Failure> {
+        let url = format!("{}{path}", self.base);
+        self.patiently(|| self.agent.get(&url).call())
+    }
+
+    /// Sends a request, again after a pause while the service asks for that, and turns refusals into failures.
+    fn patiently(&self, send: impl Fn() -> Result<Response<Body>, ureq::Error>) -> Result<Response<Body>, Failure> {
+        for attempt in 1.. {
+            let response = send().map_err(|error| self.unreachable(&error))?;
+            let status = response.status().as_u16();
+            if (200..300).contains(&status) {
+                return Ok(response);
+            }
+            match pause(&response).filter(|_| matches!(status, 429 | 503) && attempt < ATTEMPTS_MAX) {
+                Some(pause) => std::thread::sleep(pause),
+                None => return Err(self.refused(response)),
+            }
+        }
+        Err(Failure::internal("the attempts to reach the service ended without an answer"))
+    }
+
+    fn refused(&self, mut response: Response<Body>) -> Failure {
+        let status = response.status().as_u16();
+        let body = response.body_mut().with_config().limit(PROBLEM_BYTES_MAX).read_to_vec().unwrap_or_default();
+        let problem = Problem::read(status, &body);
+        let exit = Exit::of_status(status);
+        if exit == Exit::NotRegistered && problem.code.as_deref() != Some("not_found") {
+            // Not this service's way to say that it holds nothing of the kind.
+            return self.not_a_service(&format!("it answers {status}"));
+        }
+        let code = problem.code.clone().unwrap_or_else(|| format!("http_{status}"));
+        let message = match exit {
+            Exit::Network => format!("{} at {}", problem.message(), self.base),
+            _ => problem.message(),
+        };
+        Failure { problem: Some(Box::new(problem)), ..Failure::new(exit, code, message) }
+    }
+
+    fn read_json<T: DeserializeOwned>(&self, response: Response<Body>) -> Result<T, Failure> {
+        let body = self.read(response, JSON_BYTES_MAX)?;
+        strict::from_slice(&body).map_err(|error| self.not_a_service(&error.to_string()))
+    }
+
+    fn not_a_service(&self, reason: &str) -> Failure {
+        let message = format!("{} is not a Chopmark service that this client understands: {reason}", self.base);
+        Failure::new(Exit::Network, "answer_malformed", message)
+    }
+
+    fn read(&self, mut response: Response<Body>, limit_bytes: u64) -> Result<Vec<u8>, Failure> {
+        let body = response.body_mut().with_config().limit(limit_bytes).read_to_vec();
+        body.map_err(|error| self.unreachable(&error))
+    }
+
+    fn unreachable(&self, error: &ureq::Error) -> Failure {
+        let reason = match error {
+            ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                "nothing listens there; start the service with `chopmark serve`, or name another with --url".to_owned()
+            }
+            ureq::Error::HostNotFound => "there is no such host; check --url".to_owned(),
+            ureq::Error::Timeout(what) => format!("no answer in time ({what}); try again"),
+            other => other.to_string(),
+        };
+        Failure::new(Exit::Network, "unreachable", format!("cannot reach {}: {reason}", self.base))
+    }
+}
+
+/// How long a service asks to wait, when it asks for less than [`PAUSE_MAX`].
+fn pause(response: &Response<Body>) -> Option<Duration> {
+    let seconds = response.headers().get("retry-after")?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds)).filter(|pause| *pause <= PAUSE_MAX)
+}
+
+/// A service's address without trailing slashes.
+fn base_of(url: &str) -> Result<String, Failure> {
+    let refuse =
+        || Failure::usage(format!("{url:?} is not the address of a service, such as https://registry.example.hk"));
+    let base = url.trim_end_matches('/');
+    let parsed: Uri = base.parse().map_err(|_| refuse())?;
+    let is_http = matches!(parsed.scheme_str(), Some("http" | "https"));
+    let is_plain = parsed.query().is_none() && !base.contains(['#', '@']);
+    if is_http && is_plain && parsed.host().is_some_and(|host| !host.is_empty()) {
+        Ok(base.to_owned())
+    } else {
+        Err(refuse())
+    }
+}
+
+fn is_loopback(base: &str) -> bool {
+    let parsed: Option<Uri> = base.parse().ok();
+    parsed.as_ref().and_then(Uri::host).is_some_and(|host| {
+        let address = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost" || address.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+    })
+}
+
+/// Reads an id as people give it. What parses holds nothing but letters, digits and `_`, and can stand in a URL.
+fn parse_id(id: &str) -> Result<IdReference, Failure> {
+    id.parse().map_err(|reason: String| Failure::usage(reason))
+}
+
+/// Checks that an answer is about what was asked for.
+fn same(asked: &IdReference, answered: StatementId) -> Result<(), Failure> {
+    let is_same = match asked {
+        IdReference::Full(id) => *id == answered,
+        IdReference::Shown { low, high } => (low..=high).contains(&&answered),
+    };
+    if is_same { Ok(()) } else { Err(Failure::proof(format!("the service answers about {answered} instead"))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_http_and_plain() {
+        assert_eq!(base_of("http://127.0.0.1:8420/").unwrap(), "http://127.0.0.1:8420");
+        assert_eq!(base_of("https://registry.example.hk/log//").unwrap(), "https://registry.example.hk/log");
+        for bad in ["", "localhost:1", "ftp://a", "http://", "http://a?b", "http://a#b", "http://u:p@a", "http://a b"] {
+            assert_eq!(base_of(bad).expect_err(bad).exit, Exit::Usage, "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_this_machine_is_loopback() {
+        for (url, expected) in [
+            ("http://127.0.0.1:8420", true),
+            ("http://localhost", true),
+            ("http://[::1]:1", true),
+            ("http://127.0.0.1.example.com", false),
+            ("https://registry.example.hk", false),
+        ] {
+            assert_eq!(is_loopback(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn an_answer_about_something_else_is_not_accepted() {
+        let (id, other) = (StatementId::of(b"a"), StatementId::of(b"b"));
+        let shown: IdReference = id.shown("art").to_string().parse().unwrap();
+        for asked in [IdReference::Full(id), shown] {
+            assert!(same(&asked, id).is_ok());
+            assert_eq!(same(&asked, other).unwrap_err().exit, Exit::ProofInvalid);
+        }
+        assert_eq!(parse_id("../x").unwrap_err().exit, Exit::Usage);
+    }
+}

@@ -1,0 +1,169 @@
+//! What the service answers, as far as this client reads it. Members it does not know are left alone, so that an older
+//! client works with a newer service; nothing here is believed until it is proved (`crate::client::check`).
+
+use chopmark_core::code::Jurisdiction;
+use chopmark_core::digest::Sha256Digest;
+use chopmark_core::key::{KeyId, PublicKey};
+use chopmark_core::statement::StatementId;
+use chopmark_core::text::Names;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// `GET /v1/registry`.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct RegistryDescription {
+    /// Origin of the log.
+    pub(crate) origin: String,
+    /// Leaf hash of entry 0.
+    pub(crate) genesis: Sha256Digest,
+    /// Verifier key of the log.
+    pub(crate) log_key: String,
+}
+
+/// `GET /v1/parties/{id}`.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct PartyDescription {
+    /// Whole id.
+    pub(crate) party_id: StatementId,
+    /// Self-declared names.
+    pub(crate) name: Names,
+    /// Where it is established; the operator's party states none.
+    #[serde(default)]
+    pub(crate) jurisdiction: Option<Jurisdiction>,
+    /// How many keys must sign together.
+    pub(crate) threshold: u32,
+    /// Latest event of the key chain.
+    pub(crate) key_head: StatementId,
+    /// Keys that may sign.
+    pub(crate) keys: Vec<PartyKey>,
+}
+
+/// One key of a party.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct PartyKey {
+    /// SHA-256 of the public key.
+    pub(crate) key_id: KeyId,
+    /// The key.
+    pub(crate) public_key: PublicKey,
+}
+
+/// Answer to a submission: where the statement is, and the proof.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Receipt {
+    /// Whole id.
+    pub(crate) statement_id: StatementId,
+    /// Position in the log.
+    pub(crate) index: u64,
+    /// When the service says it took the statement in.
+    pub(crate) recorded_at: String,
+    /// Leaf hash of the entry.
+    pub(crate) leaf_hash: Sha256Digest,
+    /// Size of the log in the checkpoint.
+    pub(crate) size: u64,
+    /// Inclusion path, each hash in base64.
+    pub(crate) path: Vec<String>,
+    /// The signed checkpoint.
+    pub(crate) checkpoint: String,
+    /// The same as a C2SP tlog-proof.
+    pub(crate) proof: String,
+    /// The statement was there before, with other signatures.
+    #[serde(default)]
+    pub(crate) signatures_differ: bool,
+}
+
+/// `GET /v1/statements/{id}`.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct StatementRecord {
+    /// The stored envelope.
+    pub(crate) envelope: Value,
+}
+
+/// One artefact that the service knows.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct ArtefactDescription {
+    /// Whole id.
+    pub(crate) artefact_id: StatementId,
+    /// Position in the log.
+    pub(crate) index: u64,
+}
+
+/// `GET /v1/artefacts?digest=`.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct ArtefactList {
+    /// Those that hold the digest.
+    pub(crate) artefacts: Vec<ArtefactDescription>,
+}
+
+/// A problem document (RFC 9457) with this service's extensions. Read leniently: it explains a failure, and a proxy
+/// may have written it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// HTTP status.
+    pub(crate) status: u16,
+    /// Stable code.
+    pub(crate) code: Option<String>,
+    /// What is wrong.
+    pub(crate) detail: Option<String>,
+    /// Document the pointer leads into.
+    pub(crate) document: Option<String>,
+    /// JSON pointer.
+    pub(crate) pointer: Option<String>,
+    /// The statement that stands in the way.
+    pub(crate) existing: Option<String>,
+}
+
+impl Problem {
+    /// Reads what a body offers.
+    pub(crate) fn read(status: u16, body: &[u8]) -> Self {
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let member = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
+        Self {
+            status,
+            code: member("code"),
+            detail: member("detail").or_else(|| member("title")),
+            document: member("document"),
+            pointer: member("pointer").filter(|pointer| !pointer.is_empty()),
+            existing: member("existing"),
+        }
+    }
+
+    /// One sentence with everything a person needs to find the fault.
+    pub(crate) fn message(&self) -> String {
+        let detail = self.detail.as_deref().unwrap_or("the service gave no reason");
+        let place = match (&self.document, &self.pointer) {
+            (Some(document), Some(pointer)) => format!(" (at {pointer} of the {document})"),
+            (Some(document), None) => format!(" (in the {document})"),
+            (None, Some(pointer)) => format!(" (at {pointer})"),
+            (None, None) => String::new(),
+        };
+        let existing = self.existing.as_ref().map(|id| format!("; it is {id}")).unwrap_or_default();
+        format!("the service refused ({}): {detail}{place}{existing}", self.status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_shows_code_document_and_pointer() {
+        let body =
+            br#"{"type":"about:blank","title":"Conflict","status":409,"detail":"was there","code":"already_registered",
+            "document":"payload","pointer":"/predicate/claim/version","existing":"ab"}"#;
+        let problem = Problem::read(409, body);
+        assert_eq!(problem.code.as_deref(), Some("already_registered"));
+        assert_eq!(
+            problem.message(),
+            "the service refused (409): was there (at /predicate/claim/version of the payload); it is ab"
+        );
+    }
+
+    #[test]
+    fn any_other_body_is_no_obstacle() {
+        for body in [&b"<html>"[..], b"", b"[1]", br#"{"code":3}"#] {
+            let problem = Problem::read(502, body);
+            assert_eq!((problem.status, problem.code.as_deref()), (502, None));
+            assert!(problem.message().contains("502"));
+        }
+    }
+}

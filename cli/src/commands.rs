@@ -1,0 +1,84 @@
+//! What each command does: one module per command, named as it is typed.
+//!
+//! Here is only the way from parsed arguments to the module, and what the modules share.
+
+mod audit;
+mod bundle;
+mod completions;
+mod consent;
+mod db;
+mod dry_run;
+mod hash;
+mod key;
+mod ledger;
+mod measuring;
+mod party;
+mod register;
+mod serve;
+mod submit;
+mod verify;
+
+use crate::arguments::{Arguments, Command, DbCommand, GlobalArguments, KeyCommand, LedgerCommand, PartyCommand};
+use crate::config::{Overrides, Settings};
+use crate::exit::{Exit, Failure};
+use crate::printer::{Printer, Report};
+
+/// What every command runs with.
+#[derive(Debug)]
+pub(crate) struct Context<'a> {
+    /// The way out.
+    pub(crate) printer: &'a Printer,
+    /// The command as written.
+    pub(crate) command: &'static str,
+    /// The global flags.
+    pub(crate) global: GlobalArguments,
+}
+
+impl Context<'_> {
+    /// The settings of this run.
+    ///
+    /// # Errors
+    /// A usage failure naming the settings file that can't be read.
+    pub(crate) fn settings(&self, overrides: Overrides) -> Result<Settings, Failure> {
+        Settings::load(&self.global, overrides)
+    }
+
+    /// Prints the result of a command that did what was asked.
+    ///
+    /// # Errors
+    /// When stdout can't be written.
+    pub(crate) fn done(&self, members: serde_json::Value, report: &Report) -> Result<Exit, Failure> {
+        self.printer.result(self.command, Exit::Done, members, report)
+    }
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// Why it did not do what was asked; nothing was printed on stdout then.
+pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Exit, Failure> {
+    let Arguments { global, command } = arguments;
+    let context = Context { printer, command: command.name(), global };
+    match command {
+        Command::Key(KeyCommand::New(arguments)) => key::new(&context, arguments),
+        Command::Key(KeyCommand::Show) => key::show(&context),
+        Command::Party(PartyCommand::Register(arguments)) => party::register(&context, arguments),
+        Command::Hash(arguments) => hash::run(&context, &arguments),
+        Command::Register(arguments) => register::run(&context, *arguments),
+        Command::Verify(arguments) => verify::run(&context, &arguments),
+        Command::Serve(arguments) => serve::run(&context, &arguments),
+        Command::Ledger(LedgerCommand::Init(arguments)) => ledger::init(&context, &arguments),
+        Command::Db(DbCommand::Url(arguments)) => db::url(&context, &arguments),
+        Command::Audit(arguments) => audit::run(&context, &arguments),
+        Command::Completions { shell } => completions::run(&context, shell),
+    }
+}
+
+/// Runs the work of a command beside a database, on a runtime of its own.
+///
+/// # Errors
+/// The work's own.
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| Failure::internal(format!("no runtime: {error}")))?.block_on(work)
+}

@@ -1,0 +1,57 @@
+//! `chopmark hash`: what would be registered, without registering it.
+
+use chopmark_core::manifest::{ExclusionProfile, FileEntry, FilePath};
+use chopmark_gpu_verify::Purpose;
+use serde_json::json;
+
+use super::Context;
+use super::measuring::{Aim, Measuring, require};
+use crate::arguments::HashArguments;
+use crate::exit::{Exit, Failure};
+use crate::interrupt;
+use crate::printer::{Report, Tone};
+use crate::units;
+
+/// Measures a path and shows its manifest.
+///
+/// # Errors
+/// Why there is no manifest, naming the file.
+pub(crate) fn run(context: &Context<'_>, arguments: &HashArguments) -> Result<Exit, Failure> {
+    interrupt::install(context.printer, context.command)?;
+    require(&arguments.path)?;
+    let measuring = Measuring::start(arguments.engine, context.printer)?;
+    let aim = Aim { purpose: Purpose::Register, exclusions: ExclusionProfile::V1, file_name: None };
+    let measured = measuring.measure(&arguments.path, aim)?;
+    let manifest = &measured.manifest;
+    let digest = manifest.digest();
+    let files = units::length(manifest.files().len());
+
+    let mut report = Report::default().line(format!("{:<64}  {:>9}  path", "sha256", "size"));
+    for file in manifest.files() {
+        report = report.line(row(file));
+    }
+    if !measured.excluded.is_empty() {
+        let excluded: Vec<&str> = measured.excluded.iter().map(FilePath::as_str).collect();
+        report = report.row("left out", format!("{} (by {})", excluded.join(", "), manifest.exclusions().id()));
+    }
+    let report = report
+        .row("files", format!("{files}, {} in all", units::bytes(manifest.size_bytes())))
+        .headline(Tone::Neutral, format!("manifest sha256 {digest}"));
+    let members = json!({
+        "manifest_sha256": digest,
+        "files": files,
+        "content_size_bytes": manifest.size_bytes(),
+        "engine": measuring.engine_name(),
+        "excluded": measured.excluded,
+        "manifest": manifest,
+    });
+    context.done(members, &report)
+}
+
+fn row(file: &FileEntry) -> String {
+    let tensors = match &file.weights {
+        Some(weights) => format!(" ({})", units::count(units::length(weights.tensors.len()), "tensor")),
+        None => String::new(),
+    };
+    format!("{}  {:>9}  {}{tensors}", file.sha256, units::bytes(file.size_bytes), file.path)
+}

@@ -1,0 +1,82 @@
+//! From a path to a manifest, with progress and Ctrl-C: what `hash`, `register` and `verify` share.
+
+use std::path::Path;
+
+use chopmark_core::manifest::{ExclusionProfile, FilePath};
+use chopmark_gpu_verify::{Engine, MeasureError, MeasureOptions, Measured, Purpose, measure};
+
+use crate::arguments::EngineArguments;
+use crate::exit::{Exit, Failure};
+use crate::interrupt;
+use crate::printer::Printer;
+use crate::progress::HashProgress;
+
+/// A running engine and who hears of its progress.
+pub(crate) struct Measuring<'a> {
+    engine: Engine,
+    printer: &'a Printer,
+}
+
+/// What to measure a path as.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Aim<'a> {
+    /// What for.
+    pub(crate) purpose: Purpose,
+    /// Which files of a directory do not count.
+    pub(crate) exclusions: ExclusionProfile,
+    /// The name that a single file is to have.
+    pub(crate) file_name: Option<&'a FilePath>,
+}
+
+impl<'a> Measuring<'a> {
+    /// Starts the engine asked for.
+    ///
+    /// # Errors
+    /// An internal failure when it can't start.
+    pub(crate) fn start(arguments: EngineArguments, printer: &'a Printer) -> Result<Self, Failure> {
+        let engine = Engine::choose(arguments.engine).map_err(|error| Failure::internal(error.to_string()))?;
+        printer.detail(format!("engine: {}", engine.reason()));
+        Ok(Self { engine, printer })
+    }
+
+    /// Name of the engine.
+    pub(crate) fn engine_name(&self) -> &'static str {
+        self.engine.hasher().name()
+    }
+
+    /// Reads everything at `path` once.
+    ///
+    /// # Errors
+    /// Why there is no manifest, naming the file.
+    pub(crate) fn measure(&self, path: &Path, aim: Aim<'_>) -> Result<Measured, Failure> {
+        let progress = HashProgress::start(self.printer);
+        let measured = interrupt::polled(|interrupted| {
+            let Aim { purpose, exclusions, file_name } = aim;
+            let options = MeasureOptions { exclusions, purpose, file_name, interrupted };
+            measure(path, &options, &progress, self.engine.hasher()).map_err(Failure::from)
+        });
+        match &measured {
+            Ok(_) => progress.finish(),
+            Err(_) => progress.abandon(),
+        }
+        measured
+    }
+}
+
+/// Checks that there is something at `path` before any slow work begins.
+///
+/// # Errors
+/// A usage failure when there is nothing.
+pub(crate) fn require(path: &Path) -> Result<(), Failure> {
+    match path.symlink_metadata() {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(MeasureError::NotFound { path: path.to_owned() }.into())
+        }
+        Err(source) => Err(Failure::new(
+            Exit::CouldNotCheck,
+            "unreadable",
+            MeasureError::Unreadable { path: path.to_owned(), source }.to_string(),
+        )),
+    }
+}

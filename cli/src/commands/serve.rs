@@ -1,0 +1,160 @@
+//! `chopmark serve`: the service, with its private PostgreSQL unless told otherwise.
+//!
+//! Prints exactly one line on stdout, once ready; everything else goes to stderr. Stops cleanly on SIGTERM and Ctrl-C:
+//! requests in flight finish, what was committed is signed, then the database stops.
+
+use std::future;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use chopmark_api::{Running, ServeConfig};
+use chopmark_store::cluster::Cluster;
+use chopmark_store::{Store, StoreError};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use super::{Context, block_on};
+use crate::arguments::ServeArguments;
+use crate::exit::{Exit, Failure};
+use crate::printer::Printer;
+use crate::registry::{self, DataDirectory, Database};
+
+/// Pause before a private PostgreSQL that died is started again.
+const RESTART_PAUSE: Duration = Duration::from_millis(200);
+
+/// Runs the service until it is told to stop.
+///
+/// # Errors
+/// When it can't start, or ends by itself.
+pub(crate) fn run(context: &Context<'_>, arguments: &ServeArguments) -> Result<Exit, Failure> {
+    install_log();
+    block_on(serve(arguments, context.printer))
+}
+
+/// Log lines go to stderr: plain on a terminal, one JSON object each elsewhere. `CHOPMARK_LOG` sets what is shown.
+fn install_log() {
+    let filter = EnvFilter::try_from_env("CHOPMARK_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second subscriber is refused, and the first one stays: nothing is lost.
+    let _ = if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+        builder.try_init()
+    } else {
+        builder.json().try_init()
+    };
+}
+
+async fn serve(arguments: &ServeArguments, printer: &Printer) -> Result<Exit, Failure> {
+    let mut stop = Stop::install()?;
+    let directory = DataDirectory::of(&arguments.store)?;
+    let (store, mut database) = registry::open(&directory, &arguments.store).await?;
+    let end = match start(arguments, printer, &directory, store).await {
+        Ok(running) => supervise(running, &mut database, &directory, &mut stop).await,
+        Err(failure) => Err(failure),
+    };
+    let stopped = database.stop().await;
+    end.and(stopped).and(Ok(Exit::Done))
+}
+
+/// Founds the registry when the private data directory is fresh, and starts answering.
+async fn start(
+    arguments: &ServeArguments,
+    printer: &Printer,
+    directory: &DataDirectory,
+    store: Store,
+) -> Result<Running, Failure> {
+    let registry = match store.registry().await {
+        Ok(registry) => registry,
+        Err(StoreError::NotFounded) if arguments.store.database_url.is_none() => {
+            let registry = directory.found(&store, arguments.origin.as_deref()).await?;
+            printer.note(format!("founded the registry {}", registry.reference.origin));
+            registry
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(origin) = &arguments.origin
+        && *origin != registry.reference.origin
+    {
+        let message = format!("this registry has the origin {}; it can't be changed", registry.reference.origin);
+        return Err(Failure::usage(message));
+    }
+    let signer = directory.signer(&registry.reference.origin)?;
+    let mark = directory.open_mark(&registry.reference.origin)?;
+    let listener = TcpListener::bind(arguments.listen).map_err(|error| {
+        Failure::new(Exit::Network, "listen", format!("cannot listen on {}: {error}", arguments.listen))
+    })?;
+    let address = listener.local_addr().map_err(|error| Failure::internal(error.to_string()))?;
+    let running = chopmark_api::start(ServeConfig { store, signer, mark, listener }).await?;
+    printer.note(format!("log key {}", registry.log_key));
+    printer.note(format!("genesis {}", registry.reference.genesis));
+    if let Some(reason) = &running.halted {
+        printer.note(format!("READ-ONLY: {reason}"));
+    }
+    printer.ready(&format!("listening on http://{address}"))?;
+    Ok(running)
+}
+
+/// Waits for a reason to stop; starts the private PostgreSQL again when it dies.
+async fn supervise(
+    mut running: Running,
+    database: &mut Database,
+    directory: &DataDirectory,
+    stop: &mut Stop,
+) -> Result<(), Failure> {
+    loop {
+        tokio::select! {
+            () = stop.asked() => break,
+            _ = &mut running.ended => {
+                running.stop().await?;
+                return Err(Failure::internal("the HTTP server ended by itself"));
+            }
+            reason = database_exited(database) => {
+                tracing::error!(reason = %reason, "the private PostgreSQL ended; it is started again");
+                // The dead one gives its lock back before the next one asks for it.
+                *database = Database::External;
+                tokio::select! {
+                    () = stop.asked() => break,
+                    started = restart(directory) => *database = Database::Private(Box::new(started)),
+                }
+            }
+        }
+    }
+    Ok(running.stop().await?)
+}
+
+async fn database_exited(database: &mut Database) -> String {
+    match database {
+        Database::Private(cluster) => cluster.exited().await.to_string(),
+        Database::External => future::pending().await,
+    }
+}
+
+/// Tries until it starts: the service answers 503 meanwhile, and whoever watches it decides when to give up.
+async fn restart(directory: &DataDirectory) -> Cluster {
+    loop {
+        tokio::time::sleep(RESTART_PAUSE).await;
+        match Cluster::start(registry::cluster_config(directory)).await {
+            Ok(cluster) => return cluster,
+            Err(error) => tracing::error!(error = %error, "the private PostgreSQL does not start"),
+        }
+    }
+}
+
+/// The signals that ask for a clean stop.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn install() -> Result<Self, Failure> {
+        let install = |kind| signal(kind).map_err(|error| Failure::internal(format!("no signals: {error}")));
+        Ok(Self { terminate: install(SignalKind::terminate())?, interrupt: install(SignalKind::interrupt())? })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

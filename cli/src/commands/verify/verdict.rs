@@ -1,0 +1,223 @@
+//! The answer of `chopmark verify`: a state, the facts behind it with who says so, and what it does not prove.
+
+use chopmark_core::bundle::Proven;
+use chopmark_core::manifest::FilePath;
+use chopmark_core::statement::ShownId;
+use chopmark_core::verify::{Difference, FileChange, ResultState, TensorChange, TensorFacts};
+use serde_json::json;
+
+use crate::arguments::VerifyArguments;
+use crate::commands::Context;
+use crate::commands::bundle::kind_word;
+use crate::exit::{Exit, Failure};
+use crate::printer::{Report, Tone};
+use crate::trust::Trust;
+use crate::units;
+
+/// Most files and most tensors of a file that are listed for people; JSON lists all.
+const LISTED_MAX: usize = 20;
+
+/// What no registration proves.
+const DOES_NOT_PROVE: [&str; 3] = [
+    "that the party is who it says it is: names and numbers are self-declared",
+    "that it holds the rights: registration shows who said so, and when",
+    "that the content is good, safe or lawful to use",
+];
+
+/// The state in words, for the line that matters.
+pub(super) const fn state_words(state: ResultState) -> &'static str {
+    match state {
+        ResultState::Verified => "VERIFIED",
+        ResultState::BytesDiffer => "BYTES DIFFER",
+        ResultState::NotRegistered => "NOT REGISTERED",
+        ResultState::ProofInvalid => "PROOF INVALID",
+        ResultState::LicenceNotInForce => "LICENCE NOT IN FORCE",
+        ResultState::CouldNotCheck => "COULD NOT CHECK",
+    }
+}
+
+/// A comparison with a proven registration.
+pub(super) struct Verdict<'a> {
+    /// What was asked.
+    pub(super) arguments: &'a VerifyArguments,
+    /// What is registered.
+    pub(super) proven: Proven,
+    /// How the bytes differ.
+    pub(super) difference: Difference,
+    /// What the exclusion profile left out.
+    pub(super) excluded: Vec<FilePath>,
+    /// Whom that rests on.
+    pub(super) trust: Trust,
+    /// Other registrations of the same bytes, as the service says.
+    pub(super) also_registered: Vec<ShownId>,
+}
+
+impl Verdict<'_> {
+    /// Extra files are a difference unless they were allowed: an extra file can be code that gets loaded.
+    fn state(&self) -> ResultState {
+        let Difference { changed, missing, extra } = &self.difference;
+        let are_extra_fine = extra.is_empty() || self.arguments.allow_extra;
+        if changed.is_empty() && missing.is_empty() && are_extra_fine {
+            ResultState::Verified
+        } else {
+            ResultState::BytesDiffer
+        }
+    }
+
+    fn message(&self) -> String {
+        let Difference { changed, missing, extra } = &self.difference;
+        let (path, id) = (self.arguments.path.display(), self.proven.statement.id.shown("art"));
+        match self.state() {
+            ResultState::Verified if extra.is_empty() => format!("{path} is exactly what was registered as {id}"),
+            ResultState::Verified => format!(
+                "{path} holds exactly what was registered as {id}, and {} that nobody vouches for",
+                units::count(units::length(extra.len()), "extra file")
+            ),
+            _ => {
+                let hint = if self.arguments.path.is_file() && self.proven.manifest.files().len() > 1 {
+                    "; it was registered as a directory: verify the whole of it"
+                } else if changed.is_empty() && missing.is_empty() && !self.arguments.strict {
+                    "; --allow-extra accepts extra files"
+                } else {
+                    ""
+                };
+                format!(
+                    "{path} is not what was registered as {id}: {} changed, {} missing, {} extra; {} registered{hint}",
+                    changed.len(),
+                    missing.len(),
+                    extra.len(),
+                    units::count(units::length(self.proven.manifest.files().len()), "file"),
+                )
+            }
+        }
+    }
+
+    /// Prints the answer.
+    ///
+    /// # Errors
+    /// When stdout can't be written.
+    pub(super) fn print(&self, context: &Context<'_>) -> Result<Exit, Failure> {
+        let state = self.state();
+        context.printer.result(context.command, Exit::from(state), self.members(), &self.report())
+    }
+
+    fn members(&self) -> serde_json::Value {
+        let Proven { statement, artefact, owner, index, checkpoint, closure, .. } = &self.proven;
+        let registry = statement.header.registry.as_ref();
+        json!({
+            "state": self.state(),
+            "message": self.message(),
+            "path": self.arguments.path,
+            "artefact": {
+                "id": statement.id.shown("art"),
+                "artefact_id": statement.id,
+                "index": index,
+                "issued_at": statement.header.issued_at,
+                "owner": {
+                    "id": owner.id.shown("pty"),
+                    "party_id": owner.id,
+                    "name": owner.name,
+                    "identifiers": owner.identifiers,
+                    "jurisdiction": owner.jurisdiction,
+                    "said_by": "self_declared",
+                },
+                "claim": artefact,
+                "licence": { "expression": artefact.licence.expression, "said_by": "declared_by_owner" },
+            },
+            "difference": self.difference,
+            "extra_allowed": self.arguments.allow_extra,
+            "excluded": self.excluded,
+            "also_registered": self.also_registered,
+            "bundle": self.arguments.bundle,
+            "registry": registry,
+            "checkpoint": { "size": checkpoint.size(), "root": checkpoint.root() },
+            "closure": { "kind": closure, "explanation": closure.explanation() },
+            "trust": { "source": self.trust.source.kind(), "path": self.trust.source.path() },
+            "does_not_prove": DOES_NOT_PROVE,
+        })
+    }
+
+    fn report(&self) -> Report {
+        let Proven { statement, artefact, owner, index, checkpoint, closure, manifest } = &self.proven;
+        let (kind, version) = (kind_word(artefact.kind), &artefact.version);
+        let mut report = Report::default()
+            .row("artefact", format!("{} {version} ({kind}), {}", artefact.name.display(), statement.id.shown("art")))
+            .row("registered by", format!("{} (self-declared), {}", owner.name.display(), owner.id.shown("pty")))
+            .row("licence", format!("{} (declared by the owner)", artefact.licence.expression))
+            .row(
+                "position",
+                format!("entry {index}, proved in a log of {} at {}", checkpoint.size(), checkpoint.origin()),
+            )
+            .row("trust", self.trust.source.to_string())
+            .row("closure", closure.explanation());
+        if !self.also_registered.is_empty() {
+            let others: Vec<String> = self.also_registered.iter().map(ToString::to_string).collect();
+            report = report.row("also", format!("{}: registered later, as the service says", others.join(", ")));
+        }
+        if self.state() == ResultState::Verified {
+            report = DOES_NOT_PROVE.into_iter().fold(report, |report, line| report.row("not proved", line));
+        }
+        if !self.excluded.is_empty() {
+            let left_out = format!("{} by {}, not vouched for", self.excluded.len(), manifest.exclusions().id());
+            report = report.row("left out", left_out);
+        }
+        let report = list_difference(report, &self.difference);
+        let tone = if self.state() == ResultState::Verified { Tone::Good } else { Tone::Bad };
+        report.headline(tone, format!("{}: {}", state_words(self.state()), self.message()))
+    }
+}
+
+fn list_difference(mut report: Report, difference: &Difference) -> Report {
+    let Difference { changed, missing, extra } = difference;
+    for change in changed.iter().take(LISTED_MAX) {
+        report = list_change(report, change);
+    }
+    report = more(report, changed.len(), "changed files");
+    for (label, paths) in [("missing", missing), ("extra", extra)] {
+        for path in paths.iter().take(LISTED_MAX) {
+            report = report.row(label, path.as_str());
+        }
+        report = more(report, paths.len(), &format!("{label} files"));
+    }
+    report
+}
+
+fn list_change(report: Report, change: &FileChange) -> Report {
+    let FileChange { path, expected, actual, header_changed, tensors, found_unreadable } = change;
+    let mut report = report.row("changed", path.as_str());
+    if expected.size_bytes != actual.size_bytes {
+        report = report.row("  size", format!("{} bytes, registered {}", actual.size_bytes, expected.size_bytes));
+    }
+    report =
+        report.row("  sha256", format!("{} found", actual.sha256)).row("", format!("{} registered", expected.sha256));
+    if *header_changed {
+        report = report.row("  header", "differs: names, types, places or metadata of tensors");
+    }
+    if let Some(reason) = found_unreadable {
+        report = report.row("  tensors", format!("cannot be read any more: {reason}"));
+    }
+    for tensor in tensors.iter().take(LISTED_MAX) {
+        report = report.row("  tensor", tensor_line(tensor));
+    }
+    more(report, tensors.len(), "tensors")
+}
+
+fn tensor_line(TensorChange { name, expected, actual }: &TensorChange) -> String {
+    let form = |facts: &TensorFacts| format!("{:?} {:?}", facts.dtype, facts.shape);
+    match (expected, actual) {
+        (Some(expected), Some(actual)) if form(expected) == form(actual) => {
+            format!("{name} ({}): content differs", form(expected))
+        }
+        (Some(expected), Some(actual)) => format!("{name}: {}, registered {}", form(actual), form(expected)),
+        (Some(expected), None) => format!("{name} ({}): gone", form(expected)),
+        (None, Some(actual)) => format!("{name} ({}): not registered", form(actual)),
+        (None, None) => name.clone(),
+    }
+}
+
+fn more(report: Report, number: usize, things: &str) -> Report {
+    match number.checked_sub(LISTED_MAX) {
+        Some(left) if left > 0 => report.row("  …", format!("{left} more {things}; --json lists all")),
+        _ => report,
+    }
+}
