@@ -1,10 +1,10 @@
-//! Around every request: a time limit, and one shape for errors that the framework itself makes.
+//! Around every request: a time limit, HEAD wherever there is GET, and one shape for errors the framework itself makes.
 
 use std::time::Duration;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::{StatusCode, header};
+use actix_web::http::{Method, StatusCode, header};
 use actix_web::middleware::Next;
 use actix_web::{Error, ResponseError as _};
 
@@ -15,9 +15,13 @@ const REQUEST_TIME_MAX: Duration = Duration::from_mins(1);
 
 /// Gives up on requests that take too long, and turns framework errors into problem documents.
 pub async fn guard(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
+    if request.method() == Method::HEAD {
+        // Routed like a GET; the connection knows that it was a HEAD and sends the head alone.
+        request.head_mut().method = Method::GET;
+    }
     let Ok(response) = tokio::time::timeout(REQUEST_TIME_MAX, next.call(request)).await else {
         return Err(ApiError::unavailable("request_timeout", "the answer took too long; try again").into());
     };

@@ -2,6 +2,7 @@
 
 pub mod artefacts;
 pub mod documents;
+pub mod fallback;
 pub mod log;
 pub mod operations;
 pub mod parties;

@@ -13,10 +13,10 @@ use utoipa::OpenApi as _;
 use utoipa_actix_web::AppExt as _;
 
 use crate::mark::{Mark, MarkError};
-use crate::problem::ApiError;
 use crate::publisher::Publisher;
+use crate::routes::fallback::Paths;
 use crate::routes::operations::OpenApiDocument;
-use crate::routes::{artefacts, documents, log, operations, parties, statements};
+use crate::routes::{artefacts, documents, fallback, log, operations, parties, statements};
 use crate::sequencer;
 use crate::service::Service;
 
@@ -167,13 +167,16 @@ pub async fn start(config: ServeConfig) -> Result<Running, ServeError> {
     let publisher = tokio::spawn(publisher.run(committed));
 
     let service = web::Data::new(Service::new(store, registry, log_key, queue, status));
-    let document = web::Data::new(OpenApiDocument(openapi_json().into_bytes()));
+    let document = openapi_json();
+    let paths = web::Data::new(Paths::of(&serde_json::from_str(&document).map_err(std::io::Error::other)?));
+    let document = web::Data::new(OpenApiDocument(document.into_bytes()));
     let server = HttpServer::new(move || {
         let app = App::new().wrap(from_fn(crate::guard::guard));
         let (app, _) = with_routes!(app).split_for_parts();
         app.app_data(service.clone())
             .app_data(document.clone())
-            .default_service(web::to(|| async { Err::<String, _>(ApiError::not_found("there is no such page")) }))
+            .app_data(paths.clone())
+            .default_service(web::to(fallback::fallback))
     })
     .max_connections(CONNECTIONS_PER_WORKER_MAX)
     .client_request_timeout(HEAD_TIME_MAX)

@@ -46,6 +46,7 @@ pub struct ArtefactList {
 #[into_params(parameter_in = Query)]
 pub struct ArtefactQuery {
     /// SHA-256 of the manifest, or SHA-256 or BLAKE3 of any file in it: 64 hexadecimal characters.
+    #[param(pattern = "^[0-9a-f]{64}$")]
     digest: String,
 }
 
@@ -63,7 +64,8 @@ fn view(artefact: &ArtefactRecord) -> Result<ArtefactView, ApiError> {
 #[utoipa::path(
     operation_id = "getArtefact",
     tag = "artefacts",
-    params(("id" = String, Path, description = "64 hexadecimal characters, or a shown id such as `art_…`")),
+    params(("id" = String, Path, pattern = "^([0-9a-f]{64}|[a-z]{2,4}_[a-z2-7]{20})$",
+        description = "64 hexadecimal characters, or a shown id such as `art_…`")),
     responses(
         (status = 200, description = "The artefact", body = ArtefactView),
         (status = 400, description = "Not an id", body = Problem, content_type = "application/problem+json"),

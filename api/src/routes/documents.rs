@@ -11,7 +11,7 @@ use crate::service::Service;
 #[utoipa::path(
     operation_id = "getDocument",
     tag = "documents",
-    params(("sha256" = String, Path, description = "64 hexadecimal characters")),
+    params(("sha256" = String, Path, pattern = "^[0-9a-f]{64}$", description = "64 hexadecimal characters")),
     responses(
         (status = 200, description = "The document, byte for byte", body = Object, content_type = "application/json"),
         (status = 400, description = "Not a digest", body = Problem, content_type = "application/problem+json"),

@@ -50,7 +50,8 @@ pub struct KeyView {
 #[utoipa::path(
     operation_id = "getParty",
     tag = "parties",
-    params(("id" = String, Path, description = "64 hexadecimal characters, or a shown id such as `pty_…`")),
+    params(("id" = String, Path, pattern = "^([0-9a-f]{64}|[a-z]{2,4}_[a-z2-7]{20})$",
+        description = "64 hexadecimal characters, or a shown id such as `pty_…`")),
     responses(
         (status = 200, description = "The party", body = PartyView),
         (status = 400, description = "Not an id", body = Problem, content_type = "application/problem+json"),

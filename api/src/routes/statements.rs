@@ -259,7 +259,8 @@ fn receipt(
 #[utoipa::path(
     operation_id = "getStatement",
     tag = "statements",
-    params(("id" = String, Path, description = "64 hexadecimal characters, or a shown id such as `art_…`")),
+    params(("id" = String, Path, pattern = "^([0-9a-f]{64}|[a-z]{2,4}_[a-z2-7]{20})$",
+        description = "64 hexadecimal characters, or a shown id such as `art_…`")),
     responses(
         (status = 200, description = "The statement", body = StatementView),
         (status = 400, description = "Not an id", body = Problem, content_type = "application/problem+json"),
@@ -288,7 +289,8 @@ pub async fn show(service: web::Data<Service>, id: web::Path<String>) -> Result<
 #[utoipa::path(
     operation_id = "getReceipt",
     tag = "statements",
-    params(("id" = String, Path, description = "64 hexadecimal characters, or a shown id such as `art_…`")),
+    params(("id" = String, Path, pattern = "^([0-9a-f]{64}|[a-z]{2,4}_[a-z2-7]{20})$",
+        description = "64 hexadecimal characters, or a shown id such as `art_…`")),
     responses(
         (status = 200, description = "The proof", body = Receipt),
         (status = 400, description = "Not an id", body = Problem, content_type = "application/problem+json"),
@@ -308,7 +310,8 @@ pub async fn show_receipt(service: web::Data<Service>, id: web::Path<String>) ->
 #[utoipa::path(
     operation_id = "getTlogProof",
     tag = "statements",
-    params(("id" = String, Path, description = "64 hexadecimal characters, or a shown id such as `art_…`")),
+    params(("id" = String, Path, pattern = "^([0-9a-f]{64}|[a-z]{2,4}_[a-z2-7]{20})$",
+        description = "64 hexadecimal characters, or a shown id such as `art_…`")),
     responses(
         (status = 200, description = "The proof", body = String, content_type = "text/plain"),
         (status = 400, description = "Not an id", body = Problem, content_type = "application/problem+json"),
@@ -330,7 +333,8 @@ pub async fn show_tlog_proof(service: web::Data<Service>, id: web::Path<String>)
 #[utoipa::path(
     operation_id = "getBundle",
     tag = "statements",
-    params(("id" = String, Path, description = "64 hexadecimal characters, or a shown id such as `art_…`")),
+    params(("id" = String, Path, pattern = "^([0-9a-f]{64}|[a-z]{2,4}_[a-z2-7]{20})$",
+        description = "64 hexadecimal characters, or a shown id such as `art_…`")),
     responses(
         (status = 200, description = "The bundle", body = Object, content_type = "application/json"),
         (status = 400, description = "Not an id", body = Problem, content_type = "application/problem+json"),
