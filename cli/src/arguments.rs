@@ -92,7 +92,7 @@ pub(crate) enum Command {
     /// Look at the service's database
     #[command(subcommand)]
     Db(DbCommand),
-    /// Recompute the whole ledger and compare: leaves, tiles, root, checkpoint, read tables
+    /// Recompute the whole ledger and compare: leaves, tiles, root, checkpoints, documents
     Audit(AuditArguments),
     /// Print a completion script for a shell
     Completions {

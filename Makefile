@@ -1,0 +1,52 @@
+# Every target does its own set-up; `make demo` and `make test` work on a fresh clone.
+
+.PHONY: help demo test soak lint format docs openapi openapi-check bench-ledger setup clean-tools
+
+help:
+	@echo "make demo           the main job end to end, on a real model (KEEP=1 leaves the service running)"
+	@echo "make test           every test, after installing what they need"
+	@echo "make soak           the same, with the long runs"
+	@echo "make lint           formatting and clippy, warnings are errors"
+	@echo "make format         format the code"
+	@echo "make docs           API documentation of every crate, warnings are errors; links in the pages"
+	@echo "make openapi        write openapi/chopmark.v1.json; make openapi-check compares it"
+	@echo "make bench-ledger   benchmarks beside peers, see docs/benchmarks.md"
+	@echo "make setup          install what is missing, build nothing"
+	@echo "make clean-tools    remove what setup fetched into .tools"
+
+demo:
+	@KEEP=$(KEEP) scripts/demo.sh
+
+test:
+	@scripts/test.sh
+
+soak:
+	@CHOPMARK_SOAK=1 scripts/test.sh
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+format:
+	cargo fmt --all
+
+docs:
+	@scripts/check-docs.sh
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+openapi:
+	@scripts/openapi.sh write
+
+openapi-check:
+	@scripts/openapi.sh check
+
+bench-ledger:
+	cargo run --release --locked --package chopmark-benches
+
+setup:
+	@scripts/install-build-tools.sh
+	@scripts/install-postgresql.sh
+	@scripts/install-model.sh
+
+clean-tools:
+	rm -rf .tools

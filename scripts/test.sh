@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Installs what the tests need, then builds and tests everything.
+#
+# CHOPMARK_SOAK=1 makes the long-running tests run long; arguments go to `cargo test`.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+cd "$root"
+"$root/scripts/install-build-tools.sh"
+"$root/scripts/install-postgresql.sh"
+if [ -f "$tools/env" ]; then . "$tools/env"; fi
+CHOPMARK_TEST_MODEL=$("$root/scripts/install-model.sh")
+export CHOPMARK_TEST_MODEL
+
+# The integration tests run the real binary, so it is there first.
+cargo build --workspace --locked
+cargo test --workspace --locked "$@"
+
+# By itself, so that no other crate's features can hide that the core needs IO, and for a target that has none.
+cargo check --package chopmark-core --locked
+if [ -n "${CI:-}" ] && have rustup; then
+    rustup target add wasm32-unknown-unknown >/dev/null 2>&1 || true
+fi
+if have rustup && rustup target list --installed 2>/dev/null | grep -qx wasm32-unknown-unknown; then
+    cargo check --package chopmark-core --locked --target wasm32-unknown-unknown
+else
+    say "SKIPPED: chopmark-core for wasm32 (install the target with: rustup target add wasm32-unknown-unknown)"
+fi
