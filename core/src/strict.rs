@@ -89,6 +89,15 @@ pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StrictError> {
     decode(value_from_slice(bytes)?)
 }
 
+/// Reads a member that is either absent or there (`#[serde(default, deserialize_with = "strict::present")]`); `null`
+/// is no third way of saying so, because what is signed has one spelling.
+///
+/// # Errors
+/// The member's own, and for `null` where its type has none.
+pub fn present<'de, T: de::Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
 /// `value` as a JSON value.
 ///
 /// # Errors

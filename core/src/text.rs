@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::strict::StrictError;
+use crate::strict::{StrictError, present};
 
 /// Longest name, in characters.
 pub const NAME_CHARACTERS_MAX: usize = 200;
@@ -15,13 +15,13 @@ pub const NAME_CHARACTERS_MAX: usize = 200;
 #[serde(deny_unknown_fields)]
 pub struct Names {
     /// English.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub en: Option<String>,
     /// Chinese in traditional characters (繁體).
-    #[serde(default, rename = "zh-Hant", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "zh-Hant", default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub zh_hant: Option<String>,
     /// Chinese in simplified characters (简体).
-    #[serde(default, rename = "zh-Hans", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "zh-Hans", default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub zh_hans: Option<String>,
 }
 
@@ -148,5 +148,11 @@ mod tests {
         assert!(Names::default().validate().is_err());
         let bad = Names { zh_hans: Some("林\u{200D}".into()), ..Names::default() };
         assert_eq!(bad.validate().unwrap_err().pointer, "/zh-Hans");
+    }
+
+    #[test]
+    fn a_name_is_there_or_not_and_never_null() {
+        assert!(serde_json::from_str::<Names>(r#"{"en":"A"}"#).is_ok());
+        assert!(serde_json::from_str::<Names>(r#"{"en":"A","zh-Hant":null}"#).is_err());
     }
 }

@@ -201,6 +201,12 @@ BEGIN
     ELSE
         SELECT object_identity INTO touched FROM pg_event_trigger_ddl_commands()
             WHERE schema_name = 'log' OR object_identity = 'log' LIMIT 1;
+        -- What was renamed or moved away is reported under its new name.
+        IF touched IS NULL THEN
+            SELECT 'log.' || guarded INTO touched
+                FROM unnest(ARRAY['log_state', 'entry', 'tile', 'checkpoint', 'document']) AS guarded
+                WHERE to_regclass('log.' || guarded) IS NULL LIMIT 1;
+        END IF;
     END IF;
     IF touched IS NOT NULL THEN
         RAISE EXCEPTION '% is part of the append-only ledger: % refused', touched, TG_TAG

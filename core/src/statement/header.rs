@@ -9,7 +9,7 @@ use super::{SIGNATURES_MAX, StatementId};
 use crate::digest::Sha256Digest;
 use crate::key::KeyId;
 use crate::kind::Claim;
-use crate::strict::StrictError;
+use crate::strict::{StrictError, present};
 use crate::time::Timestamp;
 
 /// Names one registry for ever.
@@ -89,7 +89,8 @@ pub struct SignerGroup {
     /// Whose keys.
     pub party: Issuer,
     /// The party's latest key event when the statement was made: pins the key set the signers had in mind.
-    /// `null` only for a party that this statement creates.
+    /// `null`, and never absent, for a party that this statement creates.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub key_head: Option<StatementId>,
     /// Key ids, ascending.
     pub keys: Vec<KeyId>,
@@ -102,7 +103,7 @@ pub struct SignerGroup {
 #[serde(deny_unknown_fields)]
 pub struct Header {
     /// The registry this statement is for; absent only in the statement that founds one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub registry: Option<RegistryRef>,
     /// Who says it.
     pub issuer: Issuer,
