@@ -11,12 +11,12 @@ use chopmark_core::ledger::tile::full_tiles;
 use chopmark_core::ledger::tree::leaf_hash;
 use chopmark_core::statement::Envelope;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable};
 use diesel_async::RunQueryDsl;
 
 use crate::Store;
-use crate::error::{StoreError, bigint};
+use crate::error::{StoreError, bigint, count};
 use crate::query::{self, StoredCheckpoint, StoredEntry};
-use crate::schema::{checkpoint, entry, tile};
 
 /// Entries read at a time.
 const ENTRIES_AT_A_TIME: u64 = 4_096;
@@ -153,7 +153,7 @@ impl Audit<'_> {
             let reason = format!("the entries have the root {}, log.log_state says {root}", audit.edge.root());
             return Err(found("log.log_state", size, reason));
         }
-        audit.check_nothing_beyond(size).await?;
+        audit.check_nothing_beyond().await?;
         audit.check_documents().await?;
         audit.clean.entries = size;
         Ok(audit.clean)
@@ -219,28 +219,38 @@ impl Audit<'_> {
         Ok(())
     }
 
-    /// Rows that belong to no entry of the committed log.
-    async fn check_nothing_beyond(&self, size: u64) -> Result<(), Stop> {
+    /// Rows that belong to no entry of the committed log. A running service goes on appending while it is audited, so
+    /// they are judged by the size at the moment they are looked for: one statement sees one moment.
+    async fn check_nothing_beyond(&self) -> Result<(), Stop> {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = BigInt)]
+            size: i64,
+            #[diesel(sql_type = Nullable<BigInt>)]
+            entry: Option<i64>,
+            #[diesel(sql_type = Nullable<BigInt>)]
+            checkpoint: Option<i64>,
+            #[diesel(sql_type = BigInt)]
+            tiles: i64,
+        }
         let connection = &mut *self.store.reading().await?;
-        let stray: Option<i64> =
-            entry::table.select(entry::idx).filter(entry::idx.ge(bigint(size))).first(connection).await.optional()?;
-        if let Some(index) = stray {
+        let Row { size, entry, checkpoint, tiles } = diesel::sql_query(
+            "SELECT state.size,
+                    (SELECT min(idx) FROM log.entry WHERE idx >= state.size) AS entry,
+                    (SELECT min(signed.size) FROM log.checkpoint signed WHERE signed.size > state.size) AS checkpoint,
+                    (SELECT count(*) FROM log.tile) AS tiles
+             FROM log.log_state state",
+        )
+        .get_result(connection)
+        .await?;
+        let size = count(size, "log.log_state")?;
+        if let Some(index) = entry {
             return Err(found(format!("log.entry {index}"), size, format!("lies beyond the log's {size} entries")));
         }
-        let stray: Option<i64> = checkpoint::table
-            .select(checkpoint::size)
-            .filter(checkpoint::size.gt(bigint(size)))
-            .first(connection)
-            .await
-            .optional()?;
-        if let Some(covered) = stray {
-            return Err(found(
-                format!("log.checkpoint {covered}"),
-                size,
-                format!("covers more than the log's {size} entries"),
-            ));
+        if let Some(covered) = checkpoint {
+            let reason = format!("covers more than the log's {size} entries");
+            return Err(found(format!("log.checkpoint {covered}"), size, reason));
         }
-        let tiles: i64 = tile::table.count().get_result(connection).await?;
         let expected: u64 = (0..8).map(|level| full_tiles(level, size)).sum();
         if bigint(expected) != tiles {
             return Err(found("log.tile", size, format!("{tiles} rows, {size} entries have {expected} full tiles")));

@@ -1,0 +1,26 @@
+//! Integration tests: the pure formats under attack, then the real binary with a real PostgreSQL.
+//!
+//! One executable, so that the service most tests share is started once.
+
+mod admission;
+mod audit;
+mod bundle;
+mod command_line;
+mod forgery;
+mod harness;
+mod json;
+mod ledger;
+mod make;
+mod memory;
+mod openapi;
+mod power;
+mod proof;
+mod register;
+mod repeat;
+mod serve;
+mod shared;
+mod signer;
+mod statement;
+mod tamper;
+mod tidy;
+mod verify;
