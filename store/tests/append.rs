@@ -266,8 +266,8 @@ async fn every_step_may_fail_and_nothing_is_lost_doubled_or_skipped() {
             assert_eq!(ledger.store.log_state().await.unwrap(), before, "{step}: something was written");
         }
         superuser.batch_execute(&guard(&format!("DROP TRIGGER injected ON {step}"))).await.unwrap();
-        let appended = appender.append(&batch, noon()).await.unwrap();
-        assert_eq!(indices(&appended.outcomes), (size..size + 260).collect::<Vec<_>>(), "{step}");
+        let batch_done = appender.append(&batch, noon()).await.unwrap();
+        assert_eq!(indices(&batch_done.outcomes), (size..size + 260).collect::<Vec<_>>(), "{step}");
         size += 260;
     }
     ledger.assert_clean(size).await;
