@@ -16,7 +16,9 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub(crate) use hash::{EngineArguments, HashArguments};
-pub(crate) use key::{KeyCommand, KeyNewArguments};
+pub(crate) use key::{
+    KeyAddArguments, KeyCommand, KeyEventArguments, KeyNewArguments, KeyRevokeArguments, KeyRotateArguments,
+};
 pub(crate) use party::{PartyCommand, PartyRegisterArguments};
 pub(crate) use register::{ConsentArguments, RegisterArguments};
 pub(crate) use service::{
@@ -108,6 +110,9 @@ impl Command {
         match self {
             Self::Key(KeyCommand::New(_)) => "key new",
             Self::Key(KeyCommand::Show) => "key show",
+            Self::Key(KeyCommand::Add(_)) => "key add",
+            Self::Key(KeyCommand::Rotate(_)) => "key rotate",
+            Self::Key(KeyCommand::Revoke(_)) => "key revoke",
             Self::Party(PartyCommand::Register(_)) => "party register",
             Self::Hash(_) => "hash",
             Self::Register(_) => "register",
@@ -154,6 +159,12 @@ mod tests {
             ("chopmark key new", "key new"),
             ("chopmark key new --out k --json", "key new"),
             ("chopmark key show --key a --key b", "key show"),
+            ("chopmark key add k2 --role root", "key add"),
+            ("chopmark key rotate abababababababababababababababababababababababababababababababab k2", "key rotate"),
+            (
+                "chopmark key revoke abababababababababababababababababababababababababababababababab --reason lost",
+                "key revoke",
+            ),
             ("chopmark party register --name-en A --jurisdiction HK --brn 12345678", "party register"),
             ("chopmark hash ./model --engine portable", "hash"),
             ("chopmark register ./model --licence apache-2.0", "register"),

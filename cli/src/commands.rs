@@ -10,6 +10,7 @@ mod db;
 mod dry_run;
 mod hash;
 mod key;
+mod key_event;
 mod ledger;
 mod measuring;
 mod party;
@@ -62,6 +63,9 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Exit, Failu
     match command {
         Command::Key(KeyCommand::New(arguments)) => key::new(&context, arguments),
         Command::Key(KeyCommand::Show) => key::show(&context),
+        Command::Key(KeyCommand::Add(arguments)) => key_event::add(&context, arguments),
+        Command::Key(KeyCommand::Rotate(arguments)) => key_event::rotate(&context, arguments),
+        Command::Key(KeyCommand::Revoke(arguments)) => key_event::revoke(&context, arguments),
         Command::Party(PartyCommand::Register(arguments)) => party::register(&context, arguments),
         Command::Hash(arguments) => hash::run(&context, &arguments),
         Command::Register(arguments) => register::run(&context, *arguments),

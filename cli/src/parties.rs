@@ -35,7 +35,7 @@ pub(crate) struct KnownParty {
     pub(crate) origin: String,
     /// Genesis of its registry.
     pub(crate) genesis: Sha256Digest,
-    /// Its root keys.
+    /// Its keys, then and since.
     pub(crate) keys: Vec<KeyId>,
 }
 
@@ -55,10 +55,16 @@ pub(crate) fn remember(directories: &Directories, party: &KnownParty) -> Result<
     let path = directory.join(FILE);
     let _lock = lock(directory)?;
     let mut file: PartiesFile = read_toml(&path, FILE_BYTES_MAX)?.unwrap_or_default();
-    if file.parties.contains(party) {
-        return Ok(());
+    let is_same = |known: &&mut KnownParty| known.party == party.party && known.genesis == party.genesis;
+    match file.parties.iter_mut().find(is_same) {
+        // Old keys stay: which of them may still sign is the registry's to say.
+        Some(known) => {
+            known.keys.extend(&party.keys);
+            known.keys.sort_unstable();
+            known.keys.dedup();
+        }
+        None => file.parties.push(party.clone()),
     }
-    file.parties.push(party.clone());
     write_toml(&path, HEADER, &file)
 }
 

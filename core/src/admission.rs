@@ -14,7 +14,7 @@ use crate::code::Jurisdiction;
 use crate::digest::Sha256Digest;
 use crate::key::{KeyId, PublicKey};
 use crate::manifest::Manifest;
-use crate::party::Identifier;
+use crate::party::{Identifier, KeyRole};
 use crate::policy::TrustAnchors;
 use crate::statement::{Issuer, Nonce, RegistryRef, Statement, StatementId};
 use crate::strict::StrictError;
@@ -53,6 +53,15 @@ pub enum Change {
     Party(PartyRecord),
     /// A key became valid.
     Key(KeyRecord),
+    /// A key may no longer sign, from this entry on.
+    KeyEnded {
+        /// The key.
+        key: KeyId,
+        /// The entry.
+        index: u64,
+    },
+    /// A party's chain of key events grew.
+    KeyEvent(KeyEventRecord),
     /// An artefact was registered.
     Artefact(ArtefactRecord),
 }
@@ -85,6 +94,10 @@ pub struct PartyRecord {
     pub threshold: u32,
     /// Latest event of its key chain.
     pub key_head: StatementId,
+    /// Number of that event; the party's creation is 0.
+    pub key_seq: u64,
+    /// Root keys that may sign now. A record made by the fold says 0, and its keys count themselves.
+    pub root_keys: u32,
 }
 
 /// A key and the party it speaks for.
@@ -96,8 +109,32 @@ pub struct KeyRecord {
     pub public_key: PublicKey,
     /// Whose it is.
     pub party: StatementId,
+    /// What it may sign.
+    pub role: KeyRole,
     /// Entry from which on it may sign.
     pub valid_from: u64,
+    /// Entry from which on it may no longer sign.
+    pub valid_until: Option<u64>,
+}
+
+impl KeyRecord {
+    /// A key that may sign from entry `valid_from` on.
+    pub fn new(public_key: PublicKey, party: StatementId, role: KeyRole, valid_from: u64) -> Self {
+        Self { id: public_key.id(), public_key, party, role, valid_from, valid_until: None }
+    }
+}
+
+/// One event of a party's key chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyEventRecord {
+    /// The party.
+    pub party: StatementId,
+    /// Position in its chain, from 1.
+    pub seq: u64,
+    /// The statement.
+    pub event: StatementId,
+    /// Its entry.
+    pub index: u64,
 }
 
 /// An artefact as the registry knows it.
@@ -310,13 +347,27 @@ impl View {
                 let reason = format!("the party's latest key event is {}; sign again with that", party.key_head);
                 return Err(refuse(Code::StaleKeyHead, "key_head", reason));
             }
+            let introduced = statement.claim.kind().own_keys();
+            let mut signing_key_listed = false;
             for key in &group.keys {
-                if self.key(key).is_none_or(|record| record.party != id) {
-                    return Err(refuse(Code::NotAuthorised, "keys", format!("key {key} is not a key of this party")));
+                if position == 0 && introduced.iter().any(|new| new.id() == *key) {
+                    continue;
                 }
+                let reason = match self.key(key) {
+                    Some(record) if record.party != id => "is not a key of this party",
+                    Some(KeyRecord { valid_until: Some(_), .. }) => "was revoked or replaced",
+                    Some(record) => {
+                        signing_key_listed |= record.role == KeyRole::Signing;
+                        continue;
+                    }
+                    None => "is not a key of this party",
+                };
+                return Err(refuse(Code::NotAuthorised, "keys", format!("key {key} {reason}")));
             }
-            if position == 0 && group.threshold < party.threshold {
-                let reason = format!("this party's statements need {} signatures", party.threshold);
+            // A signing key speaks alone; root keys only together.
+            let needed = statement.claim.kind().root_signatures_needed(statement, party);
+            if position == 0 && !signing_key_listed && group.threshold < needed {
+                let reason = format!("this party's statements need {needed} signatures");
                 return Err(refuse(Code::ThresholdNotMet, "threshold", reason));
             }
         }
@@ -328,7 +379,25 @@ impl View {
         match change {
             Change::Policy(_) => {}
             Change::Party(party) => self.load_party(party.clone()),
-            Change::Key(key) => self.load_key(key.clone()),
+            Change::Key(key) => {
+                if let Some(party) = self.parties.get_mut(&key.party).filter(|_| key.role == KeyRole::Root) {
+                    party.root_keys += 1;
+                }
+                self.load_key(key.clone());
+            }
+            Change::KeyEnded { key, index } => {
+                let Some(record) = self.keys.get_mut(key) else { return };
+                record.valid_until = Some(*index);
+                if let Some(party) = self.parties.get_mut(&record.party).filter(|_| record.role == KeyRole::Root) {
+                    party.root_keys = party.root_keys.saturating_sub(1);
+                }
+            }
+            Change::KeyEvent(event) => {
+                if let Some(party) = self.parties.get_mut(&event.party) {
+                    party.key_head = event.event;
+                    party.key_seq = event.seq;
+                }
+            }
             Change::Artefact(artefact) => {
                 let claim = &artefact.claim;
                 let (manifest, version) = (claim.manifest.sha256, claim.version.clone());

@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::admission::{Change, Entry, Reads, Rejection, View};
+use crate::admission::{Change, Entry, PartyRecord, Reads, Rejection, View};
 use crate::artefact::ArtefactClaim;
 use crate::digest::Sha256Digest;
 use crate::key::PublicKey;
 use crate::manifest::Manifest;
-use crate::party::PartyClaim;
+use crate::party::{KeyClaim, PartyClaim};
 use crate::policy::PolicyClaim;
 use crate::statement::Statement;
 use crate::strict::{self, StrictError};
@@ -58,6 +58,11 @@ pub trait Kind {
         &[]
     }
 
+    /// How many root keys of the issuer must sign, when no signing key does.
+    fn root_signatures_needed(&self, _: &Statement, issuer: &PartyRecord) -> u32 {
+        issuer.threshold
+    }
+
     /// Adds what admission must look up before [`Kind::admit`] can decide.
     fn reads(&self, statement: &Statement, reads: &mut Reads);
 
@@ -78,6 +83,8 @@ pub enum Claim {
     Policy(PolicyClaim),
     /// An organisation exists.
     Party(PartyClaim),
+    /// A party's keys change.
+    Key(KeyClaim),
     /// Software, a model or a dataset is registered.
     Artefact(ArtefactClaim),
 }
@@ -88,6 +95,7 @@ impl Claim {
         match self {
             Self::Policy(claim) => claim,
             Self::Party(claim) => claim,
+            Self::Key(claim) => claim,
             Self::Artefact(claim) => claim,
         }
     }
@@ -97,6 +105,7 @@ impl Claim {
         match self {
             Self::Policy(_) => "policy",
             Self::Party(_) => "party",
+            Self::Key(_) => "key",
             Self::Artefact(_) => "artefact",
         }
     }
@@ -106,6 +115,7 @@ impl Claim {
         match self {
             Self::Policy(_) => "pol",
             Self::Party(_) => "pty",
+            Self::Key(_) => "kev",
             Self::Artefact(_) => "art",
         }
     }
@@ -115,6 +125,7 @@ impl Claim {
         match predicate_type {
             PolicyClaim::PREDICATE_TYPE => Some(strict::decode(value).map(Self::Policy)),
             PartyClaim::PREDICATE_TYPE => Some(strict::decode(value).map(Self::Party)),
+            KeyClaim::PREDICATE_TYPE => Some(strict::decode(value).map(Self::Key)),
             ArtefactClaim::PREDICATE_TYPE => Some(strict::decode(value).map(Self::Artefact)),
             _ => None,
         }
@@ -122,7 +133,13 @@ impl Claim {
 
     /// The sentence for a predicate type nobody here knows.
     pub(crate) fn unknown_type(predicate_type: &str) -> String {
-        let known = [PolicyClaim::PREDICATE_TYPE, PartyClaim::PREDICATE_TYPE, ArtefactClaim::PREDICATE_TYPE].join(", ");
+        let known = [
+            PolicyClaim::PREDICATE_TYPE,
+            PartyClaim::PREDICATE_TYPE,
+            KeyClaim::PREDICATE_TYPE,
+            ArtefactClaim::PREDICATE_TYPE,
+        ]
+        .join(", ");
         format!("{predicate_type:?} is not a kind of statement this registry admits; known kinds: {known}")
     }
 

@@ -4,8 +4,10 @@
 //! a party with a key that is not theirs. Organisations only: no natural person's data enters the tree.
 
 mod identifier;
+mod key_event;
 
 pub use identifier::{Identifier, Scheme};
+pub use key_event::{KeyClaim, KeyEvent, KeyRole, RevocationReason};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -89,10 +91,7 @@ impl KeySet {
     /// The changes that creating a party with these keys makes.
     pub(crate) fn apply(&self, entry: &Entry<'_>, party: PartyRecord) -> Vec<Change> {
         let id = party.id;
-        let keys = self
-            .keys
-            .iter()
-            .map(|key| Change::Key(KeyRecord { id: key.id(), public_key: *key, party: id, valid_from: entry.index }));
+        let keys = self.keys.iter().map(|key| Change::Key(KeyRecord::new(*key, id, KeyRole::Root, entry.index)));
         core::iter::once(Change::Party(party)).chain(keys).collect()
     }
 }
@@ -164,6 +163,8 @@ impl Kind for PartyClaim {
             jurisdiction: Some(self.jurisdiction.clone()),
             threshold: self.root_keys.threshold,
             key_head: entry.statement.id,
+            key_seq: 0,
+            root_keys: 0,
         };
         self.root_keys.apply(entry, party)
     }

@@ -193,6 +193,8 @@ impl Kind for PolicyClaim {
                     jurisdiction: None,
                     threshold: descriptor.operator_keys.threshold,
                     key_head: entry.statement.id,
+                    key_seq: 0,
+                    root_keys: 0,
                 };
                 descriptor.operator_keys.apply(entry, operator)
             }

@@ -128,16 +128,27 @@ CREATE TABLE view.party (
     identifiers jsonb NOT NULL,
     jurisdiction text,
     threshold bigint NOT NULL,
-    key_head bytea NOT NULL
+    key_head bytea NOT NULL,
+    key_seq bigint NOT NULL
 );
 
 CREATE TABLE view.key (
     id bytea PRIMARY KEY,
     public_key bytea NOT NULL,
     party bytea NOT NULL,
-    valid_from bigint NOT NULL
+    role text NOT NULL,
+    valid_from bigint NOT NULL,
+    valid_until bigint
 );
 CREATE INDEX key_party ON view.key (party);
+
+CREATE TABLE view.key_event (
+    party bytea NOT NULL,
+    seq bigint NOT NULL,
+    event bytea NOT NULL,
+    idx bigint NOT NULL,
+    PRIMARY KEY (party, seq)
+);
 
 CREATE TABLE view.artefact (
     id bytea PRIMARY KEY,

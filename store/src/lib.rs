@@ -224,7 +224,23 @@ impl Store {
             .load(connection)
             .await?;
         let keys = keys.iter().map(project::KeyRow::record).collect::<Result<_, _>>()?;
-        Ok(Some((row.record()?, keys)))
+        let root_keys = project::root_keys(connection, &[id.as_bytes().to_vec()]).await?;
+        Ok(Some((row.record(&root_keys)?, keys)))
+    }
+
+    /// Indices of a party's key events below `index`, in order; its creation is not among them.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn key_events(&self, party: &StatementId, index: u64) -> Result<Vec<u64>, StoreError> {
+        let indices: Vec<i64> = schema::key_event::table
+            .filter(schema::key_event::party.eq(party.as_bytes().as_slice()))
+            .filter(schema::key_event::idx.lt(error::bigint(index)))
+            .order(schema::key_event::seq)
+            .select(schema::key_event::idx)
+            .load(&mut *self.inner.pool.get().await?)
+            .await?;
+        indices.into_iter().map(|index| error::count(index, "view.key_event")).collect()
     }
 
     /// An artefact by id.

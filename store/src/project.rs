@@ -2,6 +2,8 @@
 //!
 //! Rows are a pure fold of entries (`chopmark_core::admission::Change`); nothing here decides anything.
 
+use std::collections::BTreeMap;
+
 use chopmark_core::admission::{ArtefactRecord, Change, KeyRecord, PartyRecord, PolicyRecord, Reads, VersionKey, View};
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::key::{KeyId, PublicKey};
@@ -14,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::{StoreError, bigint, count};
-use crate::schema::{artefact, artefact_digest, key, party, policy};
+use crate::schema::{artefact, artefact_digest, key, key_event, party, policy};
 
 /// A row of `view.party`.
 #[derive(Queryable, Selectable, Insertable)]
@@ -27,6 +29,7 @@ pub(crate) struct PartyRow {
     jurisdiction: Option<String>,
     threshold: i64,
     key_head: Vec<u8>,
+    key_seq: i64,
 }
 
 impl PartyRow {
@@ -39,10 +42,12 @@ impl PartyRow {
             jurisdiction: party.jurisdiction.as_ref().map(|code| code.as_str().to_owned()),
             threshold: i64::from(party.threshold),
             key_head: party.key_head.as_bytes().to_vec(),
+            key_seq: bigint(party.key_seq),
         })
     }
 
-    pub(crate) fn record(self) -> Result<PartyRecord, StoreError> {
+    /// The record; `root_keys` is what [`root_keys`] counted.
+    pub(crate) fn record(self, root_keys: &BTreeMap<Vec<u8>, u32>) -> Result<PartyRecord, StoreError> {
         let place = format!("view.party of entry {}", self.idx);
         let damaged = |reason: &str| StoreError::damaged(place.clone(), reason);
         Ok(PartyRecord {
@@ -53,6 +58,8 @@ impl PartyRow {
             jurisdiction: self.jurisdiction.map(|code| from_json(Value::String(code), &place)).transpose()?,
             threshold: u32::try_from(self.threshold).map_err(|_| damaged("threshold"))?,
             key_head: StatementId::from_slice(&self.key_head).ok_or_else(|| damaged("key_head"))?,
+            key_seq: count(self.key_seq, &place)?,
+            root_keys: root_keys.get(&self.id).copied().unwrap_or_default(),
         })
     }
 }
@@ -64,7 +71,9 @@ pub(crate) struct KeyRow {
     id: Vec<u8>,
     public_key: Vec<u8>,
     party: Vec<u8>,
+    role: String,
     valid_from: i64,
+    valid_until: Option<i64>,
 }
 
 impl KeyRow {
@@ -81,7 +90,9 @@ impl KeyRow {
             id,
             public_key,
             party: StatementId::from_slice(&self.party).ok_or_else(|| damaged("party"))?,
+            role: from_json(Value::String(self.role.clone()), &place)?,
             valid_from: count(self.valid_from, &place)?,
+            valid_until: self.valid_until.map(|index| count(index, &place)).transpose()?,
         })
     }
 }
@@ -127,8 +138,9 @@ pub(crate) async fn load(connection: &mut AsyncPgConnection, reads: &Reads, view
         .select(PartyRow::as_select())
         .load(connection)
         .await?;
+    let root_keys = root_keys(connection, &ids(&reads.parties)).await?;
     for row in parties {
-        view.load_party(row.record()?);
+        view.load_party(row.record(&root_keys)?);
     }
     let keys: Vec<Vec<u8>> = reads.keys.iter().map(|id| id.digest().as_bytes().to_vec()).collect();
     let keys: Vec<KeyRow> =
@@ -148,6 +160,23 @@ pub(crate) async fn load(connection: &mut AsyncPgConnection, reads: &Reads, view
     }
     load_versions(connection, reads, view).await?;
     load_nonces(connection, reads, view).await
+}
+
+/// How many root keys may sign now, by party.
+pub(crate) async fn root_keys(
+    connection: &mut AsyncPgConnection,
+    parties: &[Vec<u8>],
+) -> Result<BTreeMap<Vec<u8>, u32>, StoreError> {
+    let rows: Vec<(Vec<u8>, i64)> = key::table
+        .filter(key::party.eq_any(parties))
+        .filter(key::role.eq("root").and(key::valid_until.is_null()))
+        .group_by(key::party)
+        .select((key::party, diesel::dsl::count_star()))
+        .load(connection)
+        .await?;
+    rows.into_iter()
+        .map(|(party, keys)| Ok((party, u32::try_from(keys).map_err(|error| StoreError::damaged("view.key", error))?)))
+        .collect()
 }
 
 async fn load_versions(connection: &mut AsyncPgConnection, reads: &Reads, view: &mut View) -> Result<(), StoreError> {
@@ -241,8 +270,11 @@ pub(crate) async fn write(connection: &mut AsyncPgConnection, changes: &[&Change
                 key::id.eq(record.id.digest().as_bytes().to_vec()),
                 key::public_key.eq(record.public_key.as_bytes().to_vec()),
                 key::party.eq(record.party.as_bytes().to_vec()),
+                key::role.eq(record.role.as_str()),
                 key::valid_from.eq(bigint(record.valid_from)),
+                key::valid_until.eq(record.valid_until.map(bigint)),
             )),
+            Change::KeyEnded { .. } | Change::KeyEvent(_) => {}
             Change::Artefact(record) => artefacts.push(record),
         }
     }
@@ -252,7 +284,39 @@ pub(crate) async fn write(connection: &mut AsyncPgConnection, changes: &[&Change
     if !keys.is_empty() {
         diesel::insert_into(key::table).values(keys).execute(connection).await?;
     }
+    // Key events are rare, and may concern a key or a party of this very batch: after the inserts, in order.
+    for change in changes {
+        write_key_event(connection, change).await?;
+    }
     write_artefacts(connection, &artefacts).await
+}
+
+async fn write_key_event(connection: &mut AsyncPgConnection, change: &Change) -> Result<(), StoreError> {
+    match change {
+        Change::KeyEnded { key, index } => {
+            diesel::update(key::table.find(key.digest().as_bytes().as_slice()))
+                .set(key::valid_until.eq(bigint(*index)))
+                .execute(connection)
+                .await?;
+        }
+        Change::KeyEvent(record) => {
+            diesel::update(party::table.find(record.party.as_bytes().as_slice()))
+                .set((party::key_head.eq(record.event.as_bytes().as_slice()), party::key_seq.eq(bigint(record.seq))))
+                .execute(connection)
+                .await?;
+            diesel::insert_into(key_event::table)
+                .values((
+                    key_event::party.eq(record.party.as_bytes().as_slice()),
+                    key_event::seq.eq(bigint(record.seq)),
+                    key_event::event.eq(record.event.as_bytes().as_slice()),
+                    key_event::idx.eq(bigint(record.index)),
+                ))
+                .execute(connection)
+                .await?;
+        }
+        Change::Policy(_) | Change::Party(_) | Change::Key(_) | Change::Artefact(_) => {}
+    }
+    Ok(())
 }
 
 async fn write_policy(connection: &mut AsyncPgConnection, record: &PolicyRecord) -> Result<(), StoreError> {

@@ -60,6 +60,7 @@ diesel::table! {
         jurisdiction -> Nullable<Text>,
         threshold -> BigInt,
         key_head -> Binary,
+        key_seq -> BigInt,
     }
 }
 
@@ -68,7 +69,18 @@ diesel::table! {
         id -> Binary,
         public_key -> Binary,
         party -> Binary,
+        role -> Text,
         valid_from -> BigInt,
+        valid_until -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    view.key_event (party, seq) {
+        party -> Binary,
+        seq -> BigInt,
+        event -> Binary,
+        idx -> BigInt,
     }
 }
 

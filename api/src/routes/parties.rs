@@ -29,6 +29,8 @@ pub struct PartyView {
     pub threshold: u32,
     /// Latest event of its key chain; statements name it in `key_head`.
     pub key_head: String,
+    /// Number of that event; the party's creation is 0.
+    pub key_seq: u64,
     /// Entry that created it.
     pub index: u64,
     /// Its keys.
@@ -42,8 +44,13 @@ pub struct KeyView {
     pub key_id: String,
     /// Ed25519 public key, padded base64.
     pub public_key: String,
+    /// `root` (together with others) or `signing` (alone, but no key events).
+    pub role: String,
     /// Entry from which on it may sign.
     pub valid_from: u64,
+    /// Entry from which on it may no longer sign; absent while it may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<u64>,
 }
 
 /// A party by id.
@@ -73,13 +80,16 @@ pub async fn show(service: web::Data<Service>, id: web::Path<String>) -> Result<
         jurisdiction: party.jurisdiction.map(|code| code.as_str().to_owned()),
         threshold: party.threshold,
         key_head: party.key_head.to_hex(),
+        key_seq: party.key_seq,
         index: party.index,
         keys: keys
             .iter()
             .map(|key| KeyView {
                 key_id: key.id.to_string(),
                 public_key: key.public_key.to_string(),
+                role: key.role.as_str().to_owned(),
                 valid_from: key.valid_from,
+                valid_until: key.valid_until,
             })
             .collect(),
     })

@@ -355,11 +355,7 @@ pub async fn show_bundle(service: web::Data<Service>, id: web::Path<String>) -> 
     }
     let mut key_chains = Vec::new();
     for party in signing_parties(&submission.statement) {
-        if party == service.registry.operator {
-            continue;
-        }
-        let created = entry_of(&service, &IdReference::Full(party)).await?;
-        key_chains.push(KeyChain { party, entries: vec![proven(&service, &published, &created).await?] });
+        key_chains.push(key_chain(&service, &published, party, entry.index).await?);
     }
     let genesis = entry_of(&service, &IdReference::Full(service.registry.operator)).await?;
     let bundle = Bundle {
@@ -376,6 +372,25 @@ pub async fn show_bundle(service: web::Data<Service>, id: web::Path<String>) -> 
         .insert_header((header::CONTENT_TYPE, "application/json"))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .body(body))
+}
+
+/// Every key event of a party before `index`. The operator's chain begins at genesis, which every bundle holds anyway.
+async fn key_chain(
+    service: &Service,
+    published: &Published,
+    party: StatementId,
+    index: u64,
+) -> Result<KeyChain, ApiError> {
+    let mut entries = Vec::new();
+    if party != service.registry.operator {
+        entries.push(proven(service, published, &entry_of(service, &IdReference::Full(party)).await?).await?);
+    }
+    for event in service.store.key_events(&party, index).await? {
+        let event = service.store.entries(event, 1).await?.into_iter().next();
+        let event = event.ok_or_else(|| internal(&"a key event has no entry"))?;
+        entries.push(proven(service, published, &event).await?);
+    }
+    Ok(KeyChain { party, entries })
 }
 
 async fn document(service: &Service, digest: &Sha256Digest) -> Result<Vec<u8>, ApiError> {

@@ -92,7 +92,7 @@ pub(crate) struct ConsentArguments {
 }
 
 /// A parser for one of the words that the signed statement uses, so that there is one list of what they mean.
-fn one_of<T, const N: usize>(words: [&'static str; N]) -> impl TypedValueParser<Value = T>
+pub(super) fn one_of<T, const N: usize>(words: [&'static str; N]) -> impl TypedValueParser<Value = T>
 where
     T: DeserializeOwned + Clone + Send + Sync + 'static,
 {

@@ -4,6 +4,7 @@
 use chopmark_core::code::Jurisdiction;
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::key::{KeyId, PublicKey};
+use chopmark_core::party::KeyRole;
 use chopmark_core::statement::StatementId;
 use chopmark_core::text::Names;
 use serde::Deserialize;
@@ -34,7 +35,9 @@ pub(crate) struct PartyDescription {
     pub(crate) threshold: u32,
     /// Latest event of the key chain.
     pub(crate) key_head: StatementId,
-    /// Keys that may sign.
+    /// Number of that event.
+    pub(crate) key_seq: u64,
+    /// Its keys, those that may no longer sign among them.
     pub(crate) keys: Vec<PartyKey>,
 }
 
@@ -45,6 +48,11 @@ pub(crate) struct PartyKey {
     pub(crate) key_id: KeyId,
     /// The key.
     pub(crate) public_key: PublicKey,
+    /// What it may sign.
+    pub(crate) role: KeyRole,
+    /// Entry from which on it may no longer sign.
+    #[serde(default)]
+    pub(crate) valid_until: Option<u64>,
 }
 
 /// Answer to a submission: where the statement is, and the proof.

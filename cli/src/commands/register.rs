@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use chopmark_core::artefact::{ArtefactClaim, ManifestRef, Parent, Relation};
 use chopmark_core::bundle::Proven;
 use chopmark_core::code::Jurisdiction;
+use chopmark_core::key::KeyId;
 use chopmark_core::kind::Claim;
 use chopmark_core::manifest::ExclusionProfile;
+use chopmark_core::party::KeyRole;
 use chopmark_core::statement::{Issuer, RegistryRef, SignerGroup};
 use chopmark_core::text::{Names, validate_name};
 use chopmark_gpu_verify::{Measured, Purpose};
@@ -164,21 +166,19 @@ fn signing_party(
     let id = parties::resolve(settings.party.as_deref(), &settings.directories, registry, &key_ids)?;
     let party = client.party(&id)?;
     let name = party.name.display();
-    if let Some(key) = keys.iter().find(|key| party.keys.iter().all(|of_party| of_party.key_id != key.id())) {
-        let message = format!("the key in {} is not a key of {name} ({id})", key.path.display());
+    let current = |id: &KeyId| party.keys.iter().find(|key| key.key_id == *id && key.valid_until.is_none());
+    if let Some(key) = keys.iter().find(|key| current(&key.id()).is_none()) {
+        let message = format!("the key in {} is not a key of {name} ({id}), or no longer", key.path.display());
         return Err(refuse("not_authorised", message));
     }
-    if key_ids.len() < usize::try_from(party.threshold).unwrap_or(usize::MAX) {
-        let message =
-            format!("statements of {name} need {} signatures; give that many keys, each with --key", party.threshold);
+    let signs_alone = key_ids.iter().filter_map(current).any(|key| key.role == KeyRole::Signing);
+    let threshold = if signs_alone { 1 } else { party.threshold };
+    if key_ids.len() < usize::try_from(threshold).unwrap_or(usize::MAX) {
+        let message = format!("statements of {name} need {threshold} signatures; give that many keys, each with --key");
         return Err(refuse("threshold_not_met", message));
     }
-    let signers = SignerGroup {
-        party: Issuer::Party(party.party_id),
-        key_head: Some(party.key_head),
-        keys: key_ids,
-        threshold: party.threshold,
-    };
+    let signers =
+        SignerGroup { party: Issuer::Party(party.party_id), key_head: Some(party.key_head), keys: key_ids, threshold };
     Ok((party, signers))
 }
 

@@ -88,6 +88,8 @@ codes! {
     NonceReused = "nonce_reused", Conflict;
     /// The signers' party has changed its keys since.
     StaleKeyHead = "stale_key_head", Conflict;
+    /// Without this key its party could never sign again.
+    WouldLockOut = "would_lock_out", Conflict;
     /// The entry would be longer than the log can hold.
     EntryTooLarge = "entry_too_large", TooLarge;
     /// Attached documents are over their limit.

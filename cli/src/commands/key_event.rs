@@ -1,0 +1,137 @@
+//! `chopmark key add`, `rotate` and `revoke`: which keys speak for a party, from the next entry on.
+//!
+//! Every key given signs the event, the new one included; the registry and every verifier check the chain.
+
+use chopmark_core::key::KeyId;
+use chopmark_core::kind::Claim;
+use chopmark_core::party::{KeyClaim, KeyEvent};
+use chopmark_core::statement::{Issuer, SignerGroup};
+use serde_json::json;
+
+use super::consent::Consent;
+use super::submit::Draft;
+use super::{Context, dry_run};
+use crate::arguments::{KeyAddArguments, KeyEventArguments, KeyRevokeArguments, KeyRotateArguments};
+use crate::client::{Client, PartyDescription};
+use crate::config::Overrides;
+use crate::exit::{Exit, Failure};
+use crate::interrupt;
+use crate::keys::{self, Key};
+use crate::parties::{self, KnownParty};
+use crate::printer::{Report, Tone};
+use crate::trust::Contact;
+
+/// Runs `key add`.
+///
+/// # Errors
+/// As the registry or the person answers; see `submit`.
+pub(crate) fn add(context: &Context<'_>, arguments: KeyAddArguments) -> Result<Exit, Failure> {
+    let new = Key::load(&arguments.new)?;
+    let (public_key, role) = (new.public(), arguments.role);
+    let said = format!("key {} may sign from here on ({})", new.id(), role.as_str());
+    let event = |_: &PartyDescription| Ok(KeyEvent::Add { public_key, role });
+    submit(context, arguments.event, Some(new), &said, event)
+}
+
+/// Runs `key rotate`.
+///
+/// # Errors
+/// A usage failure when the party has no such key; otherwise as the registry or the person answers.
+pub(crate) fn rotate(context: &Context<'_>, arguments: KeyRotateArguments) -> Result<Exit, Failure> {
+    let new = Key::load(&arguments.new)?;
+    let (replaced, public_key) = (arguments.replaced, new.public());
+    let said = format!("key {} takes the place of {replaced} from here on", new.id());
+    let event = |party: &PartyDescription| {
+        let current = party.keys.iter().find(|key| key.key_id == replaced && key.valid_until.is_none());
+        let role =
+            current.ok_or_else(|| Failure::usage(format!("key {replaced} is not a valid key of this party")))?.role;
+        Ok(KeyEvent::Rotate { replaced, public_key, role })
+    };
+    submit(context, arguments.event, Some(new), &said, event)
+}
+
+/// Runs `key revoke`.
+///
+/// # Errors
+/// As the registry or the person answers; see `submit`.
+pub(crate) fn revoke(context: &Context<'_>, arguments: KeyRevokeArguments) -> Result<Exit, Failure> {
+    let (key, reason) = (arguments.key, arguments.reason);
+    let said = format!("key {key} may no longer sign from here on; what it signed before stays valid");
+    submit(context, arguments.event, None, &said, |_| Ok(KeyEvent::Revoke { key, reason }))
+}
+
+fn submit(
+    context: &Context<'_>,
+    arguments: KeyEventArguments,
+    new: Option<Key>,
+    said: &str,
+    event: impl FnOnce(&PartyDescription) -> Result<KeyEvent, Failure>,
+) -> Result<Exit, Failure> {
+    let printer = context.printer;
+    let settings = context.settings(Overrides { party: arguments.party, ..Overrides::default() })?;
+    interrupt::install(printer, context.command)?;
+    let consent = Consent::find(arguments.consent, &settings.url, printer)?;
+    let mut keys = keys::load_all(&settings.keys)?;
+    let known_ids: Vec<KeyId> = keys.iter().map(Key::id).collect();
+    let client = Client::new(&settings.url)?;
+    let contact = Contact::meet(&settings, &client)?;
+    let id = parties::resolve(settings.party.as_deref(), &settings.directories, &contact.registry, &known_ids)?;
+    let party = client.party(&id)?;
+
+    keys.extend(new);
+    keys.sort_by_key(Key::id);
+    let key_ids: Vec<KeyId> = keys.iter().map(Key::id).collect();
+    let signers = SignerGroup {
+        party: Issuer::Party(party.party_id),
+        key_head: Some(party.key_head),
+        keys: key_ids.clone(),
+        threshold: u32::try_from(key_ids.len()).unwrap_or(u32::MAX),
+    };
+    let claim = Claim::Key(KeyClaim { seq: party.key_seq + 1, prev: party.key_head, event: event(&party)? });
+    let name = party.name.display().to_owned();
+    let subject_name = format!("key event {} of {name}", party.key_seq + 1);
+    let draft = Draft {
+        contact: &contact,
+        signers: &signers,
+        keys: &keys,
+        subject_name: &subject_name,
+        claim: &claim,
+        document: None,
+    };
+    let signed = draft.signed(&settings.directories)?;
+    if consent == Consent::NotNeeded {
+        return dry_run::print(context, &signed, &contact.registry);
+    }
+    consent.obtain(printer, &contact.registry.origin, &[format!("{name}: {said}")])?;
+    contact.pin(&settings.directories, printer)?;
+    let registered = draft.send(signed, &client, &settings.directories, printer)?;
+    let known = KnownParty {
+        party: party.party_id,
+        name: name.clone(),
+        origin: contact.registry.origin.clone(),
+        genesis: contact.registry.genesis,
+        keys: key_ids,
+    };
+    parties::remember(&settings.directories, &known)?;
+
+    let statement = registered.statement().id;
+    let proved = &registered.proved;
+    let report = Report::default()
+        .row("party", format!("{name} ({})", party.party_id.shown("pty")))
+        .row("index", format!("{} in a log of {}, proved", proved.index, proved.checkpoint.size()))
+        .headline(Tone::Good, format!("RECORDED: {said}"));
+    let members = json!({
+        "id": statement.shown("kev"),
+        "statement_id": statement,
+        "party_id": party.party_id,
+        "seq": party.key_seq + 1,
+        "index": proved.index,
+        "size": proved.checkpoint.size(),
+        "recorded_at": registered.recorded_at,
+        "registry": { "origin": contact.registry.origin, "genesis": contact.registry.genesis },
+        "proof": proved.proof,
+        "resumed": registered.is_resumed,
+    });
+    registered.forget();
+    context.done(members, &report)
+}
