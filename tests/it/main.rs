@@ -9,6 +9,7 @@ mod command_line;
 mod forgery;
 mod harness;
 mod json;
+mod keys;
 mod ledger;
 mod make;
 mod memory;

@@ -65,12 +65,12 @@ impl World {
         };
         let keys: Vec<SigningKey> = world.roots.to_vec();
         let keys: Vec<&SigningKey> = keys.iter().collect();
-        world.party = world.submit(Issuer::Own, Claim::Party(claim), &keys).unwrap();
+        world.party = world.submit(Issuer::Own, &Claim::Party(claim), &keys).unwrap();
         world
     }
 
     /// Signs with every given key, checks the signatures as the service does, and admits.
-    fn submit(&mut self, issuer: Issuer, claim: Claim, keys: &[&SigningKey]) -> Result<StatementId, Rejection> {
+    fn submit(&mut self, issuer: Issuer, claim: &Claim, keys: &[&SigningKey]) -> Result<StatementId, Rejection> {
         self.nonce += 1;
         let key_head = match issuer {
             Issuer::Own => None,
@@ -87,7 +87,7 @@ impl World {
             nonce: Nonce::from_random([self.nonce; 16]),
             signers: vec![SignerGroup { party: issuer, key_head, keys: ids, threshold }],
         };
-        let payload = Statement::compose("test", &header, &claim)?;
+        let payload = Statement::compose("test", &header, claim)?;
         let submission = Submission::assemble(Envelope::sign(payload, keys), Vec::new())?;
         submission.verify(|id| self.view.key(id).map(|record| &record.public_key))?;
         self.view.admit(&submission.statement, &BTreeMap::new(), now())?;
@@ -97,13 +97,13 @@ impl World {
     fn event(&mut self, event: KeyEvent, keys: &[&SigningKey]) -> Result<StatementId, Rejection> {
         let party = self.view.party(&self.party).unwrap();
         let claim = KeyClaim { seq: party.key_seq + 1, prev: party.key_head, event };
-        self.submit(Issuer::Party(self.party), Claim::Key(claim), keys)
+        self.submit(Issuer::Party(self.party), &Claim::Key(claim), keys)
     }
 
     /// Anything but a key event: refused for what it says, but only after its signers were accepted.
     fn speaks(&mut self, keys: &[&SigningKey]) -> Result<(), &'static str> {
         let claim = Claim::Policy(PolicyClaim::TrustAnchors(TrustAnchors { witnesses: Vec::new(), quorum: 0 }));
-        let rejection = self.submit(Issuer::Party(self.party), claim, keys).unwrap_err();
+        let rejection = self.submit(Issuer::Party(self.party), &claim, keys).unwrap_err();
         if rejection.pointer == "/predicate/issuer" { Ok(()) } else { Err(rejection.code.as_str()) }
     }
 }
@@ -191,11 +191,11 @@ fn events_stand_in_one_chain() {
     let party = world.party;
     for (seq, prev) in [(2, party), (1, StatementId::of(b"elsewhere"))] {
         let claim = Claim::Key(KeyClaim { seq, prev, event: add.clone() });
-        let refused = refusal(world.submit(Issuer::Party(party), claim, &keys));
+        let refused = refusal(world.submit(Issuer::Party(party), &claim, &keys));
         assert_eq!(refused, ("stale_key_head", "/predicate/claim/prev".to_owned()));
     }
     let claim = Claim::Key(KeyClaim { seq: 0, prev: party, event: add.clone() });
-    assert_eq!(refusal(world.submit(Issuer::Party(party), claim, &keys)).1, "/predicate/claim/seq");
+    assert_eq!(refusal(world.submit(Issuer::Party(party), &claim, &keys)).1, "/predicate/claim/seq");
     let first_event = world.event(add, &keys).unwrap();
     assert_eq!(world.view.party(&party).unwrap().key_head, first_event);
 }
