@@ -35,10 +35,9 @@ pub(crate) struct Intention<'a> {
 impl Intention<'_> {
     /// Where the statement is kept.
     fn path(&self, directories: &Directories) -> Result<PathBuf, Failure> {
-        let kind = self.claim.kind();
-        let claim = kind.to_value().and_then(|claim| strict::to_canonical(&claim));
+        let claim = self.claim.to_value().and_then(|claim| strict::to_canonical(&claim));
         let claim = claim.map_err(|error| Failure::internal(error.to_string()))?;
-        let header = format!("{}\n{}\n{}\n", self.registry.genesis, issuer(self.issuer), kind.predicate_type());
+        let header = format!("{}\n{}\n{}\n", self.registry.genesis, issuer(self.issuer), self.claim.predicate_type());
         let keys: Vec<String> = self.signers.keys.iter().map(ToString::to_string).collect();
         let digest = Sha256Digest::of_parts(&[header.as_bytes(), keys.join("\n").as_bytes(), b"\n\n", &claim]);
         Ok(directories.state()?.join(DIRECTORY).join(format!("{digest}.json")))

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::admission::{ArtefactRecord, Change, Code, Entry, Reads, Rejection, VersionKey, View};
 use crate::code::{Jurisdiction, ResidencyZone};
@@ -15,7 +14,7 @@ use crate::kind::Kind;
 use crate::licence::DeclaredLicence;
 use crate::manifest::Manifest;
 use crate::statement::{Statement, StatementId};
-use crate::strict::{self, INTEGER_MAX, StrictError};
+use crate::strict::{INTEGER_MAX, StrictError};
 use crate::text::{Names, validate_name};
 
 /// Longest version, in characters.
@@ -142,18 +141,6 @@ impl ArtefactClaim {
 }
 
 impl Kind for ArtefactClaim {
-    fn predicate_type(&self) -> &'static str {
-        Self::PREDICATE_TYPE
-    }
-
-    fn subject(&self) -> Result<Sha256Digest, StrictError> {
-        Ok(self.manifest.sha256)
-    }
-
-    fn to_value(&self) -> Result<Value, StrictError> {
-        strict::to_value(self)
-    }
-
     fn validate(&self) -> Result<(), StrictError> {
         self.name.validate().map_err(|error| error.under("/name"))?;
         validate_name(&self.version)

@@ -239,6 +239,9 @@ impl Bundle {
         let mut view = self.found(&verifier, registry.genesis)?;
         let submission = self.submission()?;
         let index = verifier.prove("statement", &submission.entry, &self.statement.proof)?;
+        if !self.key_chains.iter().map(|chain| chain.party).eq(signing_parties(&submission.statement)) {
+            return Err(invalid("key_chains", "must be those of the parties that sign, in their order, each once"));
+        }
         self.replay_key_chains(&verifier, &mut view, index)?;
 
         let statement = &submission.statement;
@@ -296,7 +299,11 @@ impl Bundle {
             documents.push(BASE64.decode(text.as_bytes()).map_err(|error| invalid(place, error))?);
         }
         let envelope = self.statement.envelope("statement/envelope")?;
+        let attached = documents.len();
         let submission = Submission::assemble(envelope, documents).map_err(rejected("statement"))?;
+        if submission.documents.len() != attached {
+            return Err(invalid("documents", "holds a document twice"));
+        }
         submission.check_documents().map_err(rejected("statement"))?;
         Ok(submission)
     }
@@ -329,7 +336,8 @@ impl Bundle {
     }
 }
 
-/// Parties whose key chains a bundle for `statement` needs: every signer but the operator, whose chain starts at genesis.
+/// Parties whose key chains a bundle for `statement` holds, in order: every one that signs. The operator's chain has no
+/// creation in it, because that is the genesis entry.
 pub fn signing_parties(statement: &Statement) -> Vec<StatementId> {
     statement
         .header

@@ -19,28 +19,13 @@ use crate::strict::{self, StrictError};
 
 /// What every kind of statement defines.
 pub trait Kind {
-    /// The predicate type URN.
-    fn predicate_type(&self) -> &'static str;
-
-    /// The digest the statement's only subject must have.
-    ///
-    /// # Errors
-    /// When the claim can't be written in canonical form.
-    fn subject(&self) -> Result<Sha256Digest, StrictError>;
-
-    /// The claim as JSON.
-    ///
-    /// # Errors
-    /// When the claim can't be written as JSON.
-    fn to_value(&self) -> Result<Value, StrictError>;
-
     /// Checks the claim alone.
     ///
     /// # Errors
     /// A [`StrictError`] with a pointer relative to the claim.
     fn validate(&self) -> Result<(), StrictError>;
 
-    /// Documents that must travel beside the statement or be known already.
+    /// Documents that must travel beside the statement or be known already; the first is what the claim is about.
     fn documents(&self) -> Vec<Sha256Digest> {
         Vec::new()
     }
@@ -100,6 +85,41 @@ impl Claim {
         }
     }
 
+    /// The predicate type URN.
+    pub fn predicate_type(&self) -> &'static str {
+        match self {
+            Self::Policy(_) => PolicyClaim::PREDICATE_TYPE,
+            Self::Party(_) => PartyClaim::PREDICATE_TYPE,
+            Self::Key(_) => KeyClaim::PREDICATE_TYPE,
+            Self::Artefact(_) => ArtefactClaim::PREDICATE_TYPE,
+        }
+    }
+
+    /// The claim as JSON.
+    ///
+    /// # Errors
+    /// When the claim can't be written as JSON, which none causes.
+    pub fn to_value(&self) -> Result<Value, StrictError> {
+        match self {
+            Self::Policy(claim) => strict::to_value(claim),
+            Self::Party(claim) => strict::to_value(claim),
+            Self::Key(claim) => strict::to_value(claim),
+            Self::Artefact(claim) => strict::to_value(claim),
+        }
+    }
+
+    /// The digest a statement's only subject must have: that of the document the claim is about, or else the SHA-256 of
+    /// the claim's own canonical JSON (RFC 8785).
+    ///
+    /// # Errors
+    /// When the claim can't be written in canonical form, which none causes.
+    pub fn subject(&self) -> Result<Sha256Digest, StrictError> {
+        match self.kind().documents().first() {
+            Some(document) => Ok(*document),
+            None => Ok(Sha256Digest::of(&strict::to_canonical(&self.to_value()?)?)),
+        }
+    }
+
     /// The kind's short name, as used in tables and filters.
     pub fn name(&self) -> &'static str {
         match self {
@@ -152,9 +172,4 @@ impl Claim {
     pub fn creates_party(&self) -> bool {
         self.founds_registry() || matches!(self, Self::Party(_))
     }
-}
-
-/// Digest of a claim that is its own subject: SHA-256 of its canonical JSON (RFC 8785).
-pub(crate) fn descriptor_digest<T: serde::Serialize>(claim: &T) -> Result<Sha256Digest, StrictError> {
-    strict::to_canonical(claim).map(|bytes| Sha256Digest::of(&bytes))
 }

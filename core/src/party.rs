@@ -10,15 +10,13 @@ pub use identifier::{Identifier, Scheme};
 pub use key_event::{KeyClaim, KeyEvent, KeyRole, RevocationReason};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::admission::{Change, Code, Entry, KeyRecord, PartyRecord, Reads, Rejection, View};
 use crate::code::Jurisdiction;
-use crate::digest::Sha256Digest;
 use crate::key::PublicKey;
-use crate::kind::{Kind, descriptor_digest};
+use crate::kind::Kind;
 use crate::statement::Statement;
-use crate::strict::{self, StrictError};
+use crate::strict::StrictError;
 use crate::text::Names;
 
 /// Most root keys of one party.
@@ -117,18 +115,6 @@ impl PartyClaim {
 }
 
 impl Kind for PartyClaim {
-    fn predicate_type(&self) -> &'static str {
-        Self::PREDICATE_TYPE
-    }
-
-    fn subject(&self) -> Result<Sha256Digest, StrictError> {
-        descriptor_digest(self)
-    }
-
-    fn to_value(&self) -> Result<Value, StrictError> {
-        strict::to_value(self)
-    }
-
     fn validate(&self) -> Result<(), StrictError> {
         self.name.validate().map_err(|error| error.under("/name"))?;
         for (position, identifier) in self.identifiers.iter().enumerate() {

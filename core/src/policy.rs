@@ -8,16 +8,14 @@ mod founding;
 pub use founding::Founding;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::admission::{Change, Code, Entry, PartyRecord, PolicyRecord, Reads, Rejection, View};
-use crate::digest::Sha256Digest;
 use crate::key::PublicKey;
-use crate::kind::{Kind, descriptor_digest};
+use crate::kind::Kind;
 use crate::ledger::note::VerifierKey;
 use crate::party::KeySet;
 use crate::statement::Statement;
-use crate::strict::{self, StrictError};
+use crate::strict::StrictError;
 use crate::text::Names;
 
 /// Longest origin, in bytes.
@@ -132,18 +130,6 @@ impl TrustAnchors {
 }
 
 impl Kind for PolicyClaim {
-    fn predicate_type(&self) -> &'static str {
-        Self::PREDICATE_TYPE
-    }
-
-    fn subject(&self) -> Result<Sha256Digest, StrictError> {
-        descriptor_digest(self)
-    }
-
-    fn to_value(&self) -> Result<Value, StrictError> {
-        strict::to_value(self)
-    }
-
     fn validate(&self) -> Result<(), StrictError> {
         match self {
             Self::Descriptor(descriptor) => descriptor.validate().map_err(|error| error.under("/descriptor")),

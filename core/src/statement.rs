@@ -100,7 +100,7 @@ impl Statement {
             .map_err(|error| error.under("/predicate/claim"))?;
         header.validate(&claim).map_err(|error| error.under("/predicate"))?;
         claim.kind().validate().map_err(|error| error.under("/predicate/claim"))?;
-        let expected = claim.kind().subject()?;
+        let expected = claim.subject()?;
         if subject.digest.sha256 != expected {
             let reason = format!("the subject of this kind of statement is the digest {expected}");
             return Err(StrictError::new("/subject/0/digest/sha256", reason));
@@ -114,15 +114,14 @@ impl Statement {
     /// A [`Rejection`] when the statement would not be accepted when read back: what can't be parsed must not be signed.
     pub fn compose(subject_name: &str, header: &Header, claim: &Claim) -> Result<Vec<u8>, Rejection> {
         let compose = || {
-            let kind = claim.kind();
             let wire = WireStatement {
                 statement_type: STATEMENT_TYPE.to_owned(),
                 subject: vec![WireSubject {
                     name: subject_name.chars().take(SUBJECT_NAME_CHARACTERS_MAX).collect(),
-                    digest: WireDigests { sha256: kind.subject()? },
+                    digest: WireDigests { sha256: claim.subject()? },
                 }],
-                predicate_type: kind.predicate_type().to_owned(),
-                predicate: strict::to_value(&WirePredicate { header, claim: kind.to_value()? })?,
+                predicate_type: claim.predicate_type().to_owned(),
+                predicate: strict::to_value(&WirePredicate { header, claim: claim.to_value()? })?,
             };
             strict::to_canonical(&wire)
         };

@@ -327,10 +327,10 @@ fn only_this_is_ignored_by_the_format() {
 
     let mut chains = honest.clone();
     chains.key_chains.push(KeyChain { party: unrelated.party, entries: vec![case.registry.proven(early)] });
-    same(&chains.to_bytes().unwrap(), "the genuine key chain of a party that did not sign");
+    assert_invalid(&chains, &trust, "key_chains", "the genuine key chain of a party that did not sign");
     let mut documents = honest.clone();
     documents.documents.push(documents.documents[0].clone());
-    same(&documents.to_bytes().unwrap(), "the same manifest twice");
+    assert_invalid(&documents, &trust, "documents", "the same manifest twice");
 
     // Not before its time: `not_after` binds admission, not what was admitted.
     let mut header = case.owner.header(Issuer::Party(case.owner.party), 2, "long ago");

@@ -4,14 +4,12 @@
 //! that could have signed it. A new key signs the event that introduces it, which proves that somebody has it.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::admission::{Change, Code, Entry, KeyEventRecord, KeyRecord, PartyRecord, Reads, Rejection, View};
-use crate::digest::Sha256Digest;
 use crate::key::{KeyId, PublicKey};
-use crate::kind::{Kind, descriptor_digest};
+use crate::kind::Kind;
 use crate::statement::{Statement, StatementId};
-use crate::strict::{self, StrictError};
+use crate::strict::StrictError;
 
 /// What a key may sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -173,18 +171,6 @@ impl KeyClaim {
 }
 
 impl Kind for KeyClaim {
-    fn predicate_type(&self) -> &'static str {
-        Self::PREDICATE_TYPE
-    }
-
-    fn subject(&self) -> Result<Sha256Digest, StrictError> {
-        descriptor_digest(self)
-    }
-
-    fn to_value(&self) -> Result<Value, StrictError> {
-        strict::to_value(self)
-    }
-
     fn validate(&self) -> Result<(), StrictError> {
         if self.seq == 0 {
             return Err(StrictError::new("/seq", "0 is the party's creation; key events count from 1"));
