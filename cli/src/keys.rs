@@ -21,6 +21,9 @@ const FORMAT: &str = "chopmark-key-v1";
 /// Largest key file, in bytes: the seed's line and ample comments.
 const FILE_BYTES_MAX: u64 = 16 << 10;
 
+/// What stands for the file of a key that is in the environment itself.
+const IN_ENVIRONMENT: &str = "CHOPMARK_KEY";
+
 /// A signing key and the file it is from. The secret is wiped from memory when dropped.
 pub(crate) struct Key {
     /// The file.
@@ -40,11 +43,17 @@ impl Key {
         Ok(Self { path, secret: SigningKey::from_bytes(&seed) })
     }
 
-    /// Reads a key file.
+    /// Reads a key file; or the key itself, where a CI system hands its secret over in `CHOPMARK_KEY`.
     ///
     /// # Errors
-    /// An authorisation failure naming the file: absent, open to others, or not a key.
+    /// An authorisation failure naming the file: absent, open to others, or not a key. The secret is never shown.
     pub(crate) fn load(path: &Path) -> Result<Self, Failure> {
+        if let Some(line) = path.to_str().filter(|text| text.starts_with(FORMAT) && text.contains(' ')) {
+            let secret = parse(line).map_err(|reason| {
+                Failure::new(Exit::NotAuthorised, "key_malformed", format!("the key in {IN_ENVIRONMENT} {reason}"))
+            })?;
+            return Ok(Self { path: PathBuf::from(IN_ENVIRONMENT), secret });
+        }
         let refuse = |code: &'static str, reason: String| {
             Failure::new(Exit::NotAuthorised, code, format!("the key file {}: {reason}", path.display()))
         };
@@ -133,6 +142,18 @@ pub(crate) fn load_all(paths: &[PathBuf]) -> Result<Vec<Key>, Failure> {
 mod tests {
     use super::*;
     use crate::files::{self, Access};
+
+    #[test]
+    fn a_key_in_the_environment_is_read_and_never_shown() {
+        let key = Key::generate(PathBuf::new()).unwrap();
+        let text = key.render();
+        let line = text.lines().last().unwrap();
+        let read = Key::load(Path::new(line)).unwrap();
+        assert_eq!((read.id(), read.path.as_path()), (key.id(), Path::new("CHOPMARK_KEY")));
+        let failure = Key::load(Path::new(&line[..line.len() - 2])).err().unwrap();
+        assert_eq!(failure.code, "key_malformed");
+        assert!(!failure.message.contains(&line[20..40]), "{}", failure.message);
+    }
 
     #[test]
     fn a_written_key_reads_back_the_same() {
