@@ -163,12 +163,12 @@ fn a_party_of_the_same_name_is_another_party() {
 
     // The owner's statement with the attacker's key chain in place of the owner's.
     let theirs = case.registry.bundle(&case.submission, index, (attacker.party, attacker_index));
-    assert_invalid(&theirs, &trust, "statement/envelope", "without the owner's chain");
+    assert_invalid(&theirs, &trust, "key_chains", "without the owner's chain");
     let renamed = case.registry.bundle(&case.submission, index, (case.owner.party, attacker_index));
     assert_invalid(&renamed, &trust, "key_chains/", "the attacker's chain under the owner's id");
     let mut none = theirs.clone();
     none.key_chains.clear();
-    assert_invalid(&none, &trust, "statement/envelope", "no chain");
+    assert_invalid(&none, &trust, "key_chains", "no chain");
 
     // The attacker speaks in the owner's name, with the attacker's keys.
     let mut header = attacker.header(Issuer::Party(case.owner.party), 2, "in another's name");
@@ -180,7 +180,7 @@ fn a_party_of_the_same_name_is_another_party() {
     let chain = KeyChain { party: attacker.party, entries: vec![case.registry.proven(attacker_index)] };
     assert_invalid(&both, &trust, "statement/envelope", "the owner's chain alone");
     both.key_chains.push(chain);
-    assert_invalid(&both, &trust, "statement/envelope", "both chains");
+    assert_invalid(&both, &trust, "key_chains", "both chains");
 
     // In the attacker's own name it is a registration like any other, and says whose it is.
     let own = attacker.artefact("attacker's own");
@@ -207,7 +207,7 @@ fn key_chains_stand_before_the_statement_and_once() {
     assert_eq!(judge_bundle(&honest, &trust), Verdict::Accepted, "the control");
     let mut twice = honest.clone();
     twice.key_chains.push(twice.key_chains[0].clone());
-    assert_invalid(&twice, &trust, "key_chains/", "the chain twice");
+    assert_invalid(&twice, &trust, "key_chains", "the chain twice");
     let mut longer = honest.clone();
     let event = longer.key_chains[0].entries[0].clone();
     longer.key_chains[0].entries.push(event);
@@ -215,7 +215,7 @@ fn key_chains_stand_before_the_statement_and_once() {
     let mut operators = honest.clone();
     let genesis = KeyChain { party: case.registry.operator, entries: vec![case.registry.proven(0)] };
     operators.key_chains.push(genesis);
-    assert_invalid(&operators, &trust, "key_chains/", "the genesis as a key chain");
+    assert_invalid(&operators, &trust, "key_chains", "the genesis as a key chain");
     let mut artefact_in_chain = honest.clone();
     artefact_in_chain.key_chains[0].entries.insert(0, case.registry.proven(2));
     assert_invalid(&artefact_in_chain, &trust, "key_chains/", "another party's event");
