@@ -13,4 +13,4 @@ mod server;
 mod service;
 
 pub use problem::Problem;
-pub use server::{Running, ServeConfig, ServeError, openapi_json, start};
+pub use server::{CONNECTIONS_PER_WORKER_MAX, Running, ServeConfig, ServeError, openapi_json, start};

@@ -36,6 +36,33 @@ pub struct Problem {
     pub existing: Option<String>,
 }
 
+/// The problem of every page that needs the database or a checkpoint, for the OpenAPI document.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "describes answers; they are made by ApiError")]
+pub enum NotNow {
+    /// Not now: no checkpoint yet, or the database does not answer; `Retry-After` says when to try again
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(Problem),
+}
+
+/// The problem of a page that takes a parameter.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "describes answers; they are made by ApiError")]
+pub enum BadParameter {
+    /// The path or the query is not of the form it must have
+    #[response(status = 400, content_type = "application/problem+json")]
+    BadParameter(Problem),
+}
+
+/// The problem of a page that is about one thing.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "describes answers; they are made by ApiError")]
+pub enum Missing {
+    /// Nothing here has that name
+    #[response(status = 404, content_type = "application/problem+json")]
+    NotFound(Problem),
+}
+
 /// A problem on its way out; boxed, because most results carry none.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {}", .0.code, .0.detail)]

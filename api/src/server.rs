@@ -20,8 +20,8 @@ use crate::routes::{artefacts, documents, fallback, log, operations, parties, st
 use crate::sequencer;
 use crate::service::Service;
 
-/// Connections one worker keeps open; more wait in the kernel's queue.
-const CONNECTIONS_PER_WORKER_MAX: usize = 4_096;
+/// Connections one worker keeps open unless told otherwise; more wait in the kernel's queue.
+pub const CONNECTIONS_PER_WORKER_MAX: usize = 4_096;
 
 /// How long a client may take to send the head of a request.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
@@ -66,6 +66,8 @@ pub struct ServeConfig {
     pub mark: Mark,
     /// A bound socket.
     pub listener: TcpListener,
+    /// Connections each worker (one per core) keeps open at most.
+    pub connections_per_worker_max: usize,
 }
 
 /// The base of the OpenAPI document; paths and schemas are collected from the routes.
@@ -153,7 +155,7 @@ impl Running {
 /// # Errors
 /// A [`ServeError`] that says what to do.
 pub async fn start(config: ServeConfig) -> Result<Running, ServeError> {
-    let ServeConfig { store, signer, mark, listener } = config;
+    let ServeConfig { store, signer, mark, listener, connections_per_worker_max } = config;
     let registry = store.registry().await?;
     let log_key = signer.verifier_key().to_string();
     if signer.verifier_key().name() != registry.reference.origin {
@@ -178,7 +180,7 @@ pub async fn start(config: ServeConfig) -> Result<Running, ServeError> {
             .app_data(paths.clone())
             .default_service(web::to(fallback::fallback))
     })
-    .max_connections(CONNECTIONS_PER_WORKER_MAX)
+    .max_connections(connections_per_worker_max)
     .client_request_timeout(HEAD_TIME_MAX)
     .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(DRAIN_TIME_MAX_S)

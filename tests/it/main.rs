@@ -11,6 +11,7 @@ mod harness;
 mod json;
 mod keys;
 mod ledger;
+mod limits;
 mod make;
 mod memory;
 mod openapi;

@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::current;
 use super::statements::resolve;
-use crate::problem::{ApiError, Problem, internal};
+use crate::problem::{ApiError, BadParameter, Missing, NotNow, internal};
 use crate::service::Service;
 
 /// Most artefacts in one answer.
@@ -68,9 +68,9 @@ fn view(artefact: &ArtefactRecord) -> Result<ArtefactView, ApiError> {
         description = "64 hexadecimal characters, or a shown id such as `art_…`")),
     responses(
         (status = 200, description = "The artefact", body = ArtefactView),
-        (status = 400, description = "Not an id", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such artefact", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json"),
+        BadParameter,
+        Missing,
+        NotNow,
     )
 )]
 #[get("/v1/artefacts/{id}")]
@@ -89,8 +89,8 @@ pub async fn show(service: web::Data<Service>, id: web::Path<String>) -> Result<
     params(ArtefactQuery),
     responses(
         (status = 200, description = "Those found; none is an empty list", body = ArtefactList),
-        (status = 400, description = "Not a digest", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json"),
+        BadParameter,
+        NotNow,
     )
 )]
 #[get("/v1/artefacts")]

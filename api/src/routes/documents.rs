@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, get, web};
 use chopmark_core::digest::Sha256Digest;
 
 use super::immutable;
-use crate::problem::{ApiError, Problem};
+use crate::problem::{ApiError, BadParameter, Missing, NotNow};
 use crate::service::Service;
 
 /// A document by the SHA-256 of its bytes.
@@ -14,9 +14,9 @@ use crate::service::Service;
     params(("sha256" = String, Path, pattern = "^[0-9a-f]{64}$", description = "64 hexadecimal characters")),
     responses(
         (status = 200, description = "The document, byte for byte", body = Object, content_type = "application/json"),
-        (status = 400, description = "Not a digest", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such document", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json"),
+        BadParameter,
+        Missing,
+        NotNow,
     )
 )]
 #[get("/v1/documents/{sha256}")]

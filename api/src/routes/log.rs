@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{current, immutable};
-use crate::problem::{ApiError, Problem, internal};
+use crate::problem::{ApiError, BadParameter, Missing, NotNow, internal};
 use crate::service::Service;
 
 /// Whose log this is. A reader who trusts it pins these three: origin, log key, genesis.
@@ -35,7 +35,7 @@ pub struct RegistryView {
     tag = "log",
     responses(
         (status = 200, description = "The registry", body = RegistryView),
-        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json"),
+        NotNow,
     )
 )]
 #[get("/v1/registry")]
@@ -56,7 +56,7 @@ pub async fn registry(service: web::Data<Service>) -> Result<HttpResponse, ApiEr
     tag = "log",
     responses(
         (status = 200, description = "A signed note", body = String, content_type = "text/plain"),
-        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json"),
+        NotNow,
     )
 )]
 #[get("/checkpoint")]
@@ -76,9 +76,9 @@ pub async fn checkpoint(service: web::Data<Service>) -> Result<HttpResponse, Api
     responses(
         (status = 200, description = "Up to 256 hashes of 32 bytes, or entries each behind a 16-bit length (gzipped)",
             body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 400, description = "Not a tile path", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "Not in the published tree", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json"),
+        BadParameter,
+        Missing,
+        NotNow,
     )
 )]
 #[get("/tile/{path:.*}")]

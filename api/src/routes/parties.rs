@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::current;
 use super::statements::resolve;
-use crate::problem::{ApiError, Problem, internal};
+use crate::problem::{ApiError, BadParameter, Missing, NotNow, internal};
 use crate::service::Service;
 
 /// A party as the registry knows it. Names and identifiers are what the party says of itself.
@@ -61,9 +61,9 @@ pub struct KeyView {
         description = "64 hexadecimal characters, or a shown id such as `pty_…`")),
     responses(
         (status = 200, description = "The party", body = PartyView),
-        (status = 400, description = "Not an id", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such party", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json"),
+        BadParameter,
+        Missing,
+        NotNow,
     )
 )]
 #[get("/v1/parties/{id}")]

@@ -18,7 +18,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{current, id_in_path};
-use crate::problem::{ApiError, Problem, internal};
+use crate::problem::{ApiError, BadParameter, Missing, NotNow, Problem, internal};
 use crate::publisher::Published;
 use crate::service::Service;
 
@@ -263,9 +263,9 @@ fn receipt(
         description = "64 hexadecimal characters, or a shown id such as `art_…`")),
     responses(
         (status = 200, description = "The statement", body = StatementView),
-        (status = 400, description = "Not an id", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such statement", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json"),
+        BadParameter,
+        Missing,
+        NotNow,
     )
 )]
 #[get("/v1/statements/{id}")]
@@ -293,9 +293,9 @@ pub async fn show(service: web::Data<Service>, id: web::Path<String>) -> Result<
         description = "64 hexadecimal characters, or a shown id such as `art_…`")),
     responses(
         (status = 200, description = "The proof", body = Receipt),
-        (status = 400, description = "Not an id", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such statement", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json"),
+        BadParameter,
+        Missing,
+        NotNow,
     )
 )]
 #[get("/v1/statements/{id}/receipt")]
@@ -314,9 +314,9 @@ pub async fn show_receipt(service: web::Data<Service>, id: web::Path<String>) ->
         description = "64 hexadecimal characters, or a shown id such as `art_…`")),
     responses(
         (status = 200, description = "The proof", body = String, content_type = "text/plain"),
-        (status = 400, description = "Not an id", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such statement", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json"),
+        BadParameter,
+        Missing,
+        NotNow,
     )
 )]
 #[get("/v1/statements/{id}/receipt.tlog-proof")]
@@ -337,9 +337,9 @@ pub async fn show_tlog_proof(service: web::Data<Service>, id: web::Path<String>)
         description = "64 hexadecimal characters, or a shown id such as `art_…`")),
     responses(
         (status = 200, description = "The bundle", body = Object, content_type = "application/json"),
-        (status = 400, description = "Not an id", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such statement, or not one that registers an artefact", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json"),
+        BadParameter,
+        Missing,
+        NotNow,
     )
 )]
 #[get("/v1/statements/{id}/bundle")]

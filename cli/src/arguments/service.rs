@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use chopmark_api::CONNECTIONS_PER_WORKER_MAX;
 use chopmark_core::ledger::note::VerifierKey;
 use clap::{Args, Subcommand};
 
@@ -25,6 +26,9 @@ pub(crate) struct ServeArguments {
     /// Address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", env = "CHOPMARK_LISTEN", default_value = "127.0.0.1:8420")]
     pub(crate) listen: SocketAddr,
+    /// Connections that each worker (one per core) keeps open at most; more wait
+    #[arg(long, value_name = "N", default_value_t = CONNECTIONS_PER_WORKER_MAX)]
+    pub(crate) connections_per_worker_max: usize,
     /// Origin of the log when this founds a registry in a fresh private data directory
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) origin: Option<String>,

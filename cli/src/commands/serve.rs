@@ -83,7 +83,14 @@ async fn start(
         Failure::new(Exit::Network, "listen", format!("cannot listen on {}: {error}", arguments.listen))
     })?;
     let address = listener.local_addr().map_err(|error| Failure::internal(error.to_string()))?;
-    let running = chopmark_api::start(ServeConfig { store, signer, mark, listener }).await?;
+    let running = chopmark_api::start(ServeConfig {
+        store,
+        signer,
+        mark,
+        listener,
+        connections_per_worker_max: arguments.connections_per_worker_max,
+    })
+    .await?;
     printer.note(format!("log key {}", registry.log_key));
     printer.note(format!("genesis {}", registry.reference.genesis));
     if let Some(reason) = &running.halted {
