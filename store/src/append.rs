@@ -138,8 +138,9 @@ impl Appender {
     }
 
     async fn connect(&self) -> Result<Session, StoreError> {
-        let mut connection =
-            connect::session(&self.url, &self.runtime).await.map_err(|error| StoreError::Connect(error.to_string()))?;
+        let mut connection = connect::session(&self.url, connect::STATEMENT_TIME_MAX, &self.runtime)
+            .await
+            .map_err(|error| StoreError::Connect(error.to_string()))?;
         let head = load_head(&mut connection).await?;
         Ok(Session { connection, head })
     }

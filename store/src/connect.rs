@@ -3,6 +3,8 @@
 //! actix workers are separate runtimes; a connection driven on one of them stalls while that worker is busy, so the
 //! task that drives a connection is always spawned on the handle captured here.
 
+use std::time::Duration;
+
 use diesel_async::pooled_connection::deadpool::Pool;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
@@ -18,11 +20,19 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
 /// Oldest PostgreSQL that works: `MERGE`-free SQL of ours would run on older ones, but none is supported by its makers.
 const SERVER_VERSION_MIN: i32 = 150_000;
 
+/// How long a statement may take unless told otherwise: a batch, a part of an audit.
+pub(crate) const STATEMENT_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// How long a request may wait for its turn to have a reading connection.
+const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// How long a connection may take to be made.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+
 /// What every connection of the service starts with. The role owns nothing, so the grants are what it may do; the
 /// durability settings hold even where the server's defaults were changed.
 const SESSION: &str = "SET ROLE chopmark_app;
 SET synchronous_commit = on;
-SET statement_timeout = '30s';
 SET lock_timeout = '10s';
 SET idle_in_transaction_session_timeout = '60s';
 SET client_min_messages = warning;
@@ -50,31 +60,42 @@ fn describe(error: &tokio_postgres::Error) -> String {
 }
 
 /// A connection of the service, with its role and settings.
-pub(crate) async fn session(url: &str, runtime: &Handle) -> Result<AsyncPgConnection, diesel::ConnectionError> {
+pub(crate) async fn session(
+    url: &str,
+    statement_time_max: Duration,
+    runtime: &Handle,
+) -> Result<AsyncPgConnection, diesel::ConnectionError> {
     // Opened inside a task of that runtime, whatever runtime the caller is on.
     let (url, handle) = (url.to_owned(), runtime.clone());
     let task = runtime.spawn(async move {
         let mut connection = open(&url, &handle).await?;
-        connection.batch_execute(SESSION).await.map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+        let session = format!("{SESSION}; SET statement_timeout = '{}ms'", statement_time_max.as_millis());
+        connection.batch_execute(&session).await.map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
         Ok(connection)
     });
     task.await.map_err(|error| diesel::ConnectionError::BadConnection(error.to_string()))?
 }
 
 /// A pool of at most `connections` sessions.
-pub(crate) fn pool(url: &str, connections: usize, runtime: &Handle) -> Result<ReadPool, StoreError> {
+pub(crate) fn pool(
+    url: &str,
+    connections: usize,
+    statement_time_max: Duration,
+    runtime: &Handle,
+) -> Result<ReadPool, StoreError> {
     let mut config = ManagerConfig::default();
     // Checking a connection on every checkout costs a round trip; a broken one shows itself on first use.
     config.recycling_method = RecyclingMethod::Fast;
     let runtime = runtime.clone();
     config.custom_setup = Box::new(move |url| {
         let (url, runtime) = (url.to_owned(), runtime.clone());
-        async move { session(&url, &runtime).await }.boxed()
+        async move { session(&url, statement_time_max, &runtime).await }.boxed()
     });
     let manager = AsyncDieselConnectionManager::new_with_config(url, config);
     Pool::builder(manager)
         .max_size(connections)
-        .wait_timeout(Some(std::time::Duration::from_secs(1)))
+        .wait_timeout(Some(CONNECTION_WAIT_MAX))
+        .create_timeout(Some(CONNECT_TIME_MAX))
         .runtime(deadpool::Runtime::Tokio1)
         .build()
         .map_err(|error| StoreError::Connect(error.to_string()))

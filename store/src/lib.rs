@@ -13,6 +13,7 @@ mod query;
 mod schema;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chopmark_core::admission::{ArtefactRecord, KeyRecord, PartyRecord};
 use chopmark_core::digest::Sha256Digest;
@@ -73,8 +74,25 @@ impl Store {
     /// When the URL is not one.
     pub fn attach(url: &str, connections: usize) -> Result<Self, StoreError> {
         let runtime = Handle::current();
-        let pool = connect::pool(url, connections, &runtime)?;
+        let pool = connect::pool(url, connections, connect::STATEMENT_TIME_MAX, &runtime)?;
         Ok(Self { inner: Arc::new(Inner { url: url.to_owned(), runtime, pool }) })
+    }
+
+    /// The same database through as many connections of its own, on which no statement may take longer than this: for
+    /// what strangers ask for, apart from what the service itself needs.
+    ///
+    /// # Errors
+    /// When the URL is not one.
+    pub fn with_statement_limit(&self, statement_time_max: Duration) -> Result<Self, StoreError> {
+        let Inner { url, runtime, pool } = &*self.inner;
+        let pool = connect::pool(url, pool.status().max_size, statement_time_max, runtime)?;
+        Ok(Self { inner: Arc::new(Inner { url: url.clone(), runtime: runtime.clone(), pool }) })
+    }
+
+    /// Reading connections in use now.
+    pub fn connections_in_use(&self) -> usize {
+        let status = self.inner.pool.status();
+        status.size.saturating_sub(status.available)
     }
 
     /// The writing side, for an existing registry.
