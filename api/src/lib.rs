@@ -3,8 +3,12 @@
 //! Statements come in through one route, are verified on the workers, judged and committed by the sequencer, and
 //! acknowledged once the publisher has signed a checkpoint over them.
 
+mod bodies;
 mod guard;
+mod limits;
 pub mod mark;
+mod metrics;
+mod pace;
 mod problem;
 mod publisher;
 mod routes;
@@ -12,5 +16,7 @@ mod sequencer;
 mod server;
 mod service;
 
+pub use limits::{Rate, RateLimits};
 pub use problem::Problem;
+pub use sequencer::QUEUE_STATEMENTS_MAX;
 pub use server::{CONNECTIONS_PER_WORKER_MAX, Running, ServeConfig, ServeError, openapi_json, start};

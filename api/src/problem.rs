@@ -2,6 +2,8 @@
 //!
 //! Every use-case error is mapped here and nowhere else.
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::{HttpResponse, HttpResponseBuilder};
@@ -10,8 +12,11 @@ use chopmark_store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Seconds a client is asked to wait before it tries again.
-const RETRY_AFTER_S: u32 = 1;
+/// Media type of every problem.
+pub const PROBLEM_CONTENT_TYPE: &str = "application/problem+json";
+
+/// Seconds a client is asked to wait before it tries again, unless more is known.
+const RETRY_AFTER_S: u64 = 1;
 
 /// An RFC 9457 problem document.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -34,6 +39,13 @@ pub struct Problem {
     /// Statement that stands in the way (64 hexadecimal characters), where one does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub existing: Option<String>,
+    /// `urn:chopmark:request:<id>`: the request, as the operator's log names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// What the header `Retry-After` says.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub retry_after_s: Option<u64>,
 }
 
 /// The problem of every page that needs the database or a checkpoint, for the OpenAPI document.
@@ -43,6 +55,15 @@ pub enum NotNow {
     /// Not now: no checkpoint yet, or the database does not answer; `Retry-After` says when to try again
     #[response(status = 503, content_type = "application/problem+json")]
     Unavailable(Problem),
+}
+
+/// The answer of a page with an entity tag to who has it already, for the OpenAPI document.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "describes answers; they are made by the guard")]
+pub enum Unchanged {
+    /// `If-None-Match` names the answer as it is
+    #[response(status = 304)]
+    Unchanged,
 }
 
 /// The problem of a page that takes a parameter.
@@ -80,7 +101,16 @@ impl ApiError {
             document: document.to_owned(),
             pointer: pointer.to_owned(),
             existing: None,
+            instance: None,
+            retry_after_s: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_S),
         }))
+    }
+
+    /// Names the request that it answers.
+    #[must_use]
+    pub fn with_request(mut self, id: &str) -> Self {
+        self.0.instance = Some(format!("urn:chopmark:request:{id}"));
+        self
     }
 
     /// Nothing here has that name.
@@ -96,6 +126,14 @@ impl ApiError {
     /// The service can't do this now, but may soon.
     pub fn unavailable(code: &str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, "request", "", detail)
+    }
+
+    /// Somebody comes too often, and may come again after `wait`.
+    pub fn rate_limited(detail: &str, wait: Duration) -> Self {
+        let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "request", "", detail);
+        // Whole seconds, rounded up: earlier would be too early.
+        error.0.retry_after_s = Some(wait.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX));
+        error
     }
 }
 
@@ -147,10 +185,10 @@ impl actix_web::ResponseError for ApiError {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponseBuilder::new(self.status_code());
-        response.insert_header((header::CONTENT_TYPE, "application/problem+json"));
+        response.insert_header((header::CONTENT_TYPE, PROBLEM_CONTENT_TYPE));
         response.insert_header((header::CACHE_CONTROL, "no-store"));
-        if self.0.status == StatusCode::SERVICE_UNAVAILABLE.as_u16() {
-            response.insert_header((header::RETRY_AFTER, RETRY_AFTER_S));
+        if let Some(seconds) = self.0.retry_after_s {
+            response.insert_header((header::RETRY_AFTER, seconds));
         }
         if let Some(existing) = &self.0.existing {
             response.insert_header((header::LOCATION, format!("/v1/statements/{existing}")));

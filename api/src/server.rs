@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::middleware::from_fn;
@@ -12,11 +13,18 @@ use tokio::sync::oneshot;
 use utoipa::OpenApi as _;
 use utoipa_actix_web::AppExt as _;
 
+use crate::bodies::Bodies;
+use crate::guard::{Guard, NOT_COUNTED};
+use crate::limits::{Limits, RateLimits};
 use crate::mark::{Mark, MarkError};
+use crate::metrics::{self, Metrics, Sources};
+use crate::pace::limit_stall;
+use crate::problem::PROBLEM_CONTENT_TYPE;
 use crate::publisher::Publisher;
+use crate::routes::docs::Reference;
 use crate::routes::fallback::Paths;
 use crate::routes::operations::OpenApiDocument;
-use crate::routes::{artefacts, documents, fallback, log, operations, parties, statements};
+use crate::routes::{artefacts, docs, documents, fallback, log, operations, parties, statements};
 use crate::sequencer;
 use crate::service::Service;
 
@@ -25,6 +33,9 @@ pub const CONNECTIONS_PER_WORKER_MAX: usize = 4_096;
 
 /// How long a client may take to send the head of a request.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How long a client may take to end a connection that the service closes.
+const DISCONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// How long an idle connection stays open.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -68,6 +79,16 @@ pub struct ServeConfig {
     pub listener: TcpListener,
     /// Connections each worker (one per core) keeps open at most.
     pub connections_per_worker_max: usize,
+    /// Statements that may wait for the sequencer.
+    pub queue_statements_max: usize,
+    /// How long a statement of a reading request may take in the database.
+    pub statement_time_max: Duration,
+    /// How often anybody may come.
+    pub rate_limits: RateLimits,
+    /// Whether the log names client addresses.
+    pub log_addresses: bool,
+    /// A bound socket that shows the metrics and nothing else.
+    pub metrics_listener: Option<TcpListener>,
 }
 
 /// The base of the OpenAPI document; paths and schemas are collected from the routes.
@@ -110,6 +131,8 @@ macro_rules! with_routes {
             .service(operations::healthz)
             .service(operations::readyz)
             .service(operations::openapi)
+            .service(docs::show)
+            .service(docs::show_style)
     };
 }
 
@@ -117,14 +140,43 @@ macro_rules! with_routes {
 pub fn openapi_json() -> String {
     let (_, mut document) = with_routes!(App::new()).split_for_parts();
     env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
+    describe_guard(&mut document);
     let mut json = document.to_pretty_json().unwrap_or_default();
     json.push('\n');
     json
 }
 
+/// Adds what the guard around every handler answers, so that no operation can be without it.
+fn describe_guard(document: &mut utoipa::openapi::OpenApi) {
+    use utoipa::openapi::{Content, Header, ObjectBuilder, Ref, RefOr, Response, Type};
+    let number = || ObjectBuilder::new().schema_type(Type::Integer).build();
+    for (path, item) in &mut document.paths.paths {
+        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            let responses = &mut operation.responses.responses;
+            if !NOT_COUNTED.contains(&path.as_str()) {
+                let mut response = Response::new("Too often from this address or with this key");
+                let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+                response.content.insert(PROBLEM_CONTENT_TYPE.to_owned(), RefOr::T(problem));
+                responses.insert("429".to_owned(), RefOr::T(response));
+            }
+            for (status, response) in responses {
+                if let RefOr::T(response) = response
+                    && matches!(status.as_str(), "429" | "503")
+                {
+                    let mut header = Header::new(number());
+                    header.description = Some("Seconds after which to try again".to_owned());
+                    response.headers.insert("Retry-After".to_owned(), RefOr::T(header));
+                }
+            }
+        }
+    }
+}
+
 /// A running service.
 pub struct Running {
     handle: actix_web::dev::ServerHandle,
+    stopping: Arc<AtomicBool>,
+    metrics: Option<metrics::Running>,
     server: tokio::task::JoinHandle<std::io::Result<()>>,
     sequencer: tokio::task::JoinHandle<()>,
     publisher: tokio::task::JoinHandle<()>,
@@ -135,16 +187,44 @@ pub struct Running {
 }
 
 impl Running {
+    /// From now on [`/readyz`](operations::readyz) says that it is stopping; everything else goes on.
+    pub fn announce_stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
     /// Stops taking connections, lets requests in flight finish, then ends sequencer and publisher in that order, so
-    /// that whatever was committed is also signed.
+    /// that whatever was committed is also signed. When `hurry` is ready first, everything ends where it is: an answer
+    /// that was not sent is had by sending the same statement again.
     ///
     /// # Errors
     /// When the server failed.
-    pub async fn stop(self) -> Result<(), ServeError> {
-        self.handle.stop(true).await;
-        let served = self.server.await;
-        let _ = self.sequencer.await;
-        let _ = self.publisher.await;
+    pub async fn stop(mut self, hurry: impl Future<Output = ()>) -> Result<(), ServeError> {
+        self.announce_stop();
+        let drained = {
+            let (handle, server, sequencer, publisher) =
+                (&self.handle, &mut self.server, &mut self.sequencer, &mut self.publisher);
+            let drain = async move {
+                handle.stop(true).await;
+                let served = server.await;
+                let _ = sequencer.await;
+                let _ = publisher.await;
+                served
+            };
+            tokio::select! {
+                served = drain => Some(served),
+                () = hurry => None,
+            }
+        };
+        if let Some(metrics) = self.metrics {
+            metrics.stop().await;
+        }
+        let Some(served) = drained else {
+            tracing::warn!("ended at once; requests in flight got no answer");
+            self.server.abort();
+            self.sequencer.abort();
+            self.publisher.abort();
+            return Ok(());
+        };
         served.map_err(std::io::Error::other)??;
         Ok(())
     }
@@ -155,7 +235,7 @@ impl Running {
 /// # Errors
 /// A [`ServeError`] that says what to do.
 pub async fn start(config: ServeConfig) -> Result<Running, ServeError> {
-    let ServeConfig { store, signer, mark, listener, connections_per_worker_max } = config;
+    let ServeConfig { store, signer, mark, listener, metrics_listener, .. } = config;
     let registry = store.registry().await?;
     let log_key = signer.verifier_key().to_string();
     if signer.verifier_key().name() != registry.reference.origin {
@@ -163,25 +243,51 @@ pub async fn start(config: ServeConfig) -> Result<Running, ServeError> {
         return Err(ServeError::ForeignKey { expected: registry.reference.origin, found });
     }
     let appender = store.appender(registry.clone());
-    let (publisher, status) = Publisher::start(store.clone(), signer, mark).await?;
+    // Readers have connections of their own, and can't keep the publisher from its work.
+    let readers = store.with_statement_limit(config.statement_time_max)?;
+    let (publisher, status) = Publisher::start(store, signer, mark).await?;
     let halted = status.borrow().halted.clone();
-    let (queue, committed, sequencer) = sequencer::start(appender, status.clone());
-    let publisher = tokio::spawn(publisher.run(committed));
+    let metrics = Arc::new(Metrics::default());
+    let (queue, committed, sequencer) =
+        sequencer::start(appender, status.clone(), config.queue_statements_max, Arc::clone(&metrics));
+    let publisher = tokio::spawn(publisher.run(committed.clone()));
+    let sources = Sources {
+        metrics: Arc::clone(&metrics),
+        depth: queue.depth(),
+        committed,
+        status: status.clone(),
+        store: readers.clone(),
+    };
+    let metrics_page = metrics_listener.map(|listener| metrics::Running::start(listener, sources)).transpose()?;
 
-    let service = web::Data::new(Service::new(store, registry, log_key, queue, status));
+    let stopping = Arc::new(AtomicBool::new(false));
+    let guard = web::Data::new(Guard {
+        limits: Limits::new(&config.rate_limits, Arc::clone(&metrics)),
+        bodies: Bodies::default(),
+        metrics,
+        stopping: Arc::clone(&stopping),
+        log_addresses: config.log_addresses,
+    });
+    let service = web::Data::new(Service::new(readers, registry, log_key, queue, status));
     let document = openapi_json();
-    let paths = web::Data::new(Paths::of(&serde_json::from_str(&document).map_err(std::io::Error::other)?));
-    let document = web::Data::new(OpenApiDocument(document.into_bytes()));
+    let parsed = serde_json::from_str(&document).map_err(std::io::Error::other)?;
+    let paths = web::Data::new(Paths::of(&parsed));
+    let reference = web::Data::new(Reference::of(&parsed).map_err(std::io::Error::other)?);
+    let document = web::Data::new(OpenApiDocument(document.into()));
     let server = HttpServer::new(move || {
         let app = App::new().wrap(from_fn(crate::guard::guard));
         let (app, _) = with_routes!(app).split_for_parts();
         app.app_data(service.clone())
+            .app_data(guard.clone())
             .app_data(document.clone())
+            .app_data(reference.clone())
             .app_data(paths.clone())
             .default_service(web::to(fallback::fallback))
     })
-    .max_connections(connections_per_worker_max)
+    .on_connect(limit_stall)
+    .max_connections(config.connections_per_worker_max)
     .client_request_timeout(HEAD_TIME_MAX)
+    .client_disconnect_timeout(DISCONNECT_TIME_MAX)
     .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(DRAIN_TIME_MAX_S)
     .disable_signals()
@@ -194,5 +300,5 @@ pub async fn start(config: ServeConfig) -> Result<Running, ServeError> {
         let _ = gone.send(());
         result
     });
-    Ok(Running { handle, server, sequencer, publisher, halted, ended })
+    Ok(Running { handle, stopping, metrics: metrics_page, server, sequencer, publisher, halted, ended })
 }

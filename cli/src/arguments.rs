@@ -22,7 +22,7 @@ pub(crate) use key::{
 pub(crate) use party::{PartyCommand, PartyRegisterArguments};
 pub(crate) use register::{ConsentArguments, RegisterArguments};
 pub(crate) use service::{
-    AuditArguments, DbCommand, LedgerCommand, LedgerInitArguments, ServeArguments, StoreArguments,
+    AuditArguments, DbCommand, LedgerCommand, LedgerInitArguments, LogFormat, ServeArguments, StoreArguments,
 };
 pub(crate) use verify::VerifyArguments;
 

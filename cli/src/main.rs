@@ -11,6 +11,7 @@ mod exit;
 mod files;
 mod interrupt;
 mod keys;
+mod log;
 mod parties;
 mod pending;
 mod printer;

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::current;
+use super::revalidated;
 use super::statements::resolve;
-use crate::problem::{ApiError, BadParameter, Missing, NotNow, internal};
+use crate::problem::{ApiError, BadParameter, Missing, NotNow, Unchanged, internal};
 use crate::service::Service;
 
 /// Most artefacts in one answer.
@@ -68,6 +68,7 @@ fn view(artefact: &ArtefactRecord) -> Result<ArtefactView, ApiError> {
         description = "64 hexadecimal characters, or a shown id such as `art_…`")),
     responses(
         (status = 200, description = "The artefact", body = ArtefactView),
+        Unchanged,
         BadParameter,
         Missing,
         NotNow,
@@ -79,7 +80,7 @@ pub async fn show(service: web::Data<Service>, id: web::Path<String>) -> Result<
     let artefact = service.store.artefact(&id).await?;
     let artefact = artefact.ok_or_else(|| ApiError::not_found("no artefact has this id"))?;
     service.published_beyond(artefact.index).await?;
-    current(&view(&artefact)?)
+    revalidated(&view(&artefact)?)
 }
 
 /// Artefacts that contain something with this digest.
@@ -89,6 +90,7 @@ pub async fn show(service: web::Data<Service>, id: web::Path<String>) -> Result<
     params(ArtefactQuery),
     responses(
         (status = 200, description = "Those found; none is an empty list", body = ArtefactList),
+        Unchanged,
         BadParameter,
         NotNow,
     )
@@ -104,5 +106,5 @@ pub async fn find(
     let published = service.published()?;
     let found = service.store.artefacts_with_digest(digest.as_bytes(), ARTEFACTS_MAX).await?;
     let shown: Result<Vec<_>, _> = found.iter().filter(|artefact| artefact.index < published.size).map(view).collect();
-    current(&ArtefactList { size: published.size, artefacts: shown? })
+    revalidated(&ArtefactList { size: published.size, artefacts: shown? })
 }

@@ -3,8 +3,8 @@
 use actix_web::{HttpResponse, get, web};
 use chopmark_core::digest::Sha256Digest;
 
-use super::immutable;
-use crate::problem::{ApiError, BadParameter, Missing, NotNow};
+use super::{FOR_EVER, tagged_as};
+use crate::problem::{ApiError, BadParameter, Missing, NotNow, Unchanged};
 use crate::service::Service;
 
 /// A document by the SHA-256 of its bytes.
@@ -14,6 +14,7 @@ use crate::service::Service;
     params(("sha256" = String, Path, pattern = "^[0-9a-f]{64}$", description = "64 hexadecimal characters")),
     responses(
         (status = 200, description = "The document, byte for byte", body = Object, content_type = "application/json"),
+        Unchanged,
         BadParameter,
         Missing,
         NotNow,
@@ -25,5 +26,6 @@ pub async fn show(service: web::Data<Service>, sha256: web::Path<String>) -> Res
         sha256.parse().map_err(|error| ApiError::bad_parameter("path", "sha256", format!("{error}")))?;
     let body = service.store.document(&digest).await?;
     let body = body.ok_or_else(|| ApiError::not_found("the registry keeps no document with this digest"))?;
-    Ok(immutable("application/json", body))
+    // The store has just compared the bytes with the digest, so that it tags them.
+    Ok(tagged_as(&format!("\"{digest}\""), "application/json", FOR_EVER, body.into()))
 }

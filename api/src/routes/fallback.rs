@@ -1,7 +1,7 @@
 //! What no route takes: a page that does not exist, or one that exists for other methods.
 
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::problem::ApiError;
 
@@ -50,11 +50,11 @@ fn matches(template: &str, path: &str) -> bool {
 /// Answers 405 with the methods a page has, or 404.
 pub async fn fallback(request: HttpRequest, paths: web::Data<Paths>) -> HttpResponse {
     let Some(methods) = paths.methods(request.path()) else {
-        return ApiError::not_found("there is no such page").error_response();
+        return HttpResponse::from_error(ApiError::not_found("there is no such page"));
     };
     let detail = format!("this page answers {methods}");
     let error = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "request", "", detail);
-    let mut response = error.error_response();
+    let mut response = HttpResponse::from_error(error);
     if let Ok(methods) = header::HeaderValue::from_str(methods) {
         response.headers_mut().insert(header::ALLOW, methods);
     }

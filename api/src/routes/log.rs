@@ -10,8 +10,8 @@ use flate2::write::GzEncoder;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{current, immutable};
-use crate::problem::{ApiError, BadParameter, Missing, NotNow, internal};
+use super::{FOR_EVER, revalidated, tagged};
+use crate::problem::{ApiError, BadParameter, Missing, NotNow, Unchanged, internal};
 use crate::service::Service;
 
 /// Whose log this is. A reader who trusts it pins these three: origin, log key, genesis.
@@ -35,13 +35,14 @@ pub struct RegistryView {
     tag = "log",
     responses(
         (status = 200, description = "The registry", body = RegistryView),
+        Unchanged,
         NotNow,
     )
 )]
 #[get("/v1/registry")]
 pub async fn registry(service: web::Data<Service>) -> Result<HttpResponse, ApiError> {
     let published = service.published()?;
-    current(&RegistryView {
+    revalidated(&RegistryView {
         origin: service.registry.reference.origin.clone(),
         genesis: service.registry.reference.genesis.to_hex(),
         log_key: service.log_key.clone(),
@@ -56,16 +57,14 @@ pub async fn registry(service: web::Data<Service>) -> Result<HttpResponse, ApiEr
     tag = "log",
     responses(
         (status = 200, description = "A signed note", body = String, content_type = "text/plain"),
+        Unchanged,
         NotNow,
     )
 )]
 #[get("/checkpoint")]
 pub async fn checkpoint(service: web::Data<Service>) -> Result<HttpResponse, ApiError> {
     let published = service.published()?;
-    Ok(HttpResponse::Ok()
-        .insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8"))
-        .insert_header((header::CACHE_CONTROL, "public, max-age=1"))
-        .body(published.note.clone()))
+    Ok(tagged("text/plain; charset=utf-8", "public, max-age=1", published.note.clone()))
 }
 
 /// A tile of hashes, or a bundle of entries (C2SP tlog-tiles).
@@ -76,6 +75,7 @@ pub async fn checkpoint(service: web::Data<Service>) -> Result<HttpResponse, Api
     responses(
         (status = 200, description = "Up to 256 hashes of 32 bytes, or entries each behind a 16-bit length (gzipped)",
             body = Vec<u8>, content_type = "application/octet-stream"),
+        Unchanged,
         BadParameter,
         Missing,
         NotNow,
@@ -90,7 +90,7 @@ pub async fn tile(service: web::Data<Service>, path: web::Path<String>) -> Resul
     match path {
         TilePath::Hashes(coordinate) => {
             let hashes = service.tile(&published, coordinate).await?.ok_or_else(missing)?;
-            Ok(immutable("application/octet-stream", encode_hashes(&hashes)))
+            Ok(tagged("application/octet-stream", FOR_EVER, encode_hashes(&hashes)))
         }
         TilePath::Entries(bundle) => {
             let indices = bundle.indices();
@@ -103,7 +103,7 @@ pub async fn tile(service: web::Data<Service>, path: web::Path<String>) -> Resul
             let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
             encoder.write_all(&bytes).map_err(|error| internal(&error))?;
             let compressed = encoder.finish().map_err(|error| internal(&error))?;
-            let mut response = immutable("application/octet-stream", compressed);
+            let mut response = tagged("application/octet-stream", FOR_EVER, compressed);
             response.headers_mut().insert(header::CONTENT_ENCODING, header::HeaderValue::from_static("gzip"));
             Ok(response)
         }

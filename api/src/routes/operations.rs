@@ -1,15 +1,18 @@
 //! For whoever runs the service: is it alive, is it ready, what does its interface look like.
 
+use std::sync::atomic::Ordering;
+
 use actix_web::{HttpResponse, get, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{current, immutable};
-use crate::problem::{ApiError, Problem};
+use super::{current, tagged};
+use crate::guard::Guard;
+use crate::problem::{ApiError, Problem, Unchanged};
 use crate::service::Service;
 
 /// The committed OpenAPI document, as bytes.
-pub struct OpenApiDocument(pub Vec<u8>);
+pub struct OpenApiDocument(pub web::Bytes);
 
 /// Whether the service can take statements.
 #[derive(Debug, Serialize, ToSchema)]
@@ -37,11 +40,14 @@ pub async fn healthz() -> HttpResponse {
     tag = "operations",
     responses(
         (status = 200, description = "Ready", body = Readiness),
-        (status = 503, description = "Read-only or without its database; the detail says why", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Read-only, stopping or without its database; the detail says why", body = Problem, content_type = "application/problem+json"),
     )
 )]
 #[get("/readyz")]
-pub async fn readyz(service: web::Data<Service>) -> Result<HttpResponse, ApiError> {
+pub async fn readyz(service: web::Data<Service>, guard: web::Data<Guard>) -> Result<HttpResponse, ApiError> {
+    if guard.stopping.load(Ordering::Relaxed) {
+        return Err(ApiError::unavailable("stopping", "the service is stopping; ask another one"));
+    }
     service.refuse_when_halted()?;
     let published = service.published()?;
     service.store.log_state().await?;
@@ -50,12 +56,8 @@ pub async fn readyz(service: web::Data<Service>) -> Result<HttpResponse, ApiErro
 
 /// This interface as an OpenAPI 3.1 document.
 #[utoipa::path(
-    operation_id = "getOpenApi",tag = "operations", responses((status = 200, description = "OpenAPI 3.1", body = Object, content_type = "application/json")))]
+    operation_id = "getOpenApi",tag = "operations", responses((status = 200, description = "OpenAPI 3.1", body = Object, content_type = "application/json"), Unchanged))]
 #[get("/openapi.json")]
 pub async fn openapi(document: web::Data<OpenApiDocument>) -> HttpResponse {
-    let mut response = immutable("application/json", document.0.clone());
-    response
-        .headers_mut()
-        .insert(actix_web::http::header::CACHE_CONTROL, actix_web::http::header::HeaderValue::from_static("no-cache"));
-    response
+    tagged("application/json", "no-cache", document.0.clone())
 }

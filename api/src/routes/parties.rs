@@ -5,9 +5,9 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::current;
+use super::revalidated;
 use super::statements::resolve;
-use crate::problem::{ApiError, BadParameter, Missing, NotNow, internal};
+use crate::problem::{ApiError, BadParameter, Missing, NotNow, Unchanged, internal};
 use crate::service::Service;
 
 /// A party as the registry knows it. Names and identifiers are what the party says of itself.
@@ -61,6 +61,7 @@ pub struct KeyView {
         description = "64 hexadecimal characters, or a shown id such as `pty_…`")),
     responses(
         (status = 200, description = "The party", body = PartyView),
+        Unchanged,
         BadParameter,
         Missing,
         NotNow,
@@ -72,7 +73,7 @@ pub async fn show(service: web::Data<Service>, id: web::Path<String>) -> Result<
     let found = service.store.party(&id).await?;
     let (party, keys) = found.ok_or_else(|| ApiError::not_found("no party has this id"))?;
     service.published_beyond(party.index).await?;
-    current(&PartyView {
+    revalidated(&PartyView {
         party_id: party.id.to_hex(),
         id: party.id.shown("pty").to_string(),
         name: serde_json::to_value(&party.name).map_err(|error| internal(&error))?,

@@ -1,7 +1,5 @@
 //! Statements: the one way in, and what is known of one that is in.
 
-use std::time::Duration;
-
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use chopmark_core::bundle::{BUNDLE_SCHEMA, Bundle, Closure, KeyChain, ProvenEntry, signing_parties};
@@ -10,20 +8,19 @@ use chopmark_core::kind::Claim;
 use chopmark_core::ledger::proof::TlogProof;
 use chopmark_core::ledger::tree::leaf_hash;
 use chopmark_core::statement::{Envelope, IdReference, StatementId};
-use chopmark_core::submission::{REQUEST_BYTES_MAX, Submission};
+use chopmark_core::submission::Submission;
 use chopmark_store::{Outcome, StoreError, StoredEntry};
 use data_encoding::BASE64;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{current, id_in_path};
-use crate::problem::{ApiError, BadParameter, Missing, NotNow, Problem, internal};
+use super::{current, id_in_path, revalidated};
+use crate::bodies::Body;
+use crate::guard::Guard;
+use crate::problem::{ApiError, BadParameter, Missing, NotNow, Problem, Unchanged, internal};
 use crate::publisher::Published;
 use crate::service::Service;
-
-/// How long a client may take to send its request.
-const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Requests up to this size are parsed where they arrive; larger ones would hold up the worker's other clients.
 const PARSE_INLINE_BYTES_MAX: usize = 64 << 10;
@@ -138,11 +135,12 @@ pub struct SignatureSchema {
 #[post("/v1/statements")]
 pub async fn submit(
     service: web::Data<Service>,
+    guard: web::Data<Guard>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let body = read_body(&request, payload).await?;
-    let mut submission = parse(body).await?;
+    let Body { bytes, share: _share } = guard.bodies.read(&request, payload).await?;
+    let mut submission = parse(bytes).await?;
     service.refuse_when_halted()?;
     for digest in submission.missing_documents() {
         if let Some(bytes) = service.store.document(&digest).await? {
@@ -152,6 +150,7 @@ pub async fn submit(
     submission.check_documents()?;
     let keys = service.keys_for(&submission).await?;
     submission.verify(|id| keys.get(id).map(|record| &record.public_key))?;
+    count_keys(&service, &guard, &submission).await?;
 
     let (id, prefix, kind) =
         (submission.statement.id, submission.statement.claim.id_prefix(), submission.statement.claim.name());
@@ -174,28 +173,14 @@ pub async fn submit(
         .json(receipt))
 }
 
-async fn read_body(request: &HttpRequest, payload: web::Payload) -> Result<web::Bytes, ApiError> {
-    let media_type =
-        request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if media_type.split(';').next().map(str::trim) != Some("application/json") {
-        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return Err(ApiError::new(status, "not_json", "request", "", "send application/json"));
+/// Counts what is new against the keys that have signed it.
+async fn count_keys(service: &Service, guard: &Guard, submission: &Submission) -> Result<(), ApiError> {
+    let id = IdReference::Full(submission.statement.id);
+    if !guard.limits.counts_keys() || service.store.entry_by_id(&id).await?.is_some() {
+        return Ok(());
     }
-    let too_large = || {
-        let detail = format!("a request has at most {REQUEST_BYTES_MAX} bytes");
-        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", "request", "", detail)
-    };
-    match tokio::time::timeout(BODY_TIME_MAX, payload.to_bytes_limited(REQUEST_BYTES_MAX)).await {
-        Ok(Ok(Ok(body))) => Ok(body),
-        Ok(Ok(Err(error))) => {
-            Err(ApiError::new(StatusCode::BAD_REQUEST, "malformed_request", "request", "", error.to_string()))
-        }
-        Ok(Err(_)) => Err(too_large()),
-        Err(_) => {
-            let detail = format!("the request did not arrive within {} seconds", BODY_TIME_MAX.as_secs());
-            Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "request", "", detail))
-        }
-    }
+    let keys: Vec<_> = submission.envelope.signatures().iter().map(|signature| signature.key_id).collect();
+    guard.limits.count_keys(&keys)
 }
 
 async fn parse(body: web::Bytes) -> Result<Submission, ApiError> {
@@ -263,6 +248,7 @@ fn receipt(
         description = "64 hexadecimal characters, or a shown id such as `art_…`")),
     responses(
         (status = 200, description = "The statement", body = StatementView),
+        Unchanged,
         BadParameter,
         Missing,
         NotNow,
@@ -273,7 +259,7 @@ pub async fn show(service: web::Data<Service>, id: web::Path<String>) -> Result<
     let (entry, _) = published_entry(&service, &id).await?;
     let submission = parse_entry(&entry)?;
     let statement = &submission.statement;
-    current(&StatementView {
+    revalidated(&StatementView {
         statement_id: statement.id.to_hex(),
         id: statement.id.shown(statement.claim.id_prefix()).to_string(),
         kind: statement.claim.name().to_owned(),

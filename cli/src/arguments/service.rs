@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use chopmark_api::CONNECTIONS_PER_WORKER_MAX;
+use chopmark_api::{CONNECTIONS_PER_WORKER_MAX, QUEUE_STATEMENTS_MAX, Rate};
 use chopmark_core::ledger::note::VerifierKey;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 /// Which store to work on.
 #[derive(Debug, Clone, Args)]
@@ -29,9 +29,53 @@ pub(crate) struct ServeArguments {
     /// Connections that each worker (one per core) keeps open at most; more wait
     #[arg(long, value_name = "N", default_value_t = CONNECTIONS_PER_WORKER_MAX)]
     pub(crate) connections_per_worker_max: usize,
+    /// Statements that may wait to be entered; more are refused with 503
+    #[arg(long, value_name = "N", default_value_t = QUEUE_STATEMENTS_MAX, value_parser = queue_size)]
+    pub(crate) queue_statements_max: usize,
+    /// Longest time a database statement of a reading request may take, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) statement_timeout: u64,
+    /// Requests an address may make: N/s on average, BURST at once (N unless given); more get 429
+    #[arg(long, value_name = "N/s[:BURST]")]
+    pub(crate) rate_per_address: Option<Rate>,
+    /// New statements a key may sign: N/s on average, BURST at once (N unless given); more get 429
+    #[arg(long, value_name = "N/s[:BURST]")]
+    pub(crate) rate_per_key: Option<Rate>,
+    /// Proxies in front whose X-Forwarded-For is believed
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) trust_forwarded_for: usize,
+    /// Address that shows metrics at /metrics, and nothing else; keep it private
+    #[arg(long, value_name = "ADDRESS", env = "CHOPMARK_METRICS_LISTEN")]
+    pub(crate) metrics_listen: Option<SocketAddr>,
+    /// Form of the log on stderr [default: text on a terminal, json elsewhere]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
+    /// Name client addresses in the log
+    #[arg(long)]
+    pub(crate) log_addresses: bool,
+    /// When told to stop, go on for so long after /readyz says so, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=3600))]
+    pub(crate) drain_delay: u64,
     /// Origin of the log when this founds a registry in a fresh private data directory
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) origin: Option<String>,
+}
+
+/// Form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people
+    Text,
+    /// One JSON object a line; LOGGING.md names the fields
+    Json,
+}
+
+/// Most statements that a queue may hold: each is in memory with its documents.
+const QUEUE_LIMIT: usize = 65_536;
+
+fn queue_size(text: &str) -> Result<usize, String> {
+    let size = text.parse().ok().filter(|size| (1..=QUEUE_LIMIT).contains(size));
+    size.ok_or_else(|| format!("a number from 1 to {QUEUE_LIMIT}"))
 }
 
 /// What to do with a ledger.

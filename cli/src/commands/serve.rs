@@ -4,18 +4,18 @@
 //! requests in flight finish, what was committed is signed, then the database stops.
 
 use std::future;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use chopmark_api::{Running, ServeConfig};
+use chopmark_api::{RateLimits, Running, ServeConfig};
 use chopmark_store::cluster::Cluster;
 use chopmark_store::{Store, StoreError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 use super::{Context, block_on};
 use crate::arguments::ServeArguments;
 use crate::exit::{Exit, Failure};
+use crate::log;
 use crate::printer::Printer;
 use crate::registry::{self, DataDirectory, Database};
 
@@ -27,20 +27,8 @@ const RESTART_PAUSE: Duration = Duration::from_millis(200);
 /// # Errors
 /// When it can't start, or ends by itself.
 pub(crate) fn run(context: &Context<'_>, arguments: &ServeArguments) -> Result<Exit, Failure> {
-    install_log();
+    log::install(arguments.log_format);
     block_on(serve(arguments, context.printer))
-}
-
-/// Log lines go to stderr: plain on a terminal, one JSON object each elsewhere. `CHOPMARK_LOG` sets what is shown.
-fn install_log() {
-    let filter = EnvFilter::try_from_env("CHOPMARK_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // A second subscriber is refused, and the first one stays: nothing is lost.
-    let _ = if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
-        builder.try_init()
-    } else {
-        builder.json().try_init()
-    };
 }
 
 async fn serve(arguments: &ServeArguments, printer: &Printer) -> Result<Exit, Failure> {
@@ -48,7 +36,10 @@ async fn serve(arguments: &ServeArguments, printer: &Printer) -> Result<Exit, Fa
     let directory = DataDirectory::of(&arguments.store)?;
     let (store, mut database) = registry::open(&directory, &arguments.store).await?;
     let end = match start(arguments, printer, &directory, store).await {
-        Ok(running) => supervise(running, &mut database, &directory, &mut stop).await,
+        Ok(running) => {
+            let delay = Duration::from_secs(arguments.drain_delay);
+            supervise(running, &mut database, &directory, &mut stop, delay).await
+        }
         Err(failure) => Err(failure),
     };
     let stopped = database.stop().await;
@@ -79,18 +70,29 @@ async fn start(
     }
     let signer = directory.signer(&registry.reference.origin)?;
     let mark = directory.open_mark(&registry.reference.origin)?;
-    let listener = TcpListener::bind(arguments.listen).map_err(|error| {
-        Failure::new(Exit::Network, "listen", format!("cannot listen on {}: {error}", arguments.listen))
-    })?;
-    let address = listener.local_addr().map_err(|error| Failure::internal(error.to_string()))?;
+    let (listener, address) = listen(arguments.listen)?;
+    let metrics = arguments.metrics_listen.map(listen).transpose()?;
+    let metrics_address = metrics.as_ref().map(|(_, address)| *address);
     let running = chopmark_api::start(ServeConfig {
         store,
         signer,
         mark,
         listener,
         connections_per_worker_max: arguments.connections_per_worker_max,
+        queue_statements_max: arguments.queue_statements_max,
+        statement_time_max: Duration::from_secs(arguments.statement_timeout),
+        rate_limits: RateLimits {
+            per_address: arguments.rate_per_address,
+            per_key: arguments.rate_per_key,
+            trusted_proxies: arguments.trust_forwarded_for,
+        },
+        log_addresses: arguments.log_addresses,
+        metrics_listener: metrics.map(|(listener, _)| listener),
     })
     .await?;
+    if let Some(address) = metrics_address {
+        printer.note(format!("metrics at http://{address}/metrics"));
+    }
     printer.note(format!("log key {}", registry.log_key));
     printer.note(format!("genesis {}", registry.reference.genesis));
     if let Some(reason) = &running.halted {
@@ -100,18 +102,26 @@ async fn start(
     Ok(running)
 }
 
-/// Waits for a reason to stop; starts the private PostgreSQL again when it dies.
+fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+    TcpListener::bind(address)
+        .and_then(|listener| listener.local_addr().map(|address| (listener, address)))
+        .map_err(|error| Failure::new(Exit::Network, "listen", format!("cannot listen on {address}: {error}")))
+}
+
+/// Waits for a reason to stop; starts the private PostgreSQL again when it dies. Told to stop, it goes on for a while, so
+/// that whoever watches `/readyz` sends nobody here any more; told again, it ends at once.
 async fn supervise(
     mut running: Running,
     database: &mut Database,
     directory: &DataDirectory,
     stop: &mut Stop,
+    drain_delay: Duration,
 ) -> Result<(), Failure> {
     loop {
         tokio::select! {
             () = stop.asked() => break,
             _ = &mut running.ended => {
-                running.stop().await?;
+                running.stop(future::pending()).await?;
                 return Err(Failure::internal("the HTTP server ended by itself"));
             }
             reason = database_exited(database) => {
@@ -125,7 +135,15 @@ async fn supervise(
             }
         }
     }
-    Ok(running.stop().await?)
+    running.announce_stop();
+    tracing::info!(drain_delay_s = drain_delay.as_secs(), "stopping");
+    let delayed = tokio::time::timeout(drain_delay, stop.asked()).await;
+    let hurry = async {
+        if delayed.is_err() {
+            stop.asked().await;
+        }
+    };
+    Ok(running.stop(hurry).await?)
 }
 
 async fn database_exited(database: &mut Database) -> String {
