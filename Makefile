@@ -47,6 +47,7 @@ setup:
 	@scripts/install-build-tools.sh
 	@scripts/install-postgresql.sh
 	@scripts/install-model.sh
+	@scripts/install-browser.sh
 
 clean-tools:
 	rm -rf .tools

@@ -10,7 +10,8 @@ cd "$root"
 "$root/scripts/install-postgresql.sh"
 if [ -f "$tools/env" ]; then . "$tools/env"; fi
 CHOPMARK_TEST_MODEL=$("$root/scripts/install-model.sh")
-export CHOPMARK_TEST_MODEL
+CHOPMARK_TEST_BROWSER=$("$root/scripts/install-browser.sh")
+export CHOPMARK_TEST_MODEL CHOPMARK_TEST_BROWSER
 
 # The integration tests run the real binary, so it is there first.
 cargo build --workspace --locked

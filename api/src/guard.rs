@@ -10,20 +10,17 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::middleware::Next;
-use actix_web::{Error, ResponseError as _, web};
+use actix_web::{Error, HttpResponse, ResponseError as _, web};
 use tracing::Instrument as _;
 
 use crate::bodies::Bodies;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::pace::paced;
-use crate::problem::ApiError;
+use crate::problem::{ApiError, REQUEST_ID_HEADER};
 
 /// Longest time from the head of a request to the head of its answer: reading a large body, a commit, a checkpoint.
 const REQUEST_TIME_MAX: Duration = Duration::from_mins(1);
-
-/// Where a request's id stands in its answer.
-const REQUEST_ID: header::HeaderName = header::HeaderName::from_static("x-request-id");
 
 /// What a page that says nothing else may load and do: nothing.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -122,26 +119,26 @@ pub async fn guard(
     let guard = guard.ok_or_else(|| crate::problem::internal(&"the server has no guard"))?;
     let visit = Visit::begin(&guard, &mut request)?;
     let counted = !NOT_COUNTED.contains(&request.path());
-    let mut response = match counted.then(|| guard.limits.count_address(visit.address)) {
-        Some(Err(refused)) => request.into_response(refused.error_response()),
-        _ => {
-            // Whatever a handler logs names the request.
-            let span = tracing::error_span!("request", request_id = visit.id);
-            match tokio::time::timeout(REQUEST_TIME_MAX, next.call(request)).instrument(span).await {
-                Ok(response) => response?.map_into_boxed_body(),
-                Err(_) => {
-                    let error = ApiError::unavailable("request_timeout", "the answer took too long; try again");
-                    visit.end(&guard, error.status_code(), Some(&error.0.code));
-                    return Err(error.with_request(&visit.id).into());
-                }
-            }
-        }
+    let refused = if counted { guard.limits.count_address(visit.address).err() } else { None };
+    let mut response = if let Some(refused) = refused {
+        ServiceResponse::new(request.into_parts().0, HttpResponse::from_error(refused))
+    } else {
+        // Whatever a handler logs names the request.
+        let span = tracing::error_span!("request", request_id = visit.id);
+        let answer = tokio::time::timeout(REQUEST_TIME_MAX, next.call(request)).instrument(span).await;
+        let Ok(response) = answer else {
+            let error = ApiError::unavailable("request_timeout", "the answer took too long; try again");
+            visit.end(&guard, error.status_code(), Some(&error.0.code));
+            return Err(error.with_request(&visit.id).into());
+        };
+        response?.map_into_boxed_body()
     };
     let problem = name_problem(&mut response, &visit.id);
     if problem.is_none() && is_known(&response) {
         response = response.map_body(|_, _| BoxBody::new(()));
         response.response_mut().head_mut().status = StatusCode::NOT_MODIFIED;
         response.headers_mut().remove(header::CONTENT_TYPE);
+        response.headers_mut().remove(header::CONTENT_ENCODING);
     }
     add_headers(response.headers_mut(), &visit.id);
     visit.end(&guard, response.status(), problem.as_deref());
@@ -156,14 +153,15 @@ fn name_problem(response: &mut ServiceResponse<BoxBody>, request_id: &str) -> Op
         return None;
     }
     let error = response.response().error().and_then(|error| error.as_error::<ApiError>());
-    let error = error.map(|error| ApiError(error.0.clone())).unwrap_or_else(|| {
+    let by_framework = || {
         let code = match status {
             StatusCode::NOT_FOUND => "not_found",
             StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
             _ => "bad_request",
         };
         ApiError::new(status, code, "request", "", status.to_string())
-    });
+    };
+    let error = error.map_or_else(by_framework, |error| ApiError(error.0.clone()));
     let code = error.0.code.clone();
     let mut named = error.with_request(request_id).error_response();
     // What a handler added, such as the methods that a page has.
@@ -190,7 +188,7 @@ fn is_known(response: &ServiceResponse<BoxBody>) -> bool {
 /// What every answer says, unless its handler knows better.
 fn add_headers(headers: &mut header::HeaderMap, request_id: &str) {
     if let Ok(id) = header::HeaderValue::from_str(request_id) {
-        headers.insert(REQUEST_ID, id);
+        headers.insert(REQUEST_ID_HEADER, id);
     }
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

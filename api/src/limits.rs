@@ -26,26 +26,33 @@ const RATE_MAX: u32 = 1_000_000;
 /// Bits of an IPv6 address that name a client: the rest is the client's to choose.
 const IPV6_CLIENT_BITS: u32 = 64;
 
-/// A rate: so many a second on average, and so many at once.
+/// A rate: so many in a time on average, and so many at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    per_second: u32,
+    /// Time in which one is earned.
+    interval: Duration,
     burst: u32,
 }
 
 impl FromStr for Rate {
     type Err = String;
 
-    /// Reads `N/s` or `N/s:BURST`; the burst is N unless given.
+    /// Reads `N/s`, `N/m` or `N/h`, and `:BURST` behind it; the burst is N unless given.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (rate, burst) = text.split_once(':').map_or((text, None), |(rate, burst)| (rate, Some(burst)));
+        let (count, unit) = rate.split_once('/').unwrap_or_default();
+        let period = match unit {
+            "s" => Duration::from_secs(1),
+            "m" => Duration::from_mins(1),
+            "h" => Duration::from_hours(1),
+            _ => return Err("a rate is N/s, N/m or N/h, with :BURST or without, such as 20/s:100".to_owned()),
+        };
         let number = |text: &str| {
             let number = text.parse().ok().filter(|number| (1..=RATE_MAX).contains(number));
             number.ok_or_else(|| format!("`{text}` is not a number from 1 to {RATE_MAX}"))
         };
-        let per_second = rate.strip_suffix("/s").ok_or("a rate is N/s or N/s:BURST, such as 20/s:100")?;
-        let per_second = number(per_second)?;
-        Ok(Self { per_second, burst: burst.map_or(Ok(per_second), number)? })
+        let count: u32 = number(count)?;
+        Ok(Self { interval: period / count, burst: burst.map_or(Ok(count), number)? })
     }
 }
 
@@ -62,8 +69,8 @@ struct Limiter<K> {
 
 impl<K: Eq + Hash + Copy> Limiter<K> {
     fn new(rate: Rate, clients_max: usize) -> Self {
-        let interval = Duration::from_secs(1) / rate.per_second;
-        Self { interval, ahead_max: interval * (rate.burst - 1), whole_at: Mutex::default(), clients_max }
+        let Rate { interval, burst } = rate;
+        Self { interval, ahead_max: interval * (burst - 1), whole_at: Mutex::default(), clients_max }
     }
 
     /// Takes one from each client's allowance, or from nobody's.
@@ -185,10 +192,14 @@ mod tests {
 
     #[test]
     fn rates_are_read_and_bounded() {
-        let rate = |per_second, burst| Ok(Rate { per_second, burst });
-        assert_eq!("20/s".parse::<Rate>(), rate(20, 20));
-        assert_eq!("20/s:100".parse::<Rate>(), rate(20, 100));
-        for wrong in ["", "20", "0/s", "-1/s", "20/s:", "20/s:0", "20/m", "1.5/s", "1000001/s", "20/s:5:5", " 20/s"] {
+        let rate = |interval_ms, burst| Ok(Rate { interval: Duration::from_millis(interval_ms), burst });
+        assert_eq!("20/s".parse::<Rate>(), rate(50, 20));
+        assert_eq!("20/s:100".parse::<Rate>(), rate(50, 100));
+        assert_eq!("30/m:1".parse::<Rate>(), rate(2_000, 1));
+        assert_eq!("1/h".parse::<Rate>(), rate(3_600_000, 1));
+        for wrong in
+            ["", "20", "0/s", "-1/s", "20/s:", "20/s:0", "20/d", "20/", "/s", "1.5/s", "1000001/s", "20/s:5:5", " 20/s"]
+        {
             assert!(wrong.parse::<Rate>().is_err(), "{wrong}");
         }
     }

@@ -1,4 +1,4 @@
-//! What is counted and measured, and the listener of its own that shows it in the OpenMetrics text format.
+//! What is counted and measured, and the listener of its own that shows it in the `OpenMetrics` text format.
 //!
 //! Units are in the names and every label has few values: a route is its template, never a path. docs/operations.md
 //! lists every metric.

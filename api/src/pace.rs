@@ -48,7 +48,7 @@ impl MessageBody for Paced {
         if self.rest.is_empty() {
             return Poll::Ready(None);
         }
-        if Instant::now() > self.until {
+        if Instant::now() >= self.until {
             return Poll::Ready(Some(Err(TooSlow)));
         }
         let size = self.rest.len().min(PART_BYTES);
@@ -99,7 +99,7 @@ mod tests {
         }
         assert_eq!(sizes, [PART_BYTES, PART_BYTES, PART_BYTES, 1]);
 
-        let mut late = pin!(Paced { rest: bytes, until: Instant::now() - Duration::from_secs(1) });
+        let mut late = pin!(Paced { rest: bytes, until: Instant::now() });
         assert!(matches!(late.as_mut().poll_next(&mut context), Poll::Ready(Some(Err(TooSlow)))));
     }
 }

@@ -15,6 +15,12 @@ use utoipa::ToSchema;
 /// Media type of every problem.
 pub const PROBLEM_CONTENT_TYPE: &str = "application/problem+json";
 
+/// Where a request's id stands in its answer.
+pub const REQUEST_ID_HEADER: header::HeaderName = header::HeaderName::from_static("x-request-id");
+
+/// What a request's id stands behind in a problem.
+const REQUEST_URN: &str = "urn:chopmark:request:";
+
 /// Seconds a client is asked to wait before it tries again, unless more is known.
 const RETRY_AFTER_S: u64 = 1;
 
@@ -109,7 +115,7 @@ impl ApiError {
     /// Names the request that it answers.
     #[must_use]
     pub fn with_request(mut self, id: &str) -> Self {
-        self.0.instance = Some(format!("urn:chopmark:request:{id}"));
+        self.0.instance = Some(format!("{REQUEST_URN}{id}"));
         self
     }
 
@@ -189,6 +195,9 @@ impl actix_web::ResponseError for ApiError {
         response.insert_header((header::CACHE_CONTROL, "no-store"));
         if let Some(seconds) = self.0.retry_after_s {
             response.insert_header((header::RETRY_AFTER, seconds));
+        }
+        if let Some(id) = self.0.instance.as_deref().and_then(|urn| urn.strip_prefix(REQUEST_URN)) {
+            response.insert_header((REQUEST_ID_HEADER, id));
         }
         if let Some(existing) = &self.0.existing {
             response.insert_header((header::LOCATION, format!("/v1/statements/{existing}")));

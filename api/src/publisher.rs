@@ -122,7 +122,7 @@ impl Publisher {
     }
 
     fn halt(&self, reason: &str) {
-        tracing::error!(reason, "nothing more is signed; the service is read-only");
+        tracing::error!(reason, "READ-ONLY: nothing more is signed");
         self.status.send_modify(|status| status.halted = Some(reason.into()));
     }
 

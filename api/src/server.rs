@@ -201,31 +201,31 @@ impl Running {
     pub async fn stop(mut self, hurry: impl Future<Output = ()>) -> Result<(), ServeError> {
         self.announce_stop();
         let drained = {
-            let (handle, server, sequencer, publisher) =
+            let (handle, http, sequencer, publisher) =
                 (&self.handle, &mut self.server, &mut self.sequencer, &mut self.publisher);
             let drain = async move {
                 handle.stop(true).await;
-                let served = server.await;
+                let end = http.await;
                 let _ = sequencer.await;
                 let _ = publisher.await;
-                served
+                end
             };
             tokio::select! {
-                served = drain => Some(served),
+                end = drain => Some(end),
                 () = hurry => None,
             }
         };
         if let Some(metrics) = self.metrics {
             metrics.stop().await;
         }
-        let Some(served) = drained else {
+        let Some(end) = drained else {
             tracing::warn!("ended at once; requests in flight got no answer");
             self.server.abort();
             self.sequencer.abort();
             self.publisher.abort();
             return Ok(());
         };
-        served.map_err(std::io::Error::other)??;
+        end.map_err(std::io::Error::other)??;
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Where the service's log goes: stderr, one event a line, whatever is in it. LOGGING.md is the contract.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write};
 
 use tracing::{Level, Metadata};
@@ -66,7 +67,8 @@ fn one_line(event: &str) -> String {
     for character in event.chars() {
         match character {
             '\u{7f}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                line.push_str(&format!("\\u{:04x}", u32::from(character)));
+                // Writing into memory does not fail.
+                let _ = write!(line, "\\u{:04x}", u32::from(character));
             }
             other => line.push(other),
         }

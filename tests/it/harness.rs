@@ -5,6 +5,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -18,6 +19,9 @@ use tempfile::TempDir;
 
 /// Longest wait for a service to be ready: initdb, start, migration, on a busy machine.
 const READY_LIMIT: Duration = Duration::from_mins(1);
+
+/// Longest wait for the service to lose patience: well above its own limits, so that only a missing one is noticed.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Longest wait for a service to stop: requests drain, PostgreSQL writes everything.
 const STOP_LIMIT: Duration = Duration::from_mins(1);
@@ -151,7 +155,7 @@ fn isolated(home: &Path, program: &Path) -> Command {
         .env("XDG_CONFIG_HOME", home.join("config"))
         .env("XDG_STATE_HOME", home.join("state"))
         .env("XDG_DATA_HOME", home.join("data"))
-        .env("CHOPMARK_LOG", "warn");
+        .env("CHOPMARK_LOG", "warn,chopmark::commands::serve=info");
     command
 }
 
@@ -193,10 +197,16 @@ impl Service {
 
     /// Starts a service in `place/<name>`; what it said instead, when it does not get ready.
     pub fn try_start(place: &Path, name: &str, more: &[&str]) -> Result<Self, Ran> {
+        Self::try_start_with(place, name, more, &[])
+    }
+
+    /// As [`Service::try_start`], with variables of the environment.
+    pub fn try_start_with(place: &Path, name: &str, more: &[&str], variables: &[(&str, &str)]) -> Result<Self, Ran> {
         let directory = place.join(name);
         let errors = place.join(format!("{name}.stderr"));
         let mut command = isolated(place, &binary());
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&directory).args(more);
+        command.envs(variables.iter().copied());
         command.stdout(Stdio::piped()).stderr(File::create(&errors).unwrap());
         let mut child = command.spawn().unwrap();
         let watchdog = Command::new("sh")
@@ -256,6 +266,28 @@ impl Service {
         Answer::of(self.agent.get(format!("{}{path}", self.address)).call().unwrap())
     }
 
+    /// As [`Service::get`], with headers.
+    pub fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let request = self.agent.get(format!("{}{path}", self.address));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        Answer::of(request.call().unwrap())
+    }
+
+    /// A connection of its own, for what no HTTP client would send.
+    pub fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address.strip_prefix("http://").unwrap()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    /// The address of the metrics, where there are some.
+    pub fn metrics_url(&self) -> String {
+        let errors = self.errors();
+        let mut started = errors.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let address = started.find_map(|line| Some(line["metrics.address"].as_str()?.to_owned()));
+        format!("http://{}", address.unwrap_or_else(|| panic!("no metrics: {errors}")))
+    }
+
     /// Sends a request body as JSON.
     pub fn post(&self, body: &[u8]) -> Answer {
         self.try_post(body, "application/json").unwrap()
@@ -285,6 +317,11 @@ impl Service {
         assert_eq!(status.code(), Some(0), "{}", self.errors());
         let rest = self.rest_of_stdout.take().map(|reader| reader.join().unwrap());
         assert_eq!(rest.as_deref(), Some(""), "exactly one line on stdout");
+    }
+
+    /// Waits for it to end by itself; its exit code.
+    pub fn ended(&mut self) -> Option<i32> {
+        wait_at_most(&mut self.child, STOP_LIMIT).expect("the service does not end").code()
     }
 
     /// Sends the service a signal.
@@ -391,6 +428,12 @@ impl Answer {
         }
         let code = problem["code"].as_str().unwrap();
         assert_eq!(problem["type"], format!("urn:chopmark:problem:{code}"));
+        let request = problem["instance"].as_str().unwrap().strip_prefix("urn:chopmark:request:");
+        assert_eq!(request, self.header("x-request-id"), "{problem}");
+        if matches!(self.status, 429 | 503) {
+            let seconds: u64 = self.header("retry-after").expect("no Retry-After").parse().unwrap();
+            assert!(seconds > 0, "{problem}");
+        }
         assert!(!code.is_empty() && !problem["detail"].as_str().unwrap().is_empty(), "{problem}");
         problem
     }

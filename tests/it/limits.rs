@@ -8,20 +8,11 @@ use std::time::Duration;
 use crate::harness::{Service, place};
 use crate::shared;
 
-/// Longest wait for the service to lose patience: well above its own limits, so that only a missing one is noticed.
-const PATIENCE: Duration = Duration::from_mins(2);
-
-fn connect(service: &Service) -> TcpStream {
-    let stream = TcpStream::connect(service.url().strip_prefix("http://").unwrap()).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream
-}
-
 /// Everything the service says until it closes the connection.
-fn until_closed(mut stream: TcpStream) -> String {
+pub fn until_closed(mut stream: TcpStream) -> String {
     let mut said = String::new();
     match stream.read_to_string(&mut said) {
-        Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("still open after {PATIENCE:?}: {error}"),
+        Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("still open: {error}"),
         _ => said,
     }
 }
@@ -30,11 +21,11 @@ fn until_closed(mut stream: TcpStream) -> String {
 fn a_client_that_never_finishes_is_cut_off() {
     let service = shared::service();
     let head = thread::spawn(move || {
-        let mut stream = connect(service);
+        let mut stream = service.connect();
         stream.write_all(b"POST /v1/statements HTTP/1.1\r\nHost: x\r\n").unwrap();
         until_closed(stream)
     });
-    let mut stream = connect(service);
+    let mut stream = service.connect();
     let request = "POST /v1/statements HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n\
                    Content-Length: 1000\r\n\r\n{";
     stream.write_all(request.as_bytes()).unwrap();
@@ -54,18 +45,18 @@ fn connections_are_bounded_and_the_rest_wait_their_turn() {
     let workers = thread::available_parallelism().unwrap().get();
     let idle: Vec<TcpStream> = (0..4 * workers + 8)
         .map(|_| {
-            let mut stream = connect(&service);
+            let mut stream = service.connect();
             stream.write_all(b"GET /healthz HTTP/1.1\r\n").unwrap();
             stream
         })
         .collect();
-    let mut late = connect(&service);
+    let mut late = service.connect();
     late.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
     late.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
     let early = late.read(&mut [0; 1]).expect_err("answered although every connection is taken");
     assert!(matches!(early.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{early}");
     drop(idle);
-    late.set_read_timeout(Some(PATIENCE)).unwrap();
+    late.set_read_timeout(Some(Duration::from_mins(2))).unwrap();
     assert!(until_closed(late).starts_with("HTTP/1.1 200"));
     service.stop();
 }

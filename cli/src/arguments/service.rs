@@ -35,10 +35,10 @@ pub(crate) struct ServeArguments {
     /// Longest time a database statement of a reading request may take, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) statement_timeout: u64,
-    /// Requests an address may make: N/s on average, BURST at once (N unless given); more get 429
+    /// Requests an address may make: N a second (or /m, /h), BURST at once (N unless given); more get 429
     #[arg(long, value_name = "N/s[:BURST]")]
     pub(crate) rate_per_address: Option<Rate>,
-    /// New statements a key may sign: N/s on average, BURST at once (N unless given); more get 429
+    /// New statements a key may sign: N a second (or /m, /h), BURST at once (N unless given); more get 429
     #[arg(long, value_name = "N/s[:BURST]")]
     pub(crate) rate_per_key: Option<Rate>,
     /// Proxies in front whose X-Forwarded-For is believed

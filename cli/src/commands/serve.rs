@@ -57,7 +57,7 @@ async fn start(
         Ok(registry) => registry,
         Err(StoreError::NotFounded) if arguments.store.database_url.is_none() => {
             let registry = directory.found(&store, arguments.origin.as_deref()).await?;
-            printer.note(format!("founded the registry {}", registry.reference.origin));
+            tracing::info!(registry.origin = registry.reference.origin, "founded the registry");
             registry
         }
         Err(error) => return Err(error.into()),
@@ -90,14 +90,14 @@ async fn start(
         metrics_listener: metrics.map(|(listener, _)| listener),
     })
     .await?;
-    if let Some(address) = metrics_address {
-        printer.note(format!("metrics at http://{address}/metrics"));
-    }
-    printer.note(format!("log key {}", registry.log_key));
-    printer.note(format!("genesis {}", registry.reference.genesis));
-    if let Some(reason) = &running.halted {
-        printer.note(format!("READ-ONLY: {reason}"));
-    }
+    tracing::info!(
+        registry.origin = registry.reference.origin,
+        registry.log_key = registry.log_key.as_str(),
+        registry.genesis = registry.reference.genesis.to_hex(),
+        listen.address = %address,
+        metrics.address = metrics_address.map(|address| address.to_string()),
+        "started"
+    );
     printer.ready(&format!("listening on http://{address}"))?;
     Ok(running)
 }
