@@ -5,8 +5,11 @@
 
 mod dtype;
 mod exclusion;
+pub mod gguf;
+pub mod header;
 mod path;
 pub mod safetensors;
+mod weights;
 
 use std::collections::HashSet;
 
@@ -20,7 +23,7 @@ pub use self::path::{
     FilePath, NameFault, PATH_SIZE_BYTES_MAX, SEGMENT_SIZE_BYTES_MAX, SEGMENTS_MAX, TENSOR_NAME_SIZE_BYTES_MAX,
     check_tensor_name,
 };
-use self::safetensors::{DIMENSIONS_MAX, PREFIX_SIZE_BYTES, check_tiling};
+pub use self::weights::{TensorEntry, WeightFormat, WeightIndex};
 use crate::digest::{Blake3Digest, Sha256Digest};
 use crate::strict::{INTEGER_MAX, StrictError, pointer_token};
 
@@ -30,9 +33,6 @@ pub const MANIFEST_SIZE_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const FILES_MAX: usize = 100_000;
 /// Most tensors over all files; at 128 bytes or more each, the byte limit is near as well.
 pub const TENSORS_MAX: usize = 131_072;
-
-/// Ending of the files that get a [`WeightIndex`].
-pub const SAFETENSORS_ENDING: &str = ".safetensors";
 
 /// The only schema there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,49 +61,9 @@ pub struct FileEntry {
     pub sha256: Sha256Digest,
     /// BLAKE3 of the whole file.
     pub blake3: Blake3Digest,
-    /// The tensors, for files ending in [`SAFETENSORS_ENDING`].
+    /// The tensors, for files of a [`WeightFormat`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<WeightIndex>,
-}
-
-/// What a weight file holds. Header and tensors together cover every byte of the file exactly once.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WeightIndex {
-    /// How the file is laid out.
-    pub format: WeightFormat,
-    /// Bytes in front of the tensor data: the 8-byte length field and the JSON with its padding.
-    pub header_size_bytes: u64,
-    /// BLAKE3 of those `header_size_bytes` bytes: names, types, shapes, offsets and metadata as written.
-    pub header_blake3: Blake3Digest,
-    /// The tensors by `begin`, then `end`, then name.
-    pub tensors: Vec<TensorEntry>,
-}
-
-/// Layouts of weight files that are indexed by tensor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum WeightFormat {
-    /// The safetensors format.
-    #[serde(rename = "safetensors")]
-    Safetensors,
-}
-
-/// One tensor: the bytes `[begin, end)` of the file and what they mean.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TensorEntry {
-    /// Name in the header.
-    pub name: String,
-    /// Type of the elements.
-    pub dtype: Dtype,
-    /// Dimensions, outermost first; empty for a scalar.
-    pub shape: Vec<u64>,
-    /// First byte, counted from the start of the file (not, as in the header, from its end).
-    pub begin: u64,
-    /// One past the last byte, counted from the start of the file.
-    pub end: u64,
-    /// BLAKE3 of the tensor's bytes.
-    pub blake3: Blake3Digest,
 }
 
 impl Manifest {
@@ -225,40 +185,10 @@ impl FileEntry {
         if self.size_bytes > INTEGER_MAX {
             return Err(StrictError::new(format!("{at}/size_bytes"), "more than 2^53 − 1"));
         }
-        let Some(weights) = &self.weights else { return Ok(()) };
-        let at = format!("{at}/weights");
-        if !self.path.as_str().ends_with(SAFETENSORS_ENDING) {
-            return Err(StrictError::new(at, format!("only files ending in `{SAFETENSORS_ENDING}` have tensors")));
+        match &self.weights {
+            Some(weights) => weights.check(self, &format!("{at}/weights"), tensors_left),
+            None => Ok(()),
         }
-        *tensors_left = tensors_left
-            .checked_sub(weights.tensors.len())
-            .ok_or_else(|| StrictError::new(format!("{at}/tensors"), format!("more than {TENSORS_MAX} tensors")))?;
-        if weights.header_size_bytes < PREFIX_SIZE_BYTES || weights.header_size_bytes > self.size_bytes {
-            return Err(StrictError::new(format!("{at}/header_size_bytes"), "not between 8 and the file's size"));
-        }
-        let mut names = HashSet::with_capacity(weights.tensors.len());
-        let mut previous = None;
-        for (index, tensor) in weights.tensors.iter().enumerate() {
-            let fault = |member, reason: &str| StrictError::new(format!("{at}/tensors/{index}{member}"), reason);
-            check_tensor_name(&tensor.name).map_err(|reason| fault("/name", &reason.to_string()))?;
-            if !names.insert(tensor.name.as_str()) {
-                return Err(fault("/name", "named twice"));
-            }
-            let place = (tensor.begin, tensor.end, tensor.name.as_str());
-            if previous.replace(place).is_some_and(|previous| previous >= place) {
-                return Err(fault("", "tensors must be in the order of begin, end, name"));
-            }
-            if tensor.shape.len() > DIMENSIONS_MAX || tensor.shape.iter().any(|&dimension| dimension > INTEGER_MAX) {
-                return Err(fault("/shape", "at most 64 dimensions, none above 2^53 − 1"));
-            }
-            let size_bytes = tensor.end.checked_sub(tensor.begin);
-            if size_bytes.is_none() || size_bytes != tensor.dtype.tensor_size_bytes(&tensor.shape) {
-                return Err(fault("", "shape and type do not come to end − begin bytes"));
-            }
-        }
-        let places = weights.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.begin, tensor.end));
-        check_tiling(weights.header_size_bytes, self.size_bytes, places)
-            .map_err(|reason| StrictError::new(format!("{at}/tensors"), reason.to_string()))
     }
 }
 

@@ -237,7 +237,8 @@ mod tests {
             })
             .collect();
         let header_blake3 = Blake3Digest::of(header);
-        let index = WeightIndex { format: WeightFormat::Safetensors, header_size_bytes, header_blake3, tensors };
+        let format = WeightFormat::Safetensors;
+        let index = WeightIndex { format, header_size_bytes, header_blake3, alignment_bytes: None, tensors };
         let content = serde_json::to_vec(&index).unwrap();
         FileEntry { size_bytes: end, weights: Some(index), ..file("m.safetensors", &content) }
     }

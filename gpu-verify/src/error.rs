@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use chopmark_core::manifest::safetensors::HeaderError;
-use chopmark_core::manifest::{FILES_MAX, NameFault, TENSORS_MAX};
+use chopmark_core::manifest::header::HeaderError;
+use chopmark_core::manifest::{FILES_MAX, NameFault, TENSORS_MAX, WeightFormat};
 use chopmark_core::strict::StrictError;
 
 /// Largest file accepted, in bytes: 8 TiB, far above any published weight file and below what a sparse file can claim.
@@ -73,12 +73,17 @@ pub enum MeasureError {
         /// What was noticed.
         how: &'static str,
     },
-    /// A `.safetensors` file that is not one.
-    #[error("{path:?} is not a well-formed safetensors file: {fault}; repair it, or rename it if it is something else")]
+    /// A weight file, by its name, that is not one.
+    #[error(
+        "{path:?} is not a well-formed {} file: {fault}; repair it, or rename it if it is something else",
+        format.name()
+    )]
     Weights {
         /// The path.
         path: PathBuf,
-        /// The header's fault.
+        /// What its name says it is.
+        format: WeightFormat,
+        /// What is wrong with it.
         fault: HeaderError,
     },
     /// More files, directories or excluded entries than a manifest could hold.
@@ -123,7 +128,7 @@ pub enum MeasureError {
 }
 
 impl MeasureError {
-    /// Stable name of the error for scripts; for a malformed weight file that of its header's fault.
+    /// Stable name of the error for scripts; for a malformed weight file that of its fault.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::NotFound { .. } => "not_found",

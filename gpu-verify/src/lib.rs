@@ -29,6 +29,8 @@ pub(crate) fn size_bytes(bytes: &[u8]) -> u64 {
 }
 
 #[cfg(test)]
+mod every_type;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod vectors;

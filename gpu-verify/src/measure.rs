@@ -1,6 +1,6 @@
 //! Measuring a directory or a file of unknown origin: from a path to a manifest, each byte read once.
 //!
-//! Memory: two windows per file in flight (rayon: at most 16 files × 2 × 4 MiB), one header of at most 16 MiB per weight
+//! Memory: two windows per file in flight (rayon: at most 16 files × 2 × 4 MiB), one header of at most 32 MiB per weight
 //! file in flight, and the entries of the manifest itself.
 
 use std::ffi::OsStr;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use chopmark_core::manifest::{
-    ExclusionProfile, FileEntry, FilePath, MANIFEST_SIZE_BYTES_MAX, Manifest, SAFETENSORS_ENDING, TENSORS_MAX,
+    ExclusionProfile, FileEntry, FilePath, MANIFEST_SIZE_BYTES_MAX, Manifest, TENSORS_MAX, WeightFormat,
 };
 use chopmark_core::verify::UnreadableWeights;
 
@@ -208,13 +208,14 @@ impl Job<'_> {
         let path = || self.root.shown(&listed.below);
         let mut file = File::from(self.root.open_file(&listed.below)?);
         let before = examine(&file, path)?;
-        let mut scan = listed.path.as_str().ends_with(SAFETENSORS_ENDING).then(|| WeightScan::new(before.size_bytes));
+        let format = WeightFormat::of(listed.path.as_str());
+        let mut scan = format.map(|format| WeightScan::new(format, before.size_bytes));
         let is_strict = self.options.purpose == Purpose::Register;
         let digests =
             read_once(&mut file, before.size_bytes, self.hasher, buffers, scan.as_mut(), &|size_bytes, fault| {
                 self.progress.bytes(size_bytes);
-                match fault {
-                    Some(fault) if is_strict => Err(PassError::Malformed(fault.clone())),
+                match (format, fault) {
+                    (Some(format), Some(fault)) if is_strict => Err(PassError::Malformed(format, fault.clone())),
                     _ if self.is_stopped() => Err(PassError::Interrupted),
                     _ => Ok(()),
                 }
@@ -223,18 +224,20 @@ impl Job<'_> {
                 PassError::Read(source) => MeasureError::Unreadable { path: path(), source },
                 PassError::Shrank => MeasureError::FileChanged { path: path(), how: "it became shorter" },
                 PassError::Grew => MeasureError::FileChanged { path: path(), how: "it became longer" },
-                PassError::Malformed(fault) => MeasureError::Weights { path: path(), fault },
+                PassError::Malformed(format, fault) => MeasureError::Weights { path: path(), format, fault },
                 PassError::Interrupted => MeasureError::Interrupted,
             })?;
         if examine(&file, path)? != before {
             return Err(MeasureError::FileChanged { path: path(), how: "its size or time changed" });
         }
         let mut note = None;
-        let weights = match scan.map(WeightScan::finish) {
+        let weights = match format.zip(scan.map(WeightScan::finish)) {
             None => None,
-            Some(Ok(index)) => Some(index),
-            Some(Err(fault)) if is_strict => return Err(MeasureError::Weights { path: path(), fault }),
-            Some(Err(fault)) => {
+            Some((_, Ok(index))) => Some(index),
+            Some((format, Err(fault))) if is_strict => {
+                return Err(MeasureError::Weights { path: path(), format, fault });
+            }
+            Some((_, Err(fault))) => {
                 let reason = format!("{}: {fault}", fault.code());
                 note = Some(UnreadableWeights { path: listed.path.clone(), reason });
                 None

@@ -7,7 +7,8 @@ use core::mem;
 use std::io::{self, Read};
 
 use chopmark_core::digest::{Blake3Digest, Sha256Digest};
-use chopmark_core::manifest::safetensors::HeaderError;
+use chopmark_core::manifest::WeightFormat;
+use chopmark_core::manifest::header::HeaderError;
 use sha2::{Digest as _, Sha256};
 
 use crate::hasher::{Hasher, Window};
@@ -40,7 +41,7 @@ pub(crate) enum PassError {
     /// More bytes than announced.
     Grew,
     /// The weight file is malformed and the caller wants none of that.
-    Malformed(HeaderError),
+    Malformed(WeightFormat, HeaderError),
     Interrupted,
 }
 

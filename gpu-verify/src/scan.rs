@@ -1,29 +1,31 @@
-//! The tensors of a safetensors file, digested while the file streams by.
+//! The tensors of a weight file, digested while the file streams by.
 //!
-//! Fed the file's bytes in order, in pieces of any size. Holds the header (at most 16 MiB) and one running BLAKE3 state.
+//! Fed the file's bytes in order, in pieces of any size. Holds the header (at most 16 MiB for safetensors; for GGUF, whose
+//! header does not say how long it is, at most a few more bytes than 32 MiB) and one running BLAKE3 state.
 
 use std::vec::IntoIter;
 
 use chopmark_core::digest::Blake3Digest;
-use chopmark_core::manifest::safetensors::{HeaderError, TensorLayout, header_size_bytes, parse_header};
-use chopmark_core::manifest::{TensorEntry, WeightFormat, WeightIndex};
+use chopmark_core::manifest::header::{Header, HeaderError, TensorLayout};
+use chopmark_core::manifest::{TensorEntry, WeightFormat, WeightIndex, gguf, safetensors};
 
 use crate::hasher::Hasher;
 
 /// A weight file part way through.
 #[derive(Debug)]
 pub(crate) struct WeightScan {
+    format: WeightFormat,
     file_size_bytes: u64,
     state: State,
 }
 
 #[derive(Debug)]
 enum State {
-    /// Collecting the header.
-    Header(Vec<u8>),
+    /// Collecting the header; what is collected is looked at when it has grown to `wanted` bytes.
+    Header { collected: Vec<u8>, wanted: u64 },
     /// The header was fine.
     Tensors(Box<Tensors>),
-    /// It was not; the rest of the file is of no interest here.
+    /// The header was not, or padding was not zero; the rest of the file is of no interest here.
     Refused(HeaderError),
 }
 
@@ -31,6 +33,7 @@ enum State {
 struct Tensors {
     header_size_bytes: u64,
     header_blake3: Blake3Digest,
+    alignment_bytes: Option<u64>,
     /// Bytes of the file seen so far.
     at: u64,
     current: Option<(TensorLayout, blake3::Hasher)>,
@@ -39,30 +42,48 @@ struct Tensors {
 }
 
 impl WeightScan {
-    /// A scan of a file of this size.
-    pub(crate) fn new(file_size_bytes: u64) -> Self {
-        Self { file_size_bytes, state: State::Header(Vec::new()) }
+    /// A scan of a file of this format and size.
+    pub(crate) fn new(format: WeightFormat, file_size_bytes: u64) -> Self {
+        let wanted = match format {
+            WeightFormat::Safetensors => safetensors::PREFIX_SIZE_BYTES,
+            WeightFormat::Gguf => gguf::PREFIX_SIZE_BYTES,
+        };
+        let state = State::Header { collected: Vec::new(), wanted: wanted.min(file_size_bytes) };
+        Self { format, file_size_bytes, state }
     }
 
     /// Takes the next bytes of the file.
     pub(crate) fn feed(&mut self, hasher: &dyn Hasher, mut bytes: &[u8]) {
-        if let State::Header(header) = &mut self.state {
-            match collect_header(header, &mut bytes, self.file_size_bytes) {
-                Ok(None) => return,
-                Ok(Some(tensors)) => self.state = State::Tensors(Box::new(tensors)),
+        let mut ahead = Vec::new();
+        while let State::Header { collected, wanted } = &mut self.state {
+            move_until(collected, &mut bytes, *wanted);
+            if crate::size_bytes(collected) < *wanted {
+                return;
+            }
+            match examine(self.format, collected, self.file_size_bytes) {
+                Ok(Examined::More { wanted: more }) => *wanted = more,
+                Ok(Examined::Whole(header)) => {
+                    let size_bytes = usize::try_from(header.size_bytes).unwrap_or(usize::MAX);
+                    ahead = collected.split_off(size_bytes.min(collected.len()));
+                    self.state = State::Tensors(Box::new(Tensors::after(header, collected)));
+                }
                 Err(fault) => self.state = State::Refused(fault),
             }
         }
-        if let State::Tensors(tensors) = &mut self.state {
-            tensors.feed(hasher, bytes);
+        for bytes in [ahead.as_slice(), bytes] {
+            if let State::Tensors(tensors) = &mut self.state
+                && let Err(fault) = tensors.feed(hasher, bytes)
+            {
+                self.state = State::Refused(fault);
+            }
         }
     }
 
-    /// What is wrong with the header, once that is known.
+    /// What is wrong with the file, once that is known.
     pub(crate) fn fault(&self) -> Option<&HeaderError> {
         match &self.state {
             State::Refused(fault) => Some(fault),
-            State::Header(_) | State::Tensors(_) => None,
+            State::Header { .. } | State::Tensors(_) => None,
         }
     }
 
@@ -70,39 +91,51 @@ impl WeightScan {
     pub(crate) fn finish(self) -> Result<WeightIndex, HeaderError> {
         let truncated = HeaderError::Truncated { size_bytes: self.file_size_bytes };
         match self.state {
-            State::Header(_) => Err(truncated),
             State::Refused(fault) => Err(fault),
+            // An empty file was never fed.
+            State::Header { collected, .. } => match examine(self.format, &collected, self.file_size_bytes) {
+                Err(fault) => Err(fault),
+                Ok(_) => Err(truncated),
+            },
             State::Tensors(tensors) if tensors.current.is_some() || tensors.coming.len() > 0 => Err(truncated),
             State::Tensors(tensors) => Ok(WeightIndex {
-                format: WeightFormat::Safetensors,
+                format: self.format,
                 header_size_bytes: tensors.header_size_bytes,
                 header_blake3: tensors.header_blake3,
+                alignment_bytes: tensors.alignment_bytes,
                 tensors: tensors.done,
             }),
         }
     }
 }
 
-/// Moves bytes into `header` until it is whole, and parses it then.
-fn collect_header(header: &mut Vec<u8>, bytes: &mut &[u8], size_bytes: u64) -> Result<Option<Tensors>, HeaderError> {
-    move_until(header, bytes, 8);
-    let Some(prefix) = header.first_chunk::<8>() else { return Ok(None) };
-    let whole = header_size_bytes(*prefix, size_bytes)?;
-    move_until(header, bytes, whole);
-    if crate::size_bytes(header) < whole {
-        return Ok(None);
+/// What the bytes collected so far come to.
+enum Examined {
+    /// The header goes on; look again when there are `wanted` bytes.
+    More { wanted: u64 },
+    /// The header is there, perhaps with some of what follows.
+    Whole(Header),
+}
+
+fn examine(format: WeightFormat, collected: &[u8], file_size_bytes: u64) -> Result<Examined, HeaderError> {
+    let size_bytes = crate::size_bytes(collected);
+    match format {
+        WeightFormat::Safetensors => {
+            let truncated = HeaderError::Truncated { size_bytes: file_size_bytes };
+            let prefix = collected.first_chunk::<8>().ok_or(truncated)?;
+            match safetensors::header_size_bytes(*prefix, file_size_bytes)? {
+                wanted if size_bytes < wanted => Ok(Examined::More { wanted }),
+                _ => safetensors::parse_header(collected, file_size_bytes).map(Examined::Whole),
+            }
+        }
+        WeightFormat::Gguf => Ok(match gguf::parse_header(collected, file_size_bytes)? {
+            Some(header) => Examined::Whole(header),
+            // Twice as much each time, so that reading again from the start costs no more than reading once more.
+            None => Examined::More {
+                wanted: size_bytes.saturating_mul(2).clamp(1, gguf::HEADER_SIZE_BYTES_MAX).min(file_size_bytes),
+            },
+        }),
     }
-    let parsed = parse_header(header, size_bytes)?;
-    let mut tensors = Tensors {
-        header_size_bytes: parsed.size_bytes,
-        header_blake3: Blake3Digest::of(header),
-        at: parsed.size_bytes,
-        current: None,
-        done: Vec::with_capacity(parsed.tensors.len()),
-        coming: parsed.tensors.into_iter(),
-    };
-    tensors.start_next();
-    Ok(Some(tensors))
 }
 
 /// Moves bytes from the front of `from` to the end of `to` until `to` holds `size_bytes`, or none are left.
@@ -119,18 +152,36 @@ fn split_at_most(bytes: &[u8], size_bytes: u64) -> (&[u8], &[u8]) {
 }
 
 impl Tensors {
+    fn after(header: Header, bytes: &[u8]) -> Self {
+        let mut tensors = Self {
+            header_size_bytes: header.size_bytes,
+            header_blake3: Blake3Digest::of(bytes),
+            alignment_bytes: header.alignment_bytes,
+            at: header.size_bytes,
+            current: None,
+            done: Vec::with_capacity(header.tensors.len()),
+            coming: header.tensors.into_iter(),
+        };
+        tensors.start_next();
+        tensors
+    }
+
     /// Goes on past the last byte as long as tensors end there, so that empty ones are closed as well.
-    fn feed(&mut self, hasher: &dyn Hasher, mut bytes: &[u8]) {
+    fn feed(&mut self, hasher: &dyn Hasher, mut bytes: &[u8]) -> Result<(), HeaderError> {
         while let Some((tensor, state)) = &mut self.current {
-            let (now, rest) = split_at_most(bytes, tensor.end.saturating_sub(self.at));
+            let (padding, rest) = split_at_most(bytes, tensor.begin.saturating_sub(self.at));
+            self.at = pass_padding(self.at, padding)?;
+            let (now, rest) = split_at_most(rest, tensor.end.saturating_sub(self.at.max(tensor.begin)));
             hasher.extend(state, now);
             self.at = self.at.saturating_add(crate::size_bytes(now));
             bytes = rest;
             if self.at < tensor.end {
-                return;
+                return Ok(());
             }
             self.start_next();
         }
+        self.at = pass_padding(self.at, bytes)?;
+        Ok(())
     }
 
     /// Closes the current tensor, if any, and opens the next.
@@ -141,6 +192,14 @@ impl Tensors {
             self.done.push(TensorEntry { name, dtype, shape, begin, end, blake3 });
         }
         self.current = self.coming.next().map(|tensor| (tensor, blake3::Hasher::new()));
+    }
+}
+
+/// Checks bytes that belong to no tensor, and returns the place after them.
+fn pass_padding(at: u64, bytes: &[u8]) -> Result<u64, HeaderError> {
+    match (at..).zip(bytes).find(|(_, byte)| **byte != 0) {
+        Some((at, _)) => Err(HeaderError::Padding { at }),
+        None => Ok(at.saturating_add(crate::size_bytes(bytes))),
     }
 }
 
@@ -177,7 +236,7 @@ mod tests {
             pieces in proptest::collection::vec(1usize..200, 1..5),
         ) {
             let (bytes, header_size_bytes) = file(&sizes);
-            let mut scan = WeightScan::new(crate::size_bytes(&bytes));
+            let mut scan = WeightScan::new(WeightFormat::Safetensors, crate::size_bytes(&bytes));
             let mut rest = bytes.as_slice();
             for piece in pieces.iter().cycle() {
                 let (now, later) = rest.split_at((*piece).min(rest.len()));
@@ -196,7 +255,7 @@ mod tests {
 
         #[test]
         fn arbitrary_bytes_end_in_a_fault_or_an_index(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let mut scan = WeightScan::new(crate::size_bytes(&bytes));
+            let mut scan = WeightScan::new(WeightFormat::Safetensors, crate::size_bytes(&bytes));
             scan.feed(&Portable, &bytes);
             let _ = scan.finish();
         }
@@ -206,7 +265,7 @@ mod tests {
     fn a_file_cut_off_at_any_byte_is_refused() {
         let (bytes, _) = file(&[10, 0, 5]);
         for length in 0..bytes.len() {
-            let mut scan = WeightScan::new(u64::try_from(length).unwrap());
+            let mut scan = WeightScan::new(WeightFormat::Safetensors, u64::try_from(length).unwrap());
             scan.feed(&Portable, &bytes[..length]);
             assert!(scan.finish().is_err(), "{length}");
         }

@@ -28,6 +28,7 @@ fn weights_entry() -> FileEntry {
         format: WeightFormat::Safetensors,
         header_size_bytes: 100,
         header_blake3: Blake3Digest::of(b"header"),
+        alignment_bytes: None,
         tensors: vec![tensor("a", vec![2], 100, 108), tensor("b", vec![], 108, 112)],
     };
     FileEntry { size_bytes: 112, weights: Some(index), ..entry("m.safetensors", b"whole") }
@@ -93,7 +94,7 @@ fn every_broken_rule_is_pointed_at() {
     assert_eq!(pointer_of(|v| v["files"][0]["weights"] = v["files"][2]["weights"].clone()), "/files/0/weights");
     assert_eq!(pointer_of(|v| v["files"][0]["weights"] = json!(null)), "");
     let weights = "/files/2/weights";
-    assert_eq!(pointer_of(|v| v["files"][2]["weights"]["format"] = json!("gguf")), format!("{weights}/format"));
+    assert_eq!(pointer_of(|v| v["files"][2]["weights"]["format"] = json!("bin")), format!("{weights}/format"));
     assert_eq!(
         pointer_of(|v| v["files"][2]["weights"]["header_size_bytes"] = json!(7)),
         format!("{weights}/header_size_bytes")
@@ -115,6 +116,60 @@ fn every_broken_rule_is_pointed_at() {
     assert_eq!(tensor("shape", json!([INTEGER_MAX, INTEGER_MAX])), format!("{weights}/tensors/1"));
     assert_eq!(tensor("begin", json!(104)), format!("{weights}/tensors/1"));
     assert_eq!(tensor("begin", json!(90)), format!("{weights}/tensors/1"));
+}
+
+#[test]
+fn gguf_tensors_are_aligned_and_of_its_own_types() {
+    let tensor = |name: &str, dtype, shape: Vec<u64>, begin, end| TensorEntry {
+        name: name.to_owned(),
+        dtype,
+        shape,
+        begin,
+        end,
+        blake3: Blake3Digest::of(name.as_bytes()),
+    };
+    let index = WeightIndex {
+        format: WeightFormat::Gguf,
+        header_size_bytes: 64,
+        header_blake3: Blake3Digest::of(b"header"),
+        alignment_bytes: Some(32),
+        tensors: vec![tensor("a", Dtype::Q8_0, vec![1, 32], 64, 98), tensor("b", Dtype::F32, vec![1], 128, 132)],
+    };
+    let file = FileEntry { size_bytes: 160, weights: Some(index), ..entry("m.gguf", b"whole") };
+    let manifest = |edit: fn(&mut FileEntry, &mut WeightIndex)| {
+        let mut file = file.clone();
+        let mut index = file.weights.take().unwrap();
+        edit(&mut file, &mut index);
+        let file = FileEntry { weights: Some(index), ..file };
+        Manifest::new(ExclusionProfile::None, vec![file]).map_err(|error| error.pointer)
+    };
+    let honest = manifest(|_, _| ()).unwrap();
+    assert_eq!(Manifest::parse(&honest.to_canonical_bytes()).unwrap(), honest);
+    assert!(manifest(|file, _| file.size_bytes = 132).is_ok(), "the last padding may be missing");
+    let weights = |rest: &str| Err(format!("/files/0/weights{rest}"));
+    assert_eq!(manifest(|file, _| file.size_bytes = 161), weights("/tensors"));
+    assert_eq!(manifest(|file, _| file.path = FilePath::parse("m.safetensors").unwrap()), weights(""));
+    assert_eq!(manifest(|_, index| index.format = WeightFormat::Safetensors), weights(""));
+    assert_eq!(manifest(|_, index| index.alignment_bytes = None), weights("/alignment_bytes"));
+    assert_eq!(manifest(|_, index| index.alignment_bytes = Some(0)), weights("/alignment_bytes"));
+    assert_eq!(manifest(|_, index| index.alignment_bytes = Some(1 << 17)), weights("/alignment_bytes"));
+    assert_eq!(manifest(|_, index| index.alignment_bytes = Some(16)), weights("/tensors"));
+    assert_eq!(manifest(|_, index| index.header_size_bytes = 23), weights("/header_size_bytes"));
+    assert_eq!(manifest(|_, index| index.tensors[1].dtype = Dtype::U32), weights("/tensors/1/dtype"));
+    assert_eq!(manifest(|_, index| index.tensors[0].shape = vec![32, 1]), weights("/tensors/0"));
+
+    let mut value: Value = serde_json::from_slice(&honest.to_canonical_bytes()).unwrap();
+    value["files"][0]["weights"]["alignment_bytes"] = Value::Null;
+    let refused = Manifest::parse(&serde_json_canonicalizer::to_vec(&value).unwrap()).unwrap_err();
+    assert_eq!(refused.pointer, "/files/0/weights/alignment_bytes", "null is not another spelling of absence");
+    assert_eq!(
+        pointer_of(|v| v["files"][2]["weights"]["alignment_bytes"] = json!(1)),
+        "/files/2/weights/alignment_bytes"
+    );
+    assert_eq!(
+        pointer_of(|v| v["files"][2]["weights"]["tensors"][0]["dtype"] = json!("Q8_0")),
+        "/files/2/weights/tensors/0/dtype"
+    );
 }
 
 #[test]

@@ -203,7 +203,7 @@ fn list_change(report: Report, change: &FileChange) -> Report {
 }
 
 fn tensor_line(TensorChange { name, expected, actual }: &TensorChange) -> String {
-    let form = |facts: &TensorFacts| format!("{:?} {:?}", facts.dtype, facts.shape);
+    let form = |facts: &TensorFacts| format!("{} {:?}", facts.dtype.name(), facts.shape);
     match (expected, actual) {
         (Some(expected), Some(actual)) if form(expected) == form(actual) => {
             format!("{name} ({}): content differs", form(expected))
