@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -124,6 +124,10 @@ impl Load {
 
     fn count(&self) -> usize {
         self.acknowledged.lock().unwrap().len()
+    }
+
+    fn has_findings(&self) -> bool {
+        !self.findings.lock().unwrap().is_empty()
     }
 
     fn report(&self, wrong: Wrong, what: impl Into<String>) {
@@ -311,6 +315,10 @@ fn kill_all(
         }
         slowest = slowest.max(took);
         checked = load.check_receipts_from(checked);
+        // What is lost stays lost; more kills would say nothing more.
+        if load.has_findings() {
+            break;
+        }
     }
     (Some(service), slowest)
 }
@@ -324,8 +332,12 @@ impl Drop for Over<'_> {
     }
 }
 
-/// The harness: load from several clients, one kill after another, everything checked after each and at the end.
+/// The harness: load from several clients, one kill after another, everything checked after each and at the end. Ends
+/// after the first kill that something is wrong after.
 fn survive(program: &Path, kills: &[Kill]) -> Result<Survived, Vec<Finding>> {
+    // Runs beside each other would measure each other's load.
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let place = place();
     let service = Service::try_start_program(program, place.path(), "data", &[])
         .unwrap_or_else(|ran| panic!("the service did not start: {ran:?}"));
