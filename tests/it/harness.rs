@@ -6,6 +6,7 @@
 use std::fs::{self, File, Permissions};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpStream;
+use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -178,12 +179,59 @@ pub fn wait_at_most(child: &mut Child, limit: Duration) -> Option<std::process::
     None
 }
 
-/// A running `chopmark serve`.
+/// Whoever talks to a service.
+#[derive(Clone)]
+pub struct Client {
+    address: String,
+    agent: ureq::Agent,
+}
+
+impl Client {
+    fn new(address: String) -> Self {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .timeout_global(Some(Duration::from_mins(1)))
+            .max_idle_connections_per_host(64);
+        Self { address, agent: config.build().new_agent() }
+    }
+
+    /// `http://127.0.0.1:<port>`.
+    pub fn url(&self) -> &str {
+        &self.address
+    }
+
+    /// As [`Client::get`], with headers.
+    pub fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let request = self.agent.get(format!("{}{path}", self.address));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        Answer::read(request.call().unwrap()).unwrap()
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        self.try_get(path).unwrap()
+    }
+
+    pub fn try_get(&self, path: &str) -> Result<Answer, ureq::Error> {
+        Answer::read(self.agent.get(format!("{}{path}", self.address)).call()?)
+    }
+
+    /// Sends a request body as JSON.
+    pub fn post(&self, body: &[u8]) -> Answer {
+        self.try_post(body, "application/json").unwrap()
+    }
+
+    pub fn try_post(&self, body: &[u8], content_type: &str) -> Result<Answer, ureq::Error> {
+        let request = self.agent.post(format!("{}/v1/statements", self.address)).content_type(content_type);
+        Answer::read(request.send(body)?)
+    }
+}
+
+/// A running `chopmark serve`, and a client of it.
 pub struct Service {
     child: Child,
     watchdog: Child,
-    address: String,
-    agent: ureq::Agent,
+    client: Client,
     pub directory: PathBuf,
     errors: PathBuf,
     rest_of_stdout: Option<thread::JoinHandle<String>>,
@@ -197,14 +245,29 @@ impl Service {
 
     /// Starts a service in `place/<name>`; what it said instead, when it does not get ready.
     pub fn try_start(place: &Path, name: &str, more: &[&str]) -> Result<Self, Ran> {
-        Self::try_start_with(place, name, more, &[])
+        Self::launch(&binary(), place, name, more, &[])
     }
 
     /// As [`Service::try_start`], with variables of the environment.
     pub fn try_start_with(place: &Path, name: &str, more: &[&str], variables: &[(&str, &str)]) -> Result<Self, Ran> {
+        Self::launch(&binary(), place, name, more, variables)
+    }
+
+    /// As [`Service::try_start`], with another binary than the one under test.
+    pub fn try_start_program(program: &Path, place: &Path, name: &str, more: &[&str]) -> Result<Self, Ran> {
+        Self::launch(program, place, name, more, &[])
+    }
+
+    fn launch(
+        program: &Path,
+        place: &Path,
+        name: &str,
+        more: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<Self, Ran> {
         let directory = place.join(name);
         let errors = place.join(format!("{name}.stderr"));
-        let mut command = isolated(place, &binary());
+        let mut command = isolated(place, program);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&directory).args(more);
         command.envs(variables.iter().copied());
         command.stdout(Stdio::piped()).stderr(File::create(&errors).unwrap());
@@ -229,17 +292,11 @@ impl Service {
             rest
         });
         let first = received.recv_timeout(READY_LIMIT).unwrap_or_default();
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .proxy(None)
-            .timeout_global(Some(Duration::from_mins(1)))
-            .max_idle_connections_per_host(64);
         let address = first.strip_prefix("listening on ").map(|rest| rest.trim_end().to_owned());
         let mut service = Self {
             child,
             watchdog,
-            address: address.clone().unwrap_or_default(),
-            agent: config.build().new_agent(),
+            client: Client::new(address.clone().unwrap_or_default()),
             directory,
             errors,
             rest_of_stdout: Some(rest_of_stdout),
@@ -252,25 +309,9 @@ impl Service {
         Ok(service)
     }
 
-    /// `http://127.0.0.1:<port>`.
-    pub fn url(&self) -> &str {
-        &self.address
-    }
-
     /// What the service said on stderr so far.
     pub fn errors(&self) -> String {
         fs::read_to_string(&self.errors).unwrap()
-    }
-
-    pub fn get(&self, path: &str) -> Answer {
-        Answer::of(self.agent.get(format!("{}{path}", self.address)).call().unwrap())
-    }
-
-    /// As [`Service::get`], with headers.
-    pub fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
-        let request = self.agent.get(format!("{}{path}", self.address));
-        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        Answer::of(request.call().unwrap())
     }
 
     /// A connection of its own, for what no HTTP client would send.
@@ -288,14 +329,9 @@ impl Service {
         format!("http://{}", address.unwrap_or_else(|| panic!("no metrics: {errors}")))
     }
 
-    /// Sends a request body as JSON.
-    pub fn post(&self, body: &[u8]) -> Answer {
-        self.try_post(body, "application/json").unwrap()
-    }
-
-    pub fn try_post(&self, body: &[u8], content_type: &str) -> Result<Answer, ureq::Error> {
-        let request = self.agent.post(format!("{}/v1/statements", self.address)).content_type(content_type);
-        request.send(body).map(Answer::of)
+    /// One more client.
+    pub fn client(&self) -> Client {
+        self.client.clone()
     }
 
     /// Asks PostgreSQL as its superuser; unaligned rows, or what it objected to.
@@ -337,15 +373,23 @@ impl Service {
         core::mem::forget(self);
     }
 
-    /// The process id of its PostgreSQL.
-    pub fn postgres(&self) -> Pid {
-        let file = fs::read_to_string(self.directory.join("postgres/data/postmaster.pid")).unwrap();
-        Pid::from_raw(file.lines().next().unwrap().parse().unwrap()).unwrap()
+    /// The process id of its PostgreSQL, while there is one.
+    pub fn postgres(&self) -> Option<Pid> {
+        let file = fs::read_to_string(self.directory.join("postgres/data/postmaster.pid")).ok()?;
+        Pid::from_raw(file.lines().next()?.parse().ok()?)
     }
 
     fn end_watchdog(&mut self) {
         let _ = self.watchdog.kill();
         let _ = self.watchdog.wait();
+    }
+}
+
+impl Deref for Service {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
     }
 }
 
@@ -398,12 +442,12 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn of(mut response: ureq::http::Response<ureq::Body>) -> Self {
+    fn read(mut response: ureq::http::Response<ureq::Body>) -> Result<Self, ureq::Error> {
         let headers = response.headers().iter();
         let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
         let status = response.status().as_u16();
-        let body = response.body_mut().with_config().limit(64 << 20).read_to_vec().unwrap();
-        Self { status, headers, body }
+        let body = response.body_mut().with_config().limit(64 << 20).read_to_vec()?;
+        Ok(Self { status, headers, body })
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {

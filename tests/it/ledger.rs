@@ -55,7 +55,7 @@ fn raw_get(service: &Service, path: &str) -> (String, Vec<u8>) {
 }
 
 /// Entries of a bundle, read by hand: each behind its length as a big-endian 16-bit number.
-fn entries_of(mut bytes: &[u8]) -> Vec<Vec<u8>> {
+pub fn entries_of(mut bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut entries = Vec::new();
     while let Some((length, rest)) = bytes.split_first_chunk() {
         let (entry, rest) = rest.split_at(usize::from(u16::from_be_bytes(*length)));

@@ -35,7 +35,7 @@ fn a_service_starts_answers_and_stops() {
     let (registry, log_key) = shared::registry(&service);
     assert!(registry.origin.starts_with("chopmark.local/"), "{}", registry.origin);
     assert!(service.errors().contains(&log_key.to_string()), "the log key is said on stderr");
-    let postgres = service.postgres();
+    let postgres = service.postgres().unwrap();
     service.stop();
     assert!(rustix::process::test_kill_process(postgres).is_err(), "PostgreSQL is still running");
 
