@@ -13,7 +13,11 @@ CHOPMARK_TEST_MODEL=$("$root/scripts/install-model.sh")
 CHOPMARK_TEST_BROWSER=$("$root/scripts/install-browser.sh")
 export CHOPMARK_TEST_MODEL CHOPMARK_TEST_BROWSER
 
-# The integration tests run the real binary, so it is there first.
+# The integration tests run the real binary, so it is there first; and before it a control that acknowledges what is not
+# committed, because a harness that can't find that out shows nothing.
+binaries=${CARGO_TARGET_DIR:-$root/target}/debug
+cargo build --package chopmark --features control-acknowledge-before-commit --locked
+cp "$binaries/chopmark" "$binaries/chopmark-control"
 cargo build --workspace --locked
 cargo test --workspace --locked "$@"
 

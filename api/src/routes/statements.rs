@@ -151,6 +151,9 @@ pub async fn submit(
     let keys = service.keys_for(&submission).await?;
     submission.verify(|id| keys.get(id).map(|record| &record.public_key))?;
     count_keys(&service, &guard, &submission).await?;
+    if cfg!(feature = "control-acknowledge-before-commit") {
+        return Ok(control_acknowledgement(&service, submission));
+    }
 
     let (id, prefix, kind) =
         (submission.statement.id, submission.statement.claim.id_prefix(), submission.statement.claim.name());
@@ -181,6 +184,13 @@ async fn count_keys(service: &Service, guard: &Guard, submission: &Submission) -
     }
     let keys: Vec<_> = submission.envelope.signatures().iter().map(|signature| signature.key_id).collect();
     guard.limits.count_keys(&keys)
+}
+
+/// What the fault harness must find out: an acknowledgement of what is not committed, and so can't be proved.
+fn control_acknowledgement(service: &Service, submission: Submission) -> HttpResponse {
+    let (queue, id) = (service.queue.clone(), submission.statement.id);
+    tokio::spawn(async move { queue.submit(submission).await.is_ok() });
+    HttpResponse::Created().json(serde_json::json!({ "statement_id": id.to_hex() }))
 }
 
 async fn parse(body: web::Bytes) -> Result<Submission, ApiError> {
