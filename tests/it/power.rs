@@ -239,7 +239,8 @@ fn entries(client: &Client) -> Vec<Vec<u8>> {
     const WIDTH: u64 = 256;
     let size = client.get("/v1/registry").json()["size"].as_u64().unwrap();
     let full = (0..size / WIDTH).map(|tile| format!("/tile/entries/{tile:03}"));
-    let partial = (!size.is_multiple_of(WIDTH)).then(|| format!("/tile/entries/{:03}.p/{}", size / WIDTH, size % WIDTH));
+    let partial =
+        (!size.is_multiple_of(WIDTH)).then(|| format!("/tile/entries/{:03}.p/{}", size / WIDTH, size % WIDTH));
     full.chain(partial).flat_map(|path| entries_of(&client.get(&path).body)).collect()
 }
 
