@@ -4,6 +4,7 @@
 //! acknowledged once the publisher has signed a checkpoint over them.
 
 mod bodies;
+mod follow;
 mod guard;
 mod limits;
 pub mod mark;

@@ -6,6 +6,7 @@ pub mod documents;
 pub mod fallback;
 pub mod log;
 pub mod operations;
+mod page;
 pub mod parties;
 pub mod statements;
 

@@ -14,6 +14,7 @@ use utoipa::OpenApi as _;
 use utoipa_actix_web::AppExt as _;
 
 use crate::bodies::Bodies;
+use crate::follow;
 use crate::guard::{Guard, NOT_COUNTED};
 use crate::limits::{Limits, RateLimits};
 use crate::mark::{Mark, MarkError};
@@ -123,6 +124,7 @@ macro_rules! with_routes {
             .service(statements::show_bundle)
             .service(artefacts::find)
             .service(artefacts::show)
+            .service(parties::find)
             .service(parties::show)
             .service(documents::show)
             .service(log::registry)
@@ -180,6 +182,7 @@ pub struct Running {
     server: tokio::task::JoinHandle<std::io::Result<()>>,
     sequencer: tokio::task::JoinHandle<()>,
     publisher: tokio::task::JoinHandle<()>,
+    follower: tokio::task::JoinHandle<()>,
     /// Why it is read-only, if it came up so.
     pub halted: Option<Arc<str>>,
     /// Fires when the server ended by itself.
@@ -201,13 +204,14 @@ impl Running {
     pub async fn stop(mut self, hurry: impl Future<Output = ()>) -> Result<(), ServeError> {
         self.announce_stop();
         let drained = {
-            let (handle, http, sequencer, publisher) =
-                (&self.handle, &mut self.server, &mut self.sequencer, &mut self.publisher);
+            let (handle, http, sequencer) = (&self.handle, &mut self.server, &mut self.sequencer);
+            let (publisher, follower) = (&mut self.publisher, &mut self.follower);
             let drain = async move {
                 handle.stop(true).await;
                 let end = http.await;
                 let _ = sequencer.await;
                 let _ = publisher.await;
+                let _ = follower.await;
                 end
             };
             tokio::select! {
@@ -223,6 +227,7 @@ impl Running {
             self.server.abort();
             self.sequencer.abort();
             self.publisher.abort();
+            self.follower.abort();
             return Ok(());
         };
         end.map_err(std::io::Error::other)??;
@@ -251,6 +256,7 @@ pub async fn start(config: ServeConfig) -> Result<Running, ServeError> {
     let (queue, committed, sequencer) =
         sequencer::start(appender, status.clone(), config.queue_statements_max, Arc::clone(&metrics));
     let publisher = tokio::spawn(publisher.run(committed.clone()));
+    let (applied, follower) = follow::start(readers.follower(), committed.clone());
     let sources = Sources {
         metrics: Arc::clone(&metrics),
         depth: queue.depth(),
@@ -268,7 +274,7 @@ pub async fn start(config: ServeConfig) -> Result<Running, ServeError> {
         stopping: Arc::clone(&stopping),
         log_addresses: config.log_addresses,
     });
-    let service = web::Data::new(Service::new(readers, registry, log_key, queue, status));
+    let service = web::Data::new(Service::new(readers, registry, log_key, queue, status, applied));
     let document = openapi_json();
     let parsed = serde_json::from_str(&document).map_err(std::io::Error::other)?;
     let paths = web::Data::new(Paths::of(&parsed));
@@ -300,5 +306,5 @@ pub async fn start(config: ServeConfig) -> Result<Running, ServeError> {
         let _ = gone.send(());
         result
     });
-    Ok(Running { handle, stopping, metrics: metrics_page, server, sequencer, publisher, halted, ended })
+    Ok(Running { handle, stopping, metrics: metrics_page, server, sequencer, publisher, follower, halted, ended })
 }

@@ -21,6 +21,9 @@ use crate::sequencer::Queue;
 /// How long an answer waits for the checkpoint that covers its entry.
 const CHECKPOINT_WAIT: Duration = Duration::from_secs(10);
 
+/// How long a search waits for the tables it reads.
+const APPLIED_WAIT: Duration = Duration::from_secs(1);
+
 /// Full tiles kept in memory, 8 KiB each: those of the newest million entries.
 const TILES_KEPT_MAX: usize = 4_096;
 
@@ -41,6 +44,7 @@ pub struct Service {
     /// The way to the sequencer.
     pub queue: Queue,
     status: watch::Receiver<Status>,
+    applied: watch::Receiver<u64>,
     tiles: TileCache,
     keys: RwLock<HashMap<KeyId, KeyRecord>>,
 }
@@ -53,8 +57,9 @@ impl Service {
         log_key: String,
         queue: Queue,
         status: watch::Receiver<Status>,
+        applied: watch::Receiver<u64>,
     ) -> Self {
-        Self { store, registry, log_key, queue, status, tiles: TileCache::default(), keys: RwLock::default() }
+        Self { store, registry, log_key, queue, status, applied, tiles: TileCache::default(), keys: RwLock::default() }
     }
 
     /// The newest published state.
@@ -97,6 +102,19 @@ impl Service {
         self.refuse_when_halted()?;
         let detail = "the statement is entered, its checkpoint is not signed yet; send the same statement again";
         Err(ApiError::unavailable("checkpoint_pending", detail))
+    }
+
+    /// Entries that a search may show: published, and taken into account by the tables it reads. Those are given a
+    /// moment to catch up with what is published now, so that who was told of an entry also finds it.
+    ///
+    /// # Errors
+    /// 503 before the first checkpoint.
+    pub async fn searchable_size(&self) -> Result<u64, ApiError> {
+        let published = self.published()?.size;
+        let mut applied = self.applied.clone();
+        let _ = tokio::time::timeout(APPLIED_WAIT, applied.wait_for(|applied| *applied >= published)).await;
+        let applied = *self.applied.borrow();
+        Ok(applied.min(published))
     }
 
     /// The hashes of a full tile, kept in memory once read.

@@ -10,34 +10,27 @@ pub use rejection::{Class, Code, Document, Rejection};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::artefact::ArtefactClaim;
+use crate::attestation::AttestationClaim;
 use crate::code::Jurisdiction;
 use crate::digest::Sha256Digest;
 use crate::key::{KeyId, PublicKey};
-use crate::manifest::Manifest;
 use crate::party::{Identifier, KeyRole};
 use crate::policy::TrustAnchors;
 use crate::statement::{Issuer, Nonce, RegistryRef, Statement, StatementId};
 use crate::strict::StrictError;
-use crate::text::Names;
+use crate::text::{Names, skeleton};
 use crate::time::Timestamp;
 
-/// An entry about to be folded: a statement, its position, and the documents it names.
+/// An entry about to be folded: a statement and its position.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'a> {
     /// Position in the log, from 0.
     pub index: u64,
     /// The statement.
     pub statement: &'a Statement,
-    /// Parsed manifests by digest; every one the statement names is there.
-    pub manifests: &'a BTreeMap<Sha256Digest, Manifest>,
 }
 
-impl<'a> Entry<'a> {
-    /// A manifest the statement names.
-    pub fn manifest(&self, digest: &Sha256Digest) -> Option<&'a Manifest> {
-        self.manifests.get(digest)
-    }
-
+impl Entry<'_> {
     /// The changes this entry makes: the pure fold of the read tables.
     pub fn apply(&self) -> Vec<Change> {
         self.statement.claim.kind().apply(self)
@@ -64,6 +57,17 @@ pub enum Change {
     KeyEvent(KeyEventRecord),
     /// An artefact was registered.
     Artefact(ArtefactRecord),
+    /// The operator verified who a party is, or took that back.
+    PartyVerified {
+        /// The party.
+        party: StatementId,
+        /// Entry from which on it counts as verified; `None` from now on.
+        verified_from: Option<u64>,
+    },
+    /// Something was attested.
+    Attestation(AttestationRecord),
+    /// A statement was endorsed.
+    Endorsement(EndorsementRecord),
 }
 
 /// Trust anchors in force from an index on.
@@ -98,6 +102,8 @@ pub struct PartyRecord {
     pub key_seq: u64,
     /// Root keys that may sign now. A record made by the fold says 0, and its keys count themselves.
     pub root_keys: u32,
+    /// Entry by which the operator verified who it is, while that stands.
+    pub verified_from: Option<u64>,
 }
 
 /// A key and the party it speaks for.
@@ -148,8 +154,41 @@ pub struct ArtefactRecord {
     pub owner: StatementId,
     /// What was said.
     pub claim: ArtefactClaim,
-    /// Every digest it can be found by: the manifest's, and each file's SHA-256 and BLAKE3. Ascending, none twice.
-    pub digests: Vec<[u8; 32]>,
+}
+
+/// What admission knows of an artefact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArtefactHead {
+    /// The party that registered it.
+    pub owner: StatementId,
+    /// SHA-256 of its manifest.
+    pub manifest: Sha256Digest,
+}
+
+/// An attestation as the registry knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttestationRecord {
+    /// The statement.
+    pub id: StatementId,
+    /// Its entry.
+    pub index: u64,
+    /// Whose word it is.
+    pub issuer: StatementId,
+    /// What was said.
+    pub claim: AttestationClaim,
+}
+
+/// An endorsement as the registry knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndorsementRecord {
+    /// The statement that endorses.
+    pub id: StatementId,
+    /// Its entry.
+    pub index: u64,
+    /// The statement endorsed.
+    pub statement: StatementId,
+    /// Who endorses it.
+    pub issuer: StatementId,
 }
 
 /// What makes a registration the same as an earlier one.
@@ -176,6 +215,14 @@ pub struct Reads {
     pub versions: Vec<VersionKey>,
     /// Nonces already used, by issuer.
     pub nonces: Vec<(StatementId, Nonce)>,
+    /// Issuers of statements, by id.
+    pub statements: Vec<StatementId>,
+    /// Endorsements: the statement and who endorses it.
+    pub endorsements: Vec<(StatementId, StatementId)>,
+    /// Skeletons of names: verified parties with a name of the same skeleton.
+    pub skeletons: Vec<String>,
+    /// The same for the names of registered parties.
+    pub verified_names_like: Vec<StatementId>,
 }
 
 impl Reads {
@@ -201,9 +248,12 @@ pub struct View {
     operator: Option<StatementId>,
     parties: BTreeMap<StatementId, PartyRecord>,
     keys: BTreeMap<KeyId, KeyRecord>,
-    artefacts: BTreeSet<StatementId>,
+    artefacts: BTreeMap<StatementId, ArtefactHead>,
     versions: BTreeMap<VersionKey, StatementId>,
     nonces: BTreeSet<(StatementId, Nonce)>,
+    statements: BTreeMap<StatementId, StatementId>,
+    endorsements: BTreeMap<(StatementId, StatementId), StatementId>,
+    verified_names: BTreeMap<String, BTreeSet<StatementId>>,
 }
 
 impl View {
@@ -232,9 +282,25 @@ impl View {
         self.parties.get(id)
     }
 
-    /// Whether an artefact is registered.
-    pub fn has_artefact(&self, id: &StatementId) -> bool {
-        self.artefacts.contains(id)
+    /// An artefact, when it is registered.
+    pub fn artefact(&self, id: &StatementId) -> Option<&ArtefactHead> {
+        self.artefacts.get(id)
+    }
+
+    /// Who made a statement that the log holds.
+    pub fn statement_issuer(&self, id: &StatementId) -> Option<StatementId> {
+        self.statements.get(id).copied()
+    }
+
+    /// The endorsement of a statement by a party.
+    pub fn endorsement(&self, statement: &StatementId, by: &StatementId) -> Option<StatementId> {
+        self.endorsements.get(&(*statement, *by)).copied()
+    }
+
+    /// A verified party, other than `own`, with a name that can't be told from one of these (UTS 39, section 4).
+    pub fn look_alike(&self, names: &Names, own: Option<StatementId>) -> Option<StatementId> {
+        let parties = names.iter().filter_map(|(_, name)| self.verified_names.get(&skeleton(name)));
+        parties.flatten().copied().find(|party| Some(*party) != own)
     }
 
     /// The earlier registration of the same thing.
@@ -252,9 +318,24 @@ impl View {
         self.keys.insert(key.id, key);
     }
 
-    /// Takes in the id of a looked-up artefact.
-    pub fn load_artefact(&mut self, id: StatementId) {
-        self.artefacts.insert(id);
+    /// Takes in a looked-up artefact.
+    pub fn load_artefact(&mut self, id: StatementId, head: ArtefactHead) {
+        self.artefacts.insert(id, head);
+    }
+
+    /// Takes in a looked-up statement and its issuer.
+    pub fn load_statement(&mut self, id: StatementId, issuer: StatementId) {
+        self.statements.insert(id, issuer);
+    }
+
+    /// Takes in an endorsement of a statement by a party.
+    pub fn load_endorsement(&mut self, statement: StatementId, by: StatementId, id: StatementId) {
+        self.endorsements.insert((statement, by), id);
+    }
+
+    /// Takes in the skeleton of a verified party's name.
+    pub fn load_verified_name(&mut self, skeleton: String, party: StatementId) {
+        self.verified_names.entry(skeleton).or_default().insert(party);
     }
 
     /// Takes in an earlier registration.
@@ -269,16 +350,11 @@ impl View {
 
     /// Judges one statement, whose signatures are already verified, and on success takes its changes in.
     ///
-    /// `now` is the registry's clock; `manifests` holds every manifest the statement names.
+    /// `now` is the registry's clock.
     ///
     /// # Errors
     /// A [`Rejection`] with a stable code; the view is then unchanged.
-    pub fn admit(
-        &mut self,
-        statement: &Statement,
-        manifests: &BTreeMap<Sha256Digest, Manifest>,
-        now: Timestamp,
-    ) -> Result<Vec<Change>, Rejection> {
+    pub fn admit(&mut self, statement: &Statement, now: Timestamp) -> Result<Vec<Change>, Rejection> {
         let refuse =
             |code, pointer: &str, reason: String| Rejection::in_payload(code, StrictError::new(pointer, reason));
         if statement.header.registry != self.registry {
@@ -301,11 +377,12 @@ impl View {
         self.check_signers(statement)?;
         let kind = statement.claim.kind();
         kind.admit(statement, self)?;
-        let changes = Entry { index: self.size, statement, manifests }.apply();
+        let changes = Entry { index: self.size, statement }.apply();
         for change in &changes {
             self.absorb(change);
         }
         self.nonces.insert(nonce);
+        self.statements.insert(statement.id, statement.issuer());
         self.size += 1;
         Ok(changes)
     }
@@ -314,14 +391,9 @@ impl View {
     ///
     /// # Errors
     /// A [`Rejection`] when the log holds what should never have been admitted.
-    pub fn replay(
-        &mut self,
-        index: u64,
-        statement: &Statement,
-        manifests: &BTreeMap<Sha256Digest, Manifest>,
-    ) -> Result<Vec<Change>, Rejection> {
+    pub fn replay(&mut self, index: u64, statement: &Statement) -> Result<Vec<Change>, Rejection> {
         self.size = index;
-        self.admit(statement, manifests, statement.header.not_after)
+        self.admit(statement, statement.header.not_after)
     }
 
     /// Names the registry, once its genesis entry was folded.
@@ -377,7 +449,7 @@ impl View {
     /// Takes a change in, as a fold over the log would.
     pub fn absorb(&mut self, change: &Change) {
         match change {
-            Change::Policy(_) => {}
+            Change::Policy(_) | Change::Attestation(_) => {}
             Change::Party(party) => self.load_party(party.clone()),
             Change::Key(key) => {
                 if let Some(party) = self.parties.get_mut(&key.party).filter(|_| key.role == KeyRole::Root) {
@@ -401,8 +473,24 @@ impl View {
             Change::Artefact(artefact) => {
                 let claim = &artefact.claim;
                 let (manifest, version) = (claim.manifest.sha256, claim.version.clone());
-                self.load_artefact(artefact.id);
+                self.load_artefact(artefact.id, ArtefactHead { owner: artefact.owner, manifest });
                 self.load_version(VersionKey { owner: artefact.owner, manifest, version }, artefact.id);
+            }
+            Change::PartyVerified { party, verified_from } => {
+                let Some(record) = self.parties.get_mut(party) else { return };
+                record.verified_from = *verified_from;
+                let skeletons: Vec<String> = record.name.iter().map(|(_, name)| skeleton(name)).collect();
+                for skeleton in skeletons {
+                    let alike = self.verified_names.entry(skeleton).or_default();
+                    if verified_from.is_some() {
+                        alike.insert(*party);
+                    } else {
+                        alike.remove(party);
+                    }
+                }
+            }
+            Change::Endorsement(endorsement) => {
+                self.load_endorsement(endorsement.statement, endorsement.issuer, endorsement.id);
             }
         }
     }

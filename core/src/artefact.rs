@@ -14,7 +14,7 @@ use crate::kind::Kind;
 use crate::licence::DeclaredLicence;
 use crate::manifest::Manifest;
 use crate::statement::{Statement, StatementId};
-use crate::strict::{INTEGER_MAX, StrictError};
+use crate::strict::{INTEGER_MAX, StrictError, present};
 use crate::text::{Names, validate_name};
 
 /// Longest version, in characters.
@@ -73,14 +73,72 @@ pub enum Relation {
     Derived,
 }
 
-/// One parent of an artefact.
+/// What a parent is known by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ParentSource {
+    /// Registered here: the parent's statement id.
+    Artefact(StatementId),
+    /// Perhaps registered nowhere: the SHA-256 of its manifest or of one of its files.
+    Digest(Sha256Digest),
+    /// Registered elsewhere; unverified here.
+    Foreign(ForeignArtefact),
+}
+
+/// An artefact of another registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct ForeignArtefact {
+    /// Origin of that registry's log.
+    pub origin: String,
+    /// The artefact's statement id there.
+    pub artefact: StatementId,
+}
+
+/// One parent of an artefact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "WireParent", into = "WireParent")]
 pub struct Parent {
     /// How the artefact comes from it.
     pub relation: Relation,
-    /// The parent's statement id in this registry.
-    pub artefact: StatementId,
+    /// What it is known by.
+    pub source: ParentSource,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireParent {
+    relation: Relation,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    artefact: Option<StatementId>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    digest: Option<Sha256Digest>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    foreign: Option<ForeignArtefact>,
+}
+
+impl TryFrom<WireParent> for Parent {
+    type Error = &'static str;
+
+    fn try_from(wire: WireParent) -> Result<Self, Self::Error> {
+        let source = match (wire.artefact, wire.digest, wire.foreign) {
+            (Some(artefact), None, None) => ParentSource::Artefact(artefact),
+            (None, Some(digest), None) => ParentSource::Digest(digest),
+            (None, None, Some(foreign)) => ParentSource::Foreign(foreign),
+            _ => return Err("a parent has exactly one of artefact, digest, foreign"),
+        };
+        Ok(Self { relation: wire.relation, source })
+    }
+}
+
+impl From<Parent> for WireParent {
+    fn from(Parent { relation, source }: Parent) -> Self {
+        let (artefact, digest, foreign) = match source {
+            ParentSource::Artefact(artefact) => (Some(artefact), None, None),
+            ParentSource::Digest(digest) => (None, Some(digest), None),
+            ParentSource::Foreign(foreign) => (None, None, Some(foreign)),
+        };
+        Self { relation, artefact, digest, foreign }
+    }
 }
 
 /// What the statement says about its manifest, so that a reader of the tree alone knows the size of the thing.
@@ -123,6 +181,9 @@ pub struct ArtefactClaim {
     /// What it was made from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parents: Vec<Parent>,
+    /// The artefact of the same owner that this one takes the place of: its previous version, as a rule.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub supersedes: Option<StatementId>,
     /// Where its authors are.
     pub author_jurisdiction: Jurisdiction,
     /// Where its bytes and sealed values may be kept.
@@ -134,6 +195,14 @@ pub struct ArtefactClaim {
 impl ArtefactClaim {
     /// Predicate type of this kind.
     pub const PREDICATE_TYPE: &'static str = "urn:chopmark:predicate:artefact:v1";
+
+    /// Parents that are registered here, with their positions.
+    pub fn registered_parents(&self) -> impl Iterator<Item = (usize, StatementId)> {
+        self.parents.iter().enumerate().filter_map(|(position, parent)| match parent.source {
+            ParentSource::Artefact(id) => Some((position, id)),
+            ParentSource::Digest(_) | ParentSource::Foreign(_) => None,
+        })
+    }
 
     fn version_key(&self, statement: &Statement) -> VersionKey {
         VersionKey { owner: statement.issuer(), manifest: self.manifest.sha256, version: self.version.clone() }
@@ -161,11 +230,12 @@ impl Kind for ArtefactClaim {
             return Err(StrictError::new("/parents", format!("at most {PARENTS_MAX} parents")));
         }
         for (position, parent) in self.parents.iter().enumerate() {
-            if self.parents.get(..position).unwrap_or_default().iter().any(|other| other.artefact == parent.artefact) {
-                return Err(StrictError::new(
-                    format!("/parents/{position}/artefact"),
-                    "this parent already stands above",
-                ));
+            let place = format!("/parents/{position}");
+            if self.parents.get(..position).unwrap_or_default().iter().any(|other| other.source == parent.source) {
+                return Err(StrictError::new(place, "this parent already stands above"));
+            }
+            if let ParentSource::Foreign(foreign) = &parent.source {
+                validate_name(&foreign.origin).map_err(|reason| StrictError::new(place + "/foreign/origin", reason))?;
             }
         }
         self.licence.validate().map_err(|error| error.under("/licence"))
@@ -190,42 +260,56 @@ impl Kind for ArtefactClaim {
     }
 
     fn reads(&self, statement: &Statement, reads: &mut Reads) {
-        reads.artefacts.extend(self.parents.iter().map(|parent| parent.artefact));
+        reads.artefacts.extend(self.registered_parents().map(|(_, parent)| parent));
+        reads.artefacts.extend(self.supersedes);
         reads.versions.push(self.version_key(statement));
     }
 
     fn admit(&self, statement: &Statement, view: &View) -> Result<(), Rejection> {
-        for (position, parent) in self.parents.iter().enumerate() {
-            if !view.has_artefact(&parent.artefact) {
-                let place = format!("/predicate/claim/parents/{position}/artefact");
-                let reason = format!("no artefact {} is registered here", parent.artefact);
-                return Err(Rejection::in_payload(Code::UnknownParent, StrictError::new(place, reason)));
+        let refuse = |code, member: &str, reason: String| {
+            Rejection::in_payload(code, StrictError::new(format!("/predicate/claim{member}"), reason))
+        };
+        for (position, parent) in self.registered_parents() {
+            if view.artefact(&parent).is_none() {
+                let reason = format!("no artefact {parent} is registered here");
+                return Err(refuse(Code::UnknownParent, &format!("/parents/{position}/artefact"), reason));
+            }
+        }
+        if let Some(earlier) = self.supersedes {
+            match view.artefact(&earlier) {
+                Some(record) if record.owner == statement.issuer() => {}
+                Some(_) => {
+                    let reason = format!("artefact {earlier} is another party's; only its owner can supersede it");
+                    return Err(refuse(Code::NotAuthorised, "/supersedes", reason));
+                }
+                None => {
+                    let reason = format!("no artefact {earlier} is registered here");
+                    return Err(refuse(Code::UnknownArtefact, "/supersedes", reason));
+                }
             }
         }
         if let Some(existing) = view.version(&self.version_key(statement)) {
-            let reason = "this owner has registered the same files under the same version";
-            let place = StrictError::new("/predicate/claim/version", reason);
-            return Err(Rejection::in_payload(Code::AlreadyRegistered, place).with_existing(existing));
+            let reason = "this owner has registered the same files under the same version".to_owned();
+            return Err(refuse(Code::AlreadyRegistered, "/version", reason).with_existing(existing));
         }
         Ok(())
     }
 
     fn apply(&self, entry: &Entry<'_>) -> Vec<Change> {
-        let manifest = entry.manifest(&self.manifest.sha256);
-        let mut digests: Vec<[u8; 32]> = manifest
-            .iter()
-            .flat_map(|manifest| manifest.files())
-            .flat_map(|file| [*file.sha256.as_bytes(), *file.blake3.as_bytes()])
-            .chain([*self.manifest.sha256.as_bytes()])
-            .collect();
-        digests.sort_unstable();
-        digests.dedup();
         vec![Change::Artefact(ArtefactRecord {
             id: entry.statement.id,
             index: entry.index,
             owner: entry.statement.issuer(),
             claim: self.clone(),
-            digests,
         })]
     }
+}
+
+/// Every digest an artefact is found by: its manifest's, and SHA-256 and BLAKE3 of each file. Ascending, none twice.
+pub fn digests(manifest: &Manifest) -> Vec<[u8; 32]> {
+    let files = manifest.files().iter().flat_map(|file| [*file.sha256.as_bytes(), *file.blake3.as_bytes()]);
+    let mut digests: Vec<[u8; 32]> = files.chain([*manifest.digest().as_bytes()]).collect();
+    digests.sort_unstable();
+    digests.dedup();
+    digests
 }

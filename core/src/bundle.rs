@@ -4,8 +4,6 @@
 //! proof in one checkpoint. Verification replays admission over the key chain; trust comes from the verifier alone.
 
 use core::fmt;
-use std::collections::BTreeMap;
-
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -282,7 +280,7 @@ impl Bundle {
         }
         submission.verify(|_| None).map_err(rejected(place))?;
         let mut view = View::new(0, None, None);
-        view.replay(0, &submission.statement, &BTreeMap::new()).map_err(rejected(place))?;
+        view.replay(0, &submission.statement).map_err(rejected(place))?;
         match &submission.statement.claim {
             Claim::Policy(PolicyClaim::Descriptor(descriptor)) if descriptor.log_key == verifier.key.to_string() => {
                 view.found(self.registry.clone(), submission.statement.id);
@@ -329,7 +327,7 @@ impl Bundle {
                     return Err(invalid(place, format!("holds an entry of the party {issuer}")));
                 }
                 submission.verify(|id| view.key(id).map(|record| &record.public_key)).map_err(rejected(&place))?;
-                view.replay(at, &submission.statement, &BTreeMap::new()).map_err(rejected(&place))?;
+                view.replay(at, &submission.statement).map_err(rejected(&place))?;
             }
         }
         Ok(())

@@ -9,7 +9,9 @@ use serde_json::Value;
 
 use crate::admission::{Change, Entry, PartyRecord, Reads, Rejection, View};
 use crate::artefact::ArtefactClaim;
+use crate::attestation::AttestationClaim;
 use crate::digest::Sha256Digest;
+use crate::endorsement::EndorsementClaim;
 use crate::key::PublicKey;
 use crate::manifest::Manifest;
 use crate::party::{KeyClaim, PartyClaim};
@@ -61,53 +63,75 @@ pub trait Kind {
     fn apply(&self, entry: &Entry<'_>) -> Vec<Change>;
 }
 
-/// A claim of any kind.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Claim {
+/// Lists the kinds once: the enum, the predicate types, the names in tables and filters, the prefixes of shown ids.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $variant:ident($claim:ty) = $name:literal, $prefix:literal;)*) => {
+        /// A claim of any kind.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Claim { $($(#[$doc])* $variant($claim),)* }
+
+        impl Claim {
+            /// Predicate types of all kinds.
+            pub const PREDICATE_TYPES: &'static [&'static str] = &[$(<$claim>::PREDICATE_TYPE,)*];
+
+            /// Short names of all kinds.
+            pub const NAMES: &'static [&'static str] = &[$($name,)*];
+
+            /// The kind's behaviour.
+            pub fn kind(&self) -> &dyn Kind {
+                match self { $(Self::$variant(claim) => claim,)* }
+            }
+
+            /// The predicate type URN.
+            pub fn predicate_type(&self) -> &'static str {
+                match self { $(Self::$variant(_) => <$claim>::PREDICATE_TYPE,)* }
+            }
+
+            /// The claim as JSON.
+            ///
+            /// # Errors
+            /// When the claim can't be written as JSON, which none causes.
+            pub fn to_value(&self) -> Result<Value, StrictError> {
+                match self { $(Self::$variant(claim) => strict::to_value(claim),)* }
+            }
+
+            /// The kind's short name, as used in tables and filters.
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $name,)* }
+            }
+
+            /// Prefix of ids shown to people.
+            pub fn id_prefix(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $prefix,)* }
+            }
+
+            /// Decodes a claim; `None` when the predicate type is of no known kind.
+            pub(crate) fn decode(predicate_type: &str, value: Value) -> Option<Result<Self, StrictError>> {
+                match predicate_type {
+                    $(<$claim>::PREDICATE_TYPE => Some(strict::decode(value).map(Self::$variant)),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+kinds! {
     /// Registry rules and trust anchors.
-    Policy(PolicyClaim),
+    Policy(PolicyClaim) = "policy", "pol";
     /// An organisation exists.
-    Party(PartyClaim),
+    Party(PartyClaim) = "party", "pty";
     /// A party's keys change.
-    Key(KeyClaim),
+    Key(KeyClaim) = "key", "kev";
     /// Software, a model or a dataset is registered.
-    Artefact(ArtefactClaim),
+    Artefact(ArtefactClaim) = "artefact", "art";
+    /// Somebody checked something.
+    Attestation(AttestationClaim) = "attestation", "att";
+    /// A party signs an earlier statement too.
+    Endorsement(EndorsementClaim) = "endorsement", "end";
 }
 
 impl Claim {
-    /// The kind's behaviour.
-    pub fn kind(&self) -> &dyn Kind {
-        match self {
-            Self::Policy(claim) => claim,
-            Self::Party(claim) => claim,
-            Self::Key(claim) => claim,
-            Self::Artefact(claim) => claim,
-        }
-    }
-
-    /// The predicate type URN.
-    pub fn predicate_type(&self) -> &'static str {
-        match self {
-            Self::Policy(_) => PolicyClaim::PREDICATE_TYPE,
-            Self::Party(_) => PartyClaim::PREDICATE_TYPE,
-            Self::Key(_) => KeyClaim::PREDICATE_TYPE,
-            Self::Artefact(_) => ArtefactClaim::PREDICATE_TYPE,
-        }
-    }
-
-    /// The claim as JSON.
-    ///
-    /// # Errors
-    /// When the claim can't be written as JSON, which none causes.
-    pub fn to_value(&self) -> Result<Value, StrictError> {
-        match self {
-            Self::Policy(claim) => strict::to_value(claim),
-            Self::Party(claim) => strict::to_value(claim),
-            Self::Key(claim) => strict::to_value(claim),
-            Self::Artefact(claim) => strict::to_value(claim),
-        }
-    }
-
     /// The digest a statement's only subject must have: that of the document the claim is about, or else the SHA-256 of
     /// the claim's own canonical JSON (RFC 8785).
     ///
@@ -120,46 +144,9 @@ impl Claim {
         }
     }
 
-    /// The kind's short name, as used in tables and filters.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Policy(_) => "policy",
-            Self::Party(_) => "party",
-            Self::Key(_) => "key",
-            Self::Artefact(_) => "artefact",
-        }
-    }
-
-    /// Prefix of ids shown to people.
-    pub fn id_prefix(&self) -> &'static str {
-        match self {
-            Self::Policy(_) => "pol",
-            Self::Party(_) => "pty",
-            Self::Key(_) => "kev",
-            Self::Artefact(_) => "art",
-        }
-    }
-
-    /// Decodes a claim; `None` when the predicate type is of no known kind.
-    pub(crate) fn decode(predicate_type: &str, value: Value) -> Option<Result<Self, StrictError>> {
-        match predicate_type {
-            PolicyClaim::PREDICATE_TYPE => Some(strict::decode(value).map(Self::Policy)),
-            PartyClaim::PREDICATE_TYPE => Some(strict::decode(value).map(Self::Party)),
-            KeyClaim::PREDICATE_TYPE => Some(strict::decode(value).map(Self::Key)),
-            ArtefactClaim::PREDICATE_TYPE => Some(strict::decode(value).map(Self::Artefact)),
-            _ => None,
-        }
-    }
-
     /// The sentence for a predicate type nobody here knows.
     pub(crate) fn unknown_type(predicate_type: &str) -> String {
-        let known = [
-            PolicyClaim::PREDICATE_TYPE,
-            PartyClaim::PREDICATE_TYPE,
-            KeyClaim::PREDICATE_TYPE,
-            ArtefactClaim::PREDICATE_TYPE,
-        ]
-        .join(", ");
+        let known = Self::PREDICATE_TYPES.join(", ");
         format!("{predicate_type:?} is not a kind of statement this registry admits; known kinds: {known}")
     }
 

@@ -5,9 +5,11 @@
 
 pub mod admission;
 pub mod artefact;
+pub mod attestation;
 pub mod bundle;
 pub mod code;
 pub mod digest;
+pub mod endorsement;
 pub mod key;
 pub mod kind;
 pub mod ledger;

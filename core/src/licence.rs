@@ -3,6 +3,8 @@
 //! Parsing is the `spdx` crate's; here is the rule that a registered expression is the canonical spelling, so that two
 //! statements that mean the same licence carry the same bytes.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::strict::StrictError;
@@ -37,6 +39,16 @@ impl DeclaredLicence {
             )
         })?;
         Ok(Self { expression, license_list_version: spdx::license_version().to_owned() })
+    }
+
+    /// The licences the expression names, without operators and exceptions; ascending, none twice.
+    pub fn identifiers(&self) -> Vec<String> {
+        let Ok(expression) = spdx::Expression::parse(&self.expression) else { return Vec::new() };
+        let named = expression.requirements().map(|requirement| match &requirement.req.license {
+            spdx::LicenseItem::Spdx { id, .. } => id.name.to_owned(),
+            other => other.to_string(),
+        });
+        named.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Checks a declared licence that came in a statement.

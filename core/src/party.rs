@@ -17,7 +17,7 @@ use crate::key::PublicKey;
 use crate::kind::Kind;
 use crate::statement::Statement;
 use crate::strict::StrictError;
-use crate::text::Names;
+use crate::text::{Names, skeleton};
 
 /// Most root keys of one party.
 pub const ROOT_KEYS_MAX: usize = 16;
@@ -134,9 +134,17 @@ impl Kind for PartyClaim {
 
     fn reads(&self, _: &Statement, reads: &mut Reads) {
         self.root_keys.reads(reads);
+        reads.skeletons.extend(self.name.iter().map(|(_, name)| skeleton(name)));
     }
 
     fn admit(&self, statement: &Statement, view: &View) -> Result<(), Rejection> {
+        if let Some(verified) = view.look_alike(&self.name, None) {
+            let reason = format!(
+                "the name can't be told from that of {verified}, whose identity the operator verified; choose another"
+            );
+            let place = StrictError::new("/predicate/claim/name", reason);
+            return Err(Rejection::in_payload(Code::NameConfusable, place).with_existing(verified));
+        }
         self.root_keys.admit(statement, view, "/predicate/claim/root_keys")
     }
 
@@ -151,6 +159,7 @@ impl Kind for PartyClaim {
             key_head: entry.statement.id,
             key_seq: 0,
             root_keys: 0,
+            verified_from: None,
         };
         self.root_keys.apply(entry, party)
     }

@@ -181,6 +181,7 @@ impl Kind for PolicyClaim {
                     key_head: entry.statement.id,
                     key_seq: 0,
                     root_keys: 0,
+                    verified_from: None,
                 };
                 descriptor.operator_keys.apply(entry, operator)
             }

@@ -3,6 +3,13 @@
 //! Names decide disputes, so anything invisible, direction-changing or drawn like something else by width alone is
 //! refused outright (UTS 39; threat 11). Confusable letters are a question of comparison, not of form, and live elsewhere.
 
+mod fold;
+mod han;
+pub mod search;
+mod skeleton;
+
+pub use skeleton::skeleton;
+
 use serde::{Deserialize, Serialize};
 
 use crate::strict::{StrictError, present};

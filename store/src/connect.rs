@@ -32,6 +32,7 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 /// What every connection of the service starts with. The role owns nothing, so the grants are what it may do; the
 /// durability settings hold even where the server's defaults were changed.
 const SESSION: &str = "SET ROLE chopmark_app;
+SET search_path = view;
 SET synchronous_commit = on;
 SET lock_timeout = '10s';
 SET idle_in_transaction_session_timeout = '60s';

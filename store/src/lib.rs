@@ -8,6 +8,8 @@ pub mod audit;
 pub mod cluster;
 mod connect;
 mod error;
+mod find;
+mod follow;
 mod project;
 mod query;
 mod schema;
@@ -15,7 +17,7 @@ mod schema;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chopmark_core::admission::{ArtefactRecord, KeyRecord, PartyRecord};
+use chopmark_core::admission::{KeyRecord, PartyRecord};
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::key::KeyId;
 use chopmark_core::ledger::edge::Edge;
@@ -29,6 +31,8 @@ use tokio::runtime::Handle;
 
 pub use append::{Appender, BATCH_MAX, Batch, Outcome, Registry};
 pub use error::StoreError;
+pub use find::{ArtefactFilter, Conflict, FoundArtefact, Page, PartyFilter};
+pub use follow::{Applied, Follower};
 pub use query::{StoredCheckpoint, StoredEntry};
 
 use connect::ReadPool;
@@ -261,30 +265,48 @@ impl Store {
         indices.into_iter().map(|index| error::count(index, "view.key_event")).collect()
     }
 
+    /// Whoever brings the tables that are searched up to the log.
+    pub fn follower(&self) -> Follower {
+        Follower::new(self.inner.url.clone(), self.inner.runtime.clone())
+    }
+
+    /// Entries that searches take into account.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn applied_size(&self) -> Result<u64, StoreError> {
+        find::applied_size(&mut *self.inner.pool.get().await?).await
+    }
+
     /// An artefact by id.
     ///
     /// # Errors
     /// When the database can't be read.
-    pub async fn artefact(&self, id: &StatementId) -> Result<Option<ArtefactRecord>, StoreError> {
-        let row: Option<project::ArtefactRow> = schema::artefact::table
-            .find(id.as_bytes().as_slice())
-            .select(project::ArtefactRow::as_select())
-            .first(&mut *self.inner.pool.get().await?)
-            .await
-            .optional()?;
-        row.map(project::ArtefactRow::record).transpose()
+    pub async fn artefact(&self, id: &StatementId) -> Result<Option<FoundArtefact>, StoreError> {
+        find::artefact(&mut *self.inner.pool.get().await?, id).await
     }
 
-    /// Artefacts found by a digest: the manifest's, or any file's SHA-256 or BLAKE3; first registered first.
+    /// Artefacts that fit a filter, first registered first.
     ///
     /// # Errors
     /// When the database can't be read.
-    pub async fn artefacts_with_digest(
-        &self,
-        digest: &[u8; 32],
-        limit: u32,
-    ) -> Result<Vec<ArtefactRecord>, StoreError> {
-        let rows = project::artefacts_with_digest(&mut *self.inner.pool.get().await?, digest, limit).await?;
-        rows.into_iter().map(project::ArtefactRow::record).collect()
+    pub async fn artefacts(&self, filter: &ArtefactFilter, page: Page) -> Result<Vec<FoundArtefact>, StoreError> {
+        find::artefacts(&mut *self.inner.pool.get().await?, filter, page).await
+    }
+
+    /// Parties that fit a filter, first registered first: their entries and ids.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn parties(&self, filter: &PartyFilter, page: Page) -> Result<Vec<(u64, StatementId)>, StoreError> {
+        find::parties(&mut *self.inner.pool.get().await?, filter, page).await
+    }
+
+    /// At most `limit` parties whose names can't be told from one of this party's, first registered first.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn look_alikes(&self, id: &StatementId, limit: u32) -> Result<Vec<StatementId>, StoreError> {
+        find::look_alikes(&mut *self.inner.pool.get().await?, id, limit).await
     }
 }

@@ -1,4 +1,5 @@
-//! The tables as diesel sees them (`view.nonce` is only ever unnested); the migrations are the definition, with comments on what each is for.
+//! The tables as diesel sees them; the migrations are the definition, with comments on what each is for. Those of schema
+//! `view` carry no schema here: it is every session's search path; `nonce` and `artefact_conflict` are only ever unnested.
 
 diesel::table! {
     log.log_state (id) {
@@ -44,7 +45,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    view.policy (idx) {
+    policy (idx) {
         idx -> BigInt,
         statement_id -> Binary,
         anchors -> Jsonb,
@@ -52,7 +53,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    view.party (id) {
+    party (id) {
         id -> Binary,
         idx -> BigInt,
         name -> Jsonb,
@@ -61,11 +62,12 @@ diesel::table! {
         threshold -> BigInt,
         key_head -> Binary,
         key_seq -> BigInt,
+        verified_from -> Nullable<BigInt>,
     }
 }
 
 diesel::table! {
-    view.key (id) {
+    key (id) {
         id -> Binary,
         public_key -> Binary,
         party -> Binary,
@@ -76,7 +78,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    view.key_event (party, seq) {
+    key_event (party, seq) {
         party -> Binary,
         seq -> BigInt,
         event -> Binary,
@@ -85,20 +87,100 @@ diesel::table! {
 }
 
 diesel::table! {
-    view.artefact (id) {
+    artefact (id) {
         id -> Binary,
         idx -> BigInt,
         owner -> Binary,
         manifest -> Binary,
         version -> Text,
+    }
+}
+
+diesel::table! {
+    verified_name (skeleton, party) {
+        skeleton -> Text,
+        party -> Binary,
+    }
+}
+
+diesel::table! {
+    endorsement (statement, issuer) {
+        statement -> Binary,
+        issuer -> Binary,
+        id -> Binary,
+        idx -> BigInt,
+    }
+}
+
+diesel::table! {
+    following (id) {
+        id -> SmallInt,
+        applied_size -> BigInt,
+    }
+}
+
+diesel::table! {
+    artefact_page (idx) {
+        idx -> BigInt,
+        id -> Binary,
+        owner -> Binary,
+        kind -> Text,
+        jurisdiction -> Text,
+        residency_zone -> Text,
+        licences -> Array<Text>,
+        supersedes -> Nullable<Binary>,
+        recorded_at -> Timestamptz,
+        terms -> Array<Text>,
         claim -> Jsonb,
     }
 }
 
 diesel::table! {
-    view.artefact_digest (digest, idx) {
+    artefact_digest (digest, idx) {
         digest -> Binary,
         idx -> BigInt,
-        artefact -> Binary,
     }
 }
+
+diesel::table! {
+    artefact_parent (child, position) {
+        child -> BigInt,
+        position -> SmallInt,
+        relation -> Text,
+        parent -> Nullable<BigInt>,
+        digest -> Nullable<Binary>,
+        origin -> Nullable<Text>,
+        foreign_artefact -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    attestation (idx) {
+        idx -> BigInt,
+        id -> Binary,
+        issuer -> Binary,
+        about -> Binary,
+        claim -> Jsonb,
+    }
+}
+
+diesel::table! {
+    party_page (idx) {
+        idx -> BigInt,
+        id -> Binary,
+        jurisdiction -> Nullable<Text>,
+        recorded_at -> Timestamptz,
+        terms -> Array<Text>,
+        skeletons -> Array<Text>,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(
+    artefact,
+    artefact_digest,
+    artefact_page,
+    artefact_parent,
+    attestation,
+    party,
+    party_page
+);

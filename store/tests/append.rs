@@ -146,6 +146,7 @@ impl Ledger {
             ip_type: IpType::Copyright,
             manifest: ManifestRef::to(&manifest),
             parents: Vec::new(),
+            supersedes: None,
             author_jurisdiction: Jurisdiction::new("HK").unwrap(),
             residency_zone: ResidencyZone::World,
             licence: DeclaredLicence::parse("mit").unwrap(),

@@ -9,6 +9,7 @@ mod caching;
 mod command_line;
 mod docs;
 mod drain;
+mod find;
 mod forgery;
 mod harness;
 mod json;

@@ -123,6 +123,7 @@ impl Author {
             ip_type: IpType::Copyright,
             manifest: ManifestRef::to(manifest),
             parents,
+            supersedes: None,
             author_jurisdiction: Jurisdiction::new("HK").unwrap(),
             residency_zone: ResidencyZone::World,
             licence: DeclaredLicence::parse("apache-2.0").unwrap(),

@@ -1,19 +1,17 @@
-//! Artefacts by id, and by the digest of anything in them.
+//! Artefacts by id, by the digest of anything in them, by filters and by words.
 
-use actix_web::{HttpResponse, get, web};
-use chopmark_core::admission::ArtefactRecord;
+use actix_web::{HttpRequest, HttpResponse, get, web};
 use chopmark_core::digest::Sha256Digest;
+use chopmark_core::statement::StatementId;
+use chopmark_store::{ArtefactFilter, FoundArtefact};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::revalidated;
 use super::statements::resolve;
+use super::{page, revalidated};
 use crate::problem::{ApiError, BadParameter, Missing, NotNow, Unchanged, internal};
 use crate::service::Service;
-
-/// Most artefacts in one answer.
-const ARTEFACTS_MAX: u32 = 100;
 
 /// An artefact as the registry knows it: what its owner declared.
 #[derive(Debug, Serialize, ToSchema)]
@@ -26,37 +24,113 @@ pub struct ArtefactView {
     pub owner: String,
     /// Entry that registered it. Earlier entries come first; registration is evidence of when, never of title.
     pub index: u64,
+    /// The operator's clock when it was registered.
+    pub recorded_at: String,
     /// The claim: names, version, kind, licence, manifest, parents.
     #[schema(value_type = Object)]
     pub claim: Value,
+    /// Artefacts of other parties that hold a file of the same content, in order of registration, at most 100.
+    pub conflicts: Vec<ConflictView>,
+    /// Artefacts of the same owner that take its place, 64 hexadecimal characters each.
+    pub superseded_by: Vec<String>,
+}
+
+/// Another party has registered a file of the same content. The order is evidence of when, never of title.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ConflictView {
+    /// The other artefact, 64 hexadecimal characters.
+    pub artefact_id: String,
+    /// Its entry.
+    pub index: u64,
+    /// `earlier` or `later` than this one.
+    pub order: &'static str,
+    /// Files that both hold.
+    pub files: u64,
+    /// Bytes of those files.
+    pub size_bytes: u64,
 }
 
 /// Artefacts found.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ArtefactList {
-    /// Entries of the log that the answer takes into account.
-    pub size: u64,
+    /// Entries of the log that the answer takes into account; the same on every page of one list.
+    pub applied_size: u64,
     /// First registered first, at most 100.
     pub artefacts: Vec<ArtefactView>,
+    /// Cursor of the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
-/// How to find artefacts.
+/// How to find artefacts. All that is given must fit.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ArtefactQuery {
     /// SHA-256 of the manifest, or SHA-256 or BLAKE3 of any file in it: 64 hexadecimal characters.
     #[param(pattern = "^[0-9a-f]{64}$")]
-    digest: String,
+    digest: Option<String>,
+    /// Words of its names, of its owner's names or of its version; Traditional and Simplified Chinese find each other.
+    #[param(max_length = 200)]
+    q: Option<String>,
+    /// The party that registered it: 64 hexadecimal characters.
+    #[param(pattern = "^[0-9a-f]{64}$")]
+    owner: Option<String>,
+    /// `model`, `software` or `dataset`.
+    kind: Option<String>,
+    /// An SPDX identifier in its declared licence, such as `Apache-2.0`.
+    licence: Option<String>,
+    /// Where its authors are: ISO 3166-1 alpha-2.
+    jurisdiction: Option<String>,
+    /// Where its bytes may be kept: `HK`, `CN-GBA`, `CN` or `WORLD`.
+    zone: Option<String>,
+    /// Registered at this moment or later: RFC 3339, UTC, with milliseconds.
+    since: Option<String>,
+    /// Where the next page begins, from the answer before.
+    cursor: Option<String>,
+    /// Most artefacts in the answer.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u32>,
 }
 
-fn view(artefact: &ArtefactRecord) -> Result<ArtefactView, ApiError> {
+impl ArtefactQuery {
+    fn filter(&self) -> Result<ArtefactFilter, ApiError> {
+        let bad = |name: &'static str| move |error: String| ApiError::bad_parameter("query", name, error);
+        let digest: Option<Sha256Digest> =
+            self.digest.as_deref().map(str::parse).transpose().map_err(|error| bad("digest")(format!("{error}")))?;
+        let owner: Option<StatementId> =
+            self.owner.as_deref().map(str::parse).transpose().map_err(|error| bad("owner")(format!("{error}")))?;
+        Ok(ArtefactFilter {
+            owner,
+            kind: self.kind.clone(),
+            licence: self.licence.clone(),
+            jurisdiction: self.jurisdiction.clone(),
+            residency_zone: self.zone.clone(),
+            digest,
+            since: page::since(self.since.as_deref())?,
+            terms: page::terms(self.q.as_deref())?,
+        })
+    }
+}
+
+fn view(found: &FoundArtefact) -> Result<ArtefactView, ApiError> {
+    let artefact = &found.record;
+    let conflicts = found.conflicts.iter().map(|conflict| ConflictView {
+        artefact_id: conflict.other.to_hex(),
+        index: conflict.other_index,
+        order: if conflict.other_index < artefact.index { "earlier" } else { "later" },
+        files: conflict.files,
+        size_bytes: conflict.size_bytes,
+    });
     Ok(ArtefactView {
         artefact_id: artefact.id.to_hex(),
         id: artefact.id.shown("art").to_string(),
         owner: artefact.owner.to_hex(),
         index: artefact.index,
+        recorded_at: found.recorded_at.to_string(),
         claim: serde_json::to_value(&artefact.claim).map_err(|error| internal(&error))?,
+        conflicts: conflicts.collect(),
+        superseded_by: found.superseded_by.iter().map(StatementId::to_hex).collect(),
     })
 }
 
@@ -77,19 +151,20 @@ fn view(artefact: &ArtefactRecord) -> Result<ArtefactView, ApiError> {
 #[get("/v1/artefacts/{id}")]
 pub async fn show(service: web::Data<Service>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let id = resolve(&service, &id).await?;
-    let artefact = service.store.artefact(&id).await?;
+    let searchable = service.searchable_size().await?;
+    let artefact = service.store.artefact(&id).await?.filter(|artefact| artefact.record.index < searchable);
     let artefact = artefact.ok_or_else(|| ApiError::not_found("no artefact has this id"))?;
-    service.published_beyond(artefact.index).await?;
     revalidated(&view(&artefact)?)
 }
 
-/// Artefacts that contain something with this digest.
+/// Artefacts that fit.
 #[utoipa::path(
     operation_id = "findArtefacts",
     tag = "artefacts",
     params(ArtefactQuery),
     responses(
-        (status = 200, description = "Those found; none is an empty list", body = ArtefactList),
+        (status = 200, description = "Those found; none is an empty list", body = ArtefactList,
+            headers(("Link" = String, description = "The next page, `rel=\"next\"`"))),
         Unchanged,
         BadParameter,
         NotNow,
@@ -98,13 +173,16 @@ pub async fn show(service: web::Data<Service>, id: web::Path<String>) -> Result<
 #[get("/v1/artefacts")]
 pub async fn find(
     service: web::Data<Service>,
+    request: HttpRequest,
     query: Result<web::Query<ArtefactQuery>, actix_web::Error>,
 ) -> Result<HttpResponse, ApiError> {
-    let query = query.map_err(|error| ApiError::bad_parameter("query", "digest", error.to_string()))?;
-    let digest: Sha256Digest =
-        query.digest.parse().map_err(|error| ApiError::bad_parameter("query", "digest", format!("{error}")))?;
-    let published = service.published()?;
-    let found = service.store.artefacts_with_digest(digest.as_bytes(), ARTEFACTS_MAX).await?;
-    let shown: Result<Vec<_>, _> = found.iter().filter(|artefact| artefact.index < published.size).map(view).collect();
-    revalidated(&ArtefactList { size: published.size, artefacts: shown? })
+    let query = query.map_err(page::malformed)?;
+    let filter = query.filter()?;
+    let page = page::parse(query.cursor.as_deref(), query.limit, service.searchable_size().await?)?;
+    let found = service.store.artefacts(&filter, page).await?;
+    let artefacts = found.iter().map(view).collect::<Result<Vec<_>, _>>()?;
+    let next = page::next(page, artefacts.len(), artefacts.last().map(|artefact| artefact.index));
+    let mut response = revalidated(&ArtefactList { applied_size: page.below, artefacts, next: next.clone() })?;
+    page::link(&mut response, request.path(), request.query_string(), next.as_deref());
+    Ok(response)
 }

@@ -1,12 +1,15 @@
-//! Parties by id.
+//! Parties by id, by filters and by words.
 
-use actix_web::{HttpResponse, get, web};
-use serde::Serialize;
+use actix_web::{HttpRequest, HttpResponse, get, web};
+use chopmark_core::admission::{KeyRecord, PartyRecord};
+use chopmark_core::statement::StatementId;
+use chopmark_store::PartyFilter;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
-use super::revalidated;
 use super::statements::resolve;
+use super::{page, revalidated};
 use crate::problem::{ApiError, BadParameter, Missing, NotNow, Unchanged, internal};
 use crate::service::Service;
 
@@ -33,8 +36,44 @@ pub struct PartyView {
     pub key_seq: u64,
     /// Entry that created it.
     pub index: u64,
+    /// Entry by which the operator verified who it is, while that stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verified_from: Option<u64>,
+    /// Other parties whose names can't be told from its own (UTS 39), 64 hexadecimal characters each, at most 100.
+    pub look_alikes: Vec<String>,
     /// Its keys.
     pub keys: Vec<KeyView>,
+}
+
+/// Parties found.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PartyList {
+    /// Entries of the log that the answer takes into account; the same on every page of one list.
+    pub applied_size: u64,
+    /// First registered first, at most 100.
+    pub parties: Vec<PartyView>,
+    /// Cursor of the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// How to find parties. All that is given must fit.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PartyQuery {
+    /// Words of its names; Traditional and Simplified Chinese find each other.
+    #[param(max_length = 200)]
+    q: Option<String>,
+    /// Where it is established: ISO 3166-1 alpha-2.
+    jurisdiction: Option<String>,
+    /// Registered at this moment or later: RFC 3339, UTC, with milliseconds.
+    since: Option<String>,
+    /// Where the next page begins, from the answer before.
+    cursor: Option<String>,
+    /// Most parties in the answer.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u32>,
 }
 
 /// A key of a party.
@@ -73,7 +112,51 @@ pub async fn show(service: web::Data<Service>, id: web::Path<String>) -> Result<
     let found = service.store.party(&id).await?;
     let (party, keys) = found.ok_or_else(|| ApiError::not_found("no party has this id"))?;
     service.published_beyond(party.index).await?;
-    revalidated(&PartyView {
+    let look_alikes = service.store.look_alikes(&id, page::ROWS_MAX).await?;
+    revalidated(&view(party, &keys, &look_alikes)?)
+}
+
+/// Parties that fit.
+#[utoipa::path(
+    operation_id = "findParties",
+    tag = "parties",
+    params(PartyQuery),
+    responses(
+        (status = 200, description = "Those found; none is an empty list", body = PartyList,
+            headers(("Link" = String, description = "The next page, `rel=\"next\"`"))),
+        Unchanged,
+        BadParameter,
+        NotNow,
+    )
+)]
+#[get("/v1/parties")]
+pub async fn find(
+    service: web::Data<Service>,
+    request: HttpRequest,
+    query: Result<web::Query<PartyQuery>, actix_web::Error>,
+) -> Result<HttpResponse, ApiError> {
+    let query = query.map_err(page::malformed)?;
+    let filter = PartyFilter {
+        jurisdiction: query.jurisdiction.clone(),
+        since: page::since(query.since.as_deref())?,
+        terms: page::terms(query.q.as_deref())?,
+    };
+    let page = page::parse(query.cursor.as_deref(), query.limit, service.searchable_size().await?)?;
+    let found = service.store.parties(&filter, page).await?;
+    let mut parties = Vec::with_capacity(found.len());
+    for (_, id) in &found {
+        if let Some((party, keys)) = service.store.party(id).await? {
+            parties.push(view(party, &keys, &service.store.look_alikes(id, page::ROWS_MAX).await?)?);
+        }
+    }
+    let next = page::next(page, found.len(), found.last().map(|(index, _)| *index));
+    let mut response = revalidated(&PartyList { applied_size: page.below, parties, next: next.clone() })?;
+    page::link(&mut response, request.path(), request.query_string(), next.as_deref());
+    Ok(response)
+}
+
+fn view(party: PartyRecord, keys: &[KeyRecord], look_alikes: &[StatementId]) -> Result<PartyView, ApiError> {
+    Ok(PartyView {
         party_id: party.id.to_hex(),
         id: party.id.shown("pty").to_string(),
         name: serde_json::to_value(&party.name).map_err(|error| internal(&error))?,
@@ -83,6 +166,8 @@ pub async fn show(service: web::Data<Service>, id: web::Path<String>) -> Result<
         key_head: party.key_head.to_hex(),
         key_seq: party.key_seq,
         index: party.index,
+        verified_from: party.verified_from,
+        look_alikes: look_alikes.iter().map(StatementId::to_hex).collect(),
         keys: keys
             .iter()
             .map(|key| KeyView {

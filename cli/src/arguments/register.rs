@@ -40,7 +40,8 @@ pub(crate) struct RegisterArguments {
     /// Where its bytes and sealed values may be kept
     #[arg(long, default_value = "WORLD", value_parser = one_of::<ResidencyZone, 4>(["HK", "CN-GBA", "CN", "WORLD"]))]
     pub(crate) zone: ResidencyZone,
-    /// A registered artefact it was made from; several times for several
+    /// An artefact it was made from: its id, or sha256:… of its manifest or of one of its files where it is not
+    /// registered; several times for several
     #[arg(long = "parent", value_name = "ID", requires = "relations")]
     pub(crate) parents: Vec<String>,
     /// How it comes from the parent: once for all parents, or once for each in the same order
@@ -50,6 +51,9 @@ pub(crate) struct RegisterArguments {
         value_parser = one_of::<Relation, 5>(["finetune", "adapter", "merge", "quantized", "derived"])
     )]
     pub(crate) relations: Vec<Relation>,
+    /// The artefact of yours that this one takes the place of: its previous version, as a rule
+    #[arg(long, value_name = "ID")]
+    pub(crate) supersedes: Option<String>,
     /// The party to register it for: an id, or a file made by `party register --party-file` [env: CHOPMARK_PARTY]
     /// [default: the party that your key registered]
     #[arg(long, value_name = "PARTY")]

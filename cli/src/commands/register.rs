@@ -7,7 +7,7 @@ mod answer;
 
 use std::path::{Path, PathBuf};
 
-use chopmark_core::artefact::{ArtefactClaim, ManifestRef, Parent, Relation};
+use chopmark_core::artefact::{ArtefactClaim, ManifestRef, Parent, ParentSource, Relation};
 use chopmark_core::bundle::Proven;
 use chopmark_core::code::Jurisdiction;
 use chopmark_core::key::KeyId;
@@ -69,6 +69,8 @@ pub(crate) fn run(context: &Context<'_>, mut arguments: RegisterArguments) -> Re
     let (party, signers) = signing_party(&client, &settings, &contact.registry, &keys)?;
     let jurisdiction = jurisdiction(arguments.jurisdiction.clone(), &party)?;
     let parents = parents(&client, &arguments)?;
+    let supersedes = arguments.supersedes.as_deref().map(|id| client.artefact(id)).transpose()?;
+    let supersedes = supersedes.map(|earlier| earlier.artefact_id);
 
     let measuring = Measuring::start(arguments.engine, printer)?;
     let aim = Aim { purpose: Purpose::Register, exclusions: ExclusionProfile::V1, file_name: None };
@@ -81,6 +83,7 @@ pub(crate) fn run(context: &Context<'_>, mut arguments: RegisterArguments) -> Re
         ip_type: arguments.ip_type,
         manifest: ManifestRef::to(&measured.manifest),
         parents,
+        supersedes,
         author_jurisdiction: jurisdiction,
         residency_zone: arguments.zone,
         licence: arguments.licence.clone(),
@@ -188,10 +191,14 @@ fn parents(client: &Client, arguments: &RegisterArguments) -> Result<Vec<Parent>
         return Err(Failure::usage("give --relation once for all parents, or once for each of them in the same order"));
     }
     let find = |(id, relation): (&String, &Relation)| {
+        if let Some(digest) = id.strip_prefix("sha256:") {
+            let digest = digest.parse().map_err(|error| Failure::usage(format!("--parent {id}: {error}")))?;
+            return Ok(Parent { relation: *relation, source: ParentSource::Digest(digest) });
+        }
         let parent = client
             .artefact(id)
             .map_err(|failure| Failure { message: format!("parent {id}: {}", failure.message), ..failure })?;
-        Ok(Parent { relation: *relation, artefact: parent.artefact_id })
+        Ok(Parent { relation: *relation, source: ParentSource::Artefact(parent.artefact_id) })
     };
     parents.iter().zip(relations.iter().cycle()).map(find).collect()
 }

@@ -82,6 +82,8 @@ codes! {
     NotAuthorised = "not_authorised", Forbidden;
     /// The same owner has registered the same manifest and version.
     AlreadyRegistered = "already_registered", Conflict;
+    /// The name can't be told from that of a party whose identity the operator verified.
+    NameConfusable = "name_confusable", Conflict;
     /// A key already belongs to a party.
     KeyInUse = "key_in_use", Conflict;
     /// The issuer has used this nonce.
@@ -102,6 +104,12 @@ codes! {
     Expired = "expired", Unprocessable;
     /// A parent is not registered here.
     UnknownParent = "unknown_parent", Unprocessable;
+    /// An artefact is not registered here.
+    UnknownArtefact = "unknown_artefact", Unprocessable;
+    /// A party the claim is about is not registered here, or not in the state the claim needs.
+    UnknownParty = "unknown_party", Unprocessable;
+    /// The log holds no such statement.
+    UnknownStatement = "unknown_statement", Unprocessable;
     /// A document the statement names did not come with it and is not known.
     DocumentMissing = "document_missing", Unprocessable;
     /// An attached document is not named by the statement.

@@ -1,5 +1,6 @@
 //! What `chopmark register` says: before it sends, and when it is done.
 
+use chopmark_core::artefact::ParentSource;
 use chopmark_core::kind::Claim;
 use chopmark_core::manifest::{FilePath, Manifest};
 use chopmark_core::submission::Submission;
@@ -21,7 +22,11 @@ pub(super) fn what_becomes_public(submission: &Submission, owner: &str) -> Vec<S
         lines.push(format!("what      {}, version {version}, {kind}", names.join(" / ")));
         lines.push(format!("licence   {}", claim.licence.expression));
         for parent in &claim.parents {
-            lines.push(format!("parent    {}", parent.artefact.shown("art")));
+            lines.push(match &parent.source {
+                ParentSource::Artefact(id) => format!("parent    {}", id.shown("art")),
+                ParentSource::Digest(digest) => format!("parent    sha256:{digest}"),
+                ParentSource::Foreign(foreign) => format!("parent    {} of {}", foreign.artefact, foreign.origin),
+            });
         }
         let (files, bytes) = (claim.manifest.files, units::bytes(claim.manifest.content_size_bytes));
         lines.push(format!("files     the names, sizes and digests of {} with {bytes}", units::count(files, "file")));

@@ -1,7 +1,5 @@
 //! Key events judged over a view, as the registry and every verifier judge them.
 
-use std::collections::BTreeMap;
-
 use ed25519_dalek::SigningKey;
 
 use super::*;
@@ -53,7 +51,7 @@ impl World {
             genesis: crate::ledger::tree::leaf_hash(&genesis.entry),
         };
         let mut view = View::new(0, None, None);
-        view.admit(&genesis.statement, &BTreeMap::new(), now()).unwrap();
+        view.admit(&genesis.statement, now()).unwrap();
         view.found(registry.clone(), genesis.statement.id);
         let roots = [secret(3), secret(4)];
         let mut world = Self { view, registry, party: StatementId::of(b""), roots, nonce: 2 };
@@ -90,7 +88,7 @@ impl World {
         let payload = Statement::compose("test", &header, claim)?;
         let submission = Submission::assemble(Envelope::sign(payload, keys), Vec::new())?;
         submission.verify(|id| self.view.key(id).map(|record| &record.public_key))?;
-        self.view.admit(&submission.statement, &BTreeMap::new(), now())?;
+        self.view.admit(&submission.statement, now())?;
         Ok(submission.statement.id)
     }
 

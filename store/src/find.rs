@@ -1,0 +1,302 @@
+//! Finding: lists of artefacts and parties by filters and words, in order of registration, a page at a time.
+
+use chopmark_core::admission::ArtefactRecord;
+use chopmark_core::digest::Sha256Digest;
+use chopmark_core::statement::StatementId;
+use chopmark_core::time::Timestamp;
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Binary, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde_json::Value;
+
+use crate::error::{StoreError, bigint, count};
+use crate::project::{from_json, statement_id};
+use crate::schema::{artefact_digest, artefact_page, following, party_page};
+
+/// Which artefacts are asked for; what is `None` or empty does not matter.
+#[derive(Debug, Clone, Default)]
+pub struct ArtefactFilter {
+    /// The party that registered them.
+    pub owner: Option<StatementId>,
+    /// `model`, `software` or `dataset`.
+    pub kind: Option<String>,
+    /// An SPDX identifier that their declared licence names.
+    pub licence: Option<String>,
+    /// ISO 3166-1 alpha-2 code of where their authors are.
+    pub jurisdiction: Option<String>,
+    /// Where their bytes may be kept.
+    pub residency_zone: Option<String>,
+    /// The manifest's digest, or any file's.
+    pub digest: Option<Sha256Digest>,
+    /// Recorded at this moment or later.
+    pub since: Option<Timestamp>,
+    /// Search terms, all of which must be there (`chopmark_core::text::search`).
+    pub terms: Vec<String>,
+}
+
+/// Which parties are asked for.
+#[derive(Debug, Clone, Default)]
+pub struct PartyFilter {
+    /// ISO 3166-1 alpha-2 code of where they are established.
+    pub jurisdiction: Option<String>,
+    /// Recorded at this moment or later.
+    pub since: Option<Timestamp>,
+    /// Search terms, all of which must be there.
+    pub terms: Vec<String>,
+}
+
+/// A piece of a list: entries from index `from` on and below `below`, at most `limit` of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Page {
+    /// First entry that counts.
+    pub from: u64,
+    /// First entry that does not.
+    pub below: u64,
+    /// Most rows.
+    pub limit: u32,
+}
+
+/// An artefact that was found.
+#[derive(Debug, Clone)]
+pub struct FoundArtefact {
+    /// What was registered.
+    pub record: ArtefactRecord,
+    /// The operator's clock when it was.
+    pub recorded_at: Timestamp,
+    /// Artefacts of other parties that share a file with it.
+    pub conflicts: Vec<Conflict>,
+    /// Later versions of the same owner that take its place, first registered first.
+    pub superseded_by: Vec<StatementId>,
+}
+
+/// Two parties have registered a file of the same content: order is evidence of when, never of title.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// The other artefact.
+    pub other: StatementId,
+    /// Its entry.
+    pub other_index: u64,
+    /// Files that both hold.
+    pub files: u64,
+    /// Bytes of those files.
+    pub size_bytes: u64,
+}
+
+/// Entries that the tables searched take into account.
+pub(crate) async fn applied_size(connection: &mut AsyncPgConnection) -> Result<u64, StoreError> {
+    let size: i64 = following::table.select(following::applied_size).first(connection).await?;
+    count(size, "view.following")
+}
+
+type ArtefactColumns = (i64, Vec<u8>, Vec<u8>, DateTime<Utc>, Value);
+
+/// Artefacts in order of registration.
+pub(crate) async fn artefacts(
+    connection: &mut AsyncPgConnection,
+    filter: &ArtefactFilter,
+    page: Page,
+) -> Result<Vec<FoundArtefact>, StoreError> {
+    let mut query = artefact_page::table
+        .filter(artefact_page::idx.ge(bigint(page.from)).and(artefact_page::idx.lt(bigint(page.below))))
+        .order(artefact_page::idx)
+        .limit(i64::from(page.limit))
+        .select((
+            artefact_page::idx,
+            artefact_page::id,
+            artefact_page::owner,
+            artefact_page::recorded_at,
+            artefact_page::claim,
+        ))
+        .into_boxed();
+    if let Some(owner) = &filter.owner {
+        query = query.filter(artefact_page::owner.eq(owner.as_bytes().to_vec()));
+    }
+    if let Some(kind) = &filter.kind {
+        query = query.filter(artefact_page::kind.eq(kind.clone()));
+    }
+    if let Some(licence) = &filter.licence {
+        query = query.filter(artefact_page::licences.contains(vec![licence.clone()]));
+    }
+    if let Some(jurisdiction) = &filter.jurisdiction {
+        query = query.filter(artefact_page::jurisdiction.eq(jurisdiction.clone()));
+    }
+    if let Some(zone) = &filter.residency_zone {
+        query = query.filter(artefact_page::residency_zone.eq(zone.clone()));
+    }
+    if let Some(digest) = &filter.digest {
+        let holding = artefact_digest::table
+            .filter(artefact_digest::digest.eq(digest.as_bytes().to_vec()))
+            .select(artefact_digest::idx);
+        query = query.filter(artefact_page::idx.eq_any(holding));
+    }
+    if let Some(since) = moment(filter.since) {
+        query = query.filter(artefact_page::recorded_at.ge(since));
+    }
+    if !filter.terms.is_empty() {
+        query = query.filter(artefact_page::terms.contains(filter.terms.clone()));
+    }
+    let rows = query.load(connection).await?;
+    found(connection, rows).await
+}
+
+fn moment(since: Option<Timestamp>) -> Option<DateTime<Utc>> {
+    since.and_then(|since| DateTime::from_timestamp_millis(since.unix_ms()))
+}
+
+/// The artefact with this id.
+pub(crate) async fn artefact(
+    connection: &mut AsyncPgConnection,
+    id: &StatementId,
+) -> Result<Option<FoundArtefact>, StoreError> {
+    let rows = artefact_page::table
+        .filter(artefact_page::id.eq(id.as_bytes().as_slice()))
+        .select((
+            artefact_page::idx,
+            artefact_page::id,
+            artefact_page::owner,
+            artefact_page::recorded_at,
+            artefact_page::claim,
+        ))
+        .load(connection)
+        .await?;
+    Ok(found(connection, rows).await?.pop())
+}
+
+/// Completes rows with what other entries say about them, one query per table.
+async fn found(
+    connection: &mut AsyncPgConnection,
+    rows: Vec<ArtefactColumns>,
+) -> Result<Vec<FoundArtefact>, StoreError> {
+    let place = "view.artefact_page";
+    let mut found = Vec::with_capacity(rows.len());
+    for (idx, id, owner, recorded_at, claim) in rows {
+        found.push(FoundArtefact {
+            record: ArtefactRecord {
+                id: statement_id(&id, place)?,
+                index: count(idx, place)?,
+                owner: statement_id(&owner, place)?,
+                claim: from_json(claim, place)?,
+            },
+            recorded_at: Timestamp::from(recorded_at),
+            conflicts: Vec::new(),
+            superseded_by: Vec::new(),
+        });
+    }
+    let indices: Vec<i64> = found.iter().map(|artefact| bigint(artefact.record.index)).collect();
+    for (own, conflict) in conflicts(connection, indices).await? {
+        if let Some(artefact) = found.iter_mut().find(|artefact| bigint(artefact.record.index) == own) {
+            artefact.conflicts.push(conflict);
+        }
+    }
+    let ids: Vec<Vec<u8>> = found.iter().map(|artefact| artefact.record.id.as_bytes().to_vec()).collect();
+    let successors: Vec<(Option<Vec<u8>>, Vec<u8>)> = artefact_page::table
+        .filter(artefact_page::supersedes.eq_any(ids))
+        .order(artefact_page::idx)
+        .select((artefact_page::supersedes, artefact_page::id))
+        .load(connection)
+        .await?;
+    for (earlier, id) in successors {
+        let earlier = statement_id(&earlier.unwrap_or_default(), place)?;
+        if let Some(artefact) = found.iter_mut().find(|artefact| artefact.record.id == earlier) {
+            artefact.superseded_by.push(statement_id(&id, place)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Most conflicts shown of one artefact; the first registered come first.
+const CONFLICTS_MAX: i64 = 100;
+
+async fn conflicts(connection: &mut AsyncPgConnection, indices: Vec<i64>) -> Result<Vec<(i64, Conflict)>, StoreError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        own: i64,
+        #[diesel(sql_type = BigInt)]
+        other: i64,
+        #[diesel(sql_type = Binary)]
+        id: Vec<u8>,
+        #[diesel(sql_type = BigInt)]
+        files: i64,
+        #[diesel(sql_type = Text)]
+        size_bytes: String,
+    }
+    let rows: Vec<Row> = diesel::sql_query(
+        "SELECT asked.own, shared.other, page.id, shared.files, shared.size_bytes::text AS size_bytes
+         FROM unnest($1) AS asked (own)
+         CROSS JOIN LATERAL (
+             (SELECT earlier AS other, files, size_bytes FROM artefact_conflict WHERE later = asked.own)
+             UNION ALL
+             (SELECT later, files, size_bytes FROM artefact_conflict WHERE earlier = asked.own)
+             ORDER BY other LIMIT $2
+         ) AS shared
+         JOIN artefact_page AS page ON page.idx = shared.other
+         ORDER BY asked.own, shared.other",
+    )
+    .bind::<Array<BigInt>, _>(indices)
+    .bind::<BigInt, _>(CONFLICTS_MAX)
+    .load(connection)
+    .await?;
+    let place = "view.artefact_conflict";
+    rows.into_iter()
+        .map(|row| {
+            let conflict = Conflict {
+                other: statement_id(&row.id, place)?,
+                other_index: count(row.other, place)?,
+                files: count(row.files, place)?,
+                size_bytes: row.size_bytes.parse().map_err(|error| StoreError::damaged(place, error))?,
+            };
+            Ok((row.own, conflict))
+        })
+        .collect()
+}
+
+/// Ids of parties in order of registration, each with its entry.
+pub(crate) async fn parties(
+    connection: &mut AsyncPgConnection,
+    filter: &PartyFilter,
+    page: Page,
+) -> Result<Vec<(u64, StatementId)>, StoreError> {
+    let mut query = party_page::table
+        .filter(party_page::idx.ge(bigint(page.from)).and(party_page::idx.lt(bigint(page.below))))
+        .order(party_page::idx)
+        .limit(i64::from(page.limit))
+        .select((party_page::idx, party_page::id))
+        .into_boxed();
+    if let Some(jurisdiction) = &filter.jurisdiction {
+        query = query.filter(party_page::jurisdiction.eq(jurisdiction.clone()));
+    }
+    if let Some(since) = moment(filter.since) {
+        query = query.filter(party_page::recorded_at.ge(since));
+    }
+    if !filter.terms.is_empty() {
+        query = query.filter(party_page::terms.contains(filter.terms.clone()));
+    }
+    let rows: Vec<(i64, Vec<u8>)> = query.load(connection).await?;
+    let place = "view.party_page";
+    rows.into_iter().map(|(idx, id)| Ok((count(idx, place)?, statement_id(&id, place)?))).collect()
+}
+
+/// Parties whose names can't be told from one of this party's (UTS 39), first registered first.
+pub(crate) async fn look_alikes(
+    connection: &mut AsyncPgConnection,
+    id: &StatementId,
+    limit: u32,
+) -> Result<Vec<StatementId>, StoreError> {
+    let skeletons: Option<Vec<String>> = party_page::table
+        .filter(party_page::id.eq(id.as_bytes().as_slice()))
+        .select(party_page::skeletons)
+        .first(connection)
+        .await
+        .optional()?;
+    let alike: Vec<Vec<u8>> = party_page::table
+        .filter(party_page::skeletons.overlaps_with(skeletons.unwrap_or_default()))
+        .filter(party_page::id.ne(id.as_bytes().as_slice()))
+        .order(party_page::idx)
+        .limit(i64::from(limit))
+        .select(party_page::id)
+        .load(connection)
+        .await?;
+    alike.iter().map(|id| statement_id(id, "view.party_page")).collect()
+}

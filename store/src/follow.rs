@@ -1,0 +1,176 @@
+//! Following: brings the tables that admission does not read up to the log, a bounded piece at a time.
+//!
+//! Any replica may do it; the row lock on `view.following` lets one at a time. A piece and the size it brings the tables
+//! to commit together, so nothing is applied twice or left out, whoever dies.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chopmark_core::admission::Entry;
+use chopmark_core::digest::Sha256Digest;
+use chopmark_core::kind::Claim;
+use chopmark_core::manifest::Manifest;
+use chopmark_core::statement::{Envelope, Statement};
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{Binary, Integer};
+use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl};
+use tokio::runtime::Handle;
+
+use crate::connect;
+use crate::error::{StoreError, bigint, count};
+use crate::project::{self, Content, Followed};
+use crate::query::{self, StoredEntry};
+use crate::schema::{document, following, log_state};
+
+/// Entries in one piece.
+const ENTRIES_MAX: u64 = 512;
+
+/// Bytes of manifests read at a time, unless a single one is larger.
+const DOCUMENT_BYTES_AT_A_TIME: usize = 32 << 20;
+
+/// How far the tables are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Applied {
+    /// Entries they take into account.
+    pub applied_size: u64,
+    /// Entries in the log.
+    pub size: u64,
+}
+
+/// The one that follows: a connection of its own.
+pub struct Follower {
+    url: String,
+    runtime: Handle,
+    session: Option<AsyncPgConnection>,
+}
+
+impl Follower {
+    pub(crate) fn new(url: String, runtime: Handle) -> Self {
+        Self { url, runtime, session: None }
+    }
+
+    /// Takes the next entries in, if there are any.
+    ///
+    /// # Errors
+    /// A [`StoreError`] when nothing was written; [`StoreError::Damaged`] when an entry or its document can't be read.
+    pub async fn advance(&mut self) -> Result<Applied, StoreError> {
+        // Taken out, so that an error on any path drops the connection.
+        let mut connection = match self.session.take() {
+            Some(session) => session,
+            None => connect::session(&self.url, connect::STATEMENT_TIME_MAX, &self.runtime)
+                .await
+                .map_err(|error| StoreError::Connect(error.to_string()))?,
+        };
+        let applied = connection.transaction(async move |connection| step(connection).await).await;
+        if applied.is_ok() {
+            self.session = Some(connection);
+        }
+        applied
+    }
+}
+
+async fn step(connection: &mut AsyncPgConnection) -> Result<Applied, StoreError> {
+    let from: i64 = following::table.select(following::applied_size).for_update().first(connection).await?;
+    let from = count(from, "view.following")?;
+    let size: i64 = log_state::table.select(log_state::size).first(connection).await?;
+    let size = count(size, "log.log_state")?;
+    let number = ENTRIES_MAX.min(size.saturating_sub(from));
+    if number == 0 {
+        return Ok(Applied { applied_size: from, size });
+    }
+    let entries = query::entries(connection, from, number).await?;
+    let entries = read(connection, &entries).await?;
+    project::follow(connection, &entries).await?;
+    let applied_size = from + number;
+    diesel::update(following::table).set(following::applied_size.eq(bigint(applied_size))).execute(connection).await?;
+    Ok(Applied { applied_size, size })
+}
+
+/// What entries mean to the tables that follow, with the documents they name.
+async fn read(connection: &mut AsyncPgConnection, entries: &[StoredEntry]) -> Result<Vec<Followed>, StoreError> {
+    let mut statements = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let damaged = |reason: String| StoreError::damaged(format!("log.entry {}", entry.index), reason);
+        let envelope = Envelope::parse(&entry.body).map_err(|error| damaged(error.to_string()))?;
+        statements.push(Statement::parse(envelope.payload()).map_err(|error| damaged(error.to_string()))?);
+    }
+    let content = contents(connection, statements.iter()).await?;
+    let followed = entries.iter().zip(&statements).map(|(entry, statement)| Followed {
+        index: entry.index,
+        recorded_at: DateTime::<Utc>::from_timestamp_millis(entry.recorded_at.unix_ms()).unwrap_or_default(),
+        changes: Entry { index: entry.index, statement }.apply(),
+        content: manifest_of(statement).and_then(|digest| content.get(&digest)).cloned(),
+    });
+    Ok(followed.collect())
+}
+
+/// What the tables keep of manifests, by digest.
+type Contents = BTreeMap<Sha256Digest, Arc<Content>>;
+
+fn manifest_of(statement: &Statement) -> Option<Sha256Digest> {
+    match &statement.claim {
+        Claim::Artefact(claim) => Some(claim.manifest.sha256),
+        _ => None,
+    }
+}
+
+/// Reads the manifests of these statements, a bounded number of bytes at a time.
+async fn contents(
+    connection: &mut AsyncPgConnection,
+    statements: impl Iterator<Item = &Statement>,
+) -> Result<Contents, StoreError> {
+    #[derive(QueryableByName)]
+    struct Size {
+        #[diesel(sql_type = Binary)]
+        sha256: Vec<u8>,
+        #[diesel(sql_type = Integer)]
+        size_bytes: i32,
+    }
+    let mut wanted: Vec<Sha256Digest> = statements.filter_map(manifest_of).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let mut contents = Contents::new();
+    if wanted.is_empty() {
+        return Ok(contents);
+    }
+    let digests: Vec<&[u8]> = wanted.iter().map(|digest| digest.as_bytes().as_slice()).collect();
+    let sizes: Vec<Size> = diesel::sql_query(
+        "SELECT sha256, octet_length(body) AS size_bytes FROM log.document WHERE sha256 = ANY ($1) ORDER BY sha256",
+    )
+    .bind::<diesel::sql_types::Array<Binary>, _>(digests)
+    .load(connection)
+    .await?;
+    let mut group: Vec<Vec<u8>> = Vec::new();
+    let mut group_bytes = 0_usize;
+    for Size { sha256, size_bytes } in sizes {
+        let size_bytes = usize::try_from(size_bytes).unwrap_or(usize::MAX);
+        if !group.is_empty() && group_bytes.saturating_add(size_bytes) > DOCUMENT_BYTES_AT_A_TIME {
+            take_in(connection, &mut contents, core::mem::take(&mut group)).await?;
+            group_bytes = 0;
+        }
+        group.push(sha256);
+        group_bytes = group_bytes.saturating_add(size_bytes);
+    }
+    take_in(connection, &mut contents, group).await?;
+    match wanted.iter().find(|digest| !contents.contains_key(digest)) {
+        Some(missing) => Err(StoreError::damaged(format!("log.document {missing}"), "the row is missing")),
+        None => Ok(contents),
+    }
+}
+
+async fn take_in(
+    connection: &mut AsyncPgConnection,
+    contents: &mut Contents,
+    group: Vec<Vec<u8>>,
+) -> Result<(), StoreError> {
+    let bodies: Vec<Vec<u8>> =
+        document::table.filter(document::sha256.eq_any(group)).select(document::body).load(connection).await?;
+    for body in bodies {
+        let digest = Sha256Digest::of(&body);
+        let manifest =
+            Manifest::parse(&body).map_err(|error| StoreError::damaged(format!("log.document {digest}"), error))?;
+        contents.insert(digest, Arc::new(Content::of(&manifest)));
+    }
+    Ok(())
+}
