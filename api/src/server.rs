@@ -190,7 +190,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// From now on [`/readyz`](operations::readyz) says that it is stopping; everything else goes on.
+    /// From now on `/readyz` says that it is stopping; everything else goes on.
     pub fn announce_stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }

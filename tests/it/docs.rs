@@ -29,12 +29,12 @@ fn the_reference_is_complete_in_a_browser_and_loads_nothing_from_elsewhere() {
     let output = Command::new(browser())
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
         .args(["--disable-background-networking", "--disable-component-update", "--disable-sync", "--dump-dom"])
+        // The browser's own errands get nowhere.
         .args([
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
             "--disable-features=NetworkTimeServiceQuerying",
-            "--disable-dev-shm-usage",
-            "--enable-logging=stderr",
-            "--v=0",
         ])
+        .args(["--disable-dev-shm-usage", "--enable-logging=stderr", "--v=0"])
         .arg(format!("--user-data-dir={}", place.path().join("profile").display()))
         .arg(format!("--log-net-log={}", requests.display()))
         .arg(format!("{}/docs", service.url()))
@@ -59,22 +59,21 @@ fn the_reference_is_complete_in_a_browser_and_loads_nothing_from_elsewhere() {
     // Errors of a page, a refusal by its policy among them, are said on the console.
     assert!(!said.contains("CONSOLE"), "{said}");
 
-    // The browser's own record of everything that it asked the network for.
+    // The browser's own record of everything that was asked of the network in the name of the page.
     let record: Value = serde_json::from_slice(&fs::read(&requests).unwrap()).unwrap();
     let kind = &record["constants"]["logEventTypes"]["URL_REQUEST_START_JOB"];
     assert!(kind.is_u64());
     let events = record["events"].as_array().unwrap().iter().filter(|event| event["type"] == *kind);
-    // What the browser does for itself, such as asking for the time, has no page as its initiator.
-    let asked: Vec<(&str, &str)> = events
-        .filter_map(|event| Some((event["params"]["url"].as_str()?, event["params"]["initiator"].as_str()?)))
-        .collect();
-    let page = format!("{}/docs", service.url());
-    assert!(asked.iter().any(|(url, _)| *url == page), "{asked:?}");
-    let of_page: Vec<&str> =
-        asked.iter().filter(|(_, initiator)| initiator.starts_with("http")).map(|(url, _)| *url).collect();
-    assert!(of_page.contains(&format!("{page}/style.css").as_str()), "{asked:?}");
-    for url in of_page {
-        assert!(url.starts_with(service.url()) || url.starts_with("data:"), "{url} was asked for");
+    let of_page = events.filter(|event| {
+        let site = event["params"]["network_isolation_key"].as_str();
+        site.is_some_and(|site| site.starts_with("http://127.0.0.1 "))
+    });
+    let urls: Vec<&str> = of_page.filter_map(|event| event["params"]["url"].as_str()).collect();
+    for expected in ["/docs", "/docs/style.css"] {
+        assert!(urls.contains(&format!("{}{expected}", service.url()).as_str()), "{expected}: {urls:?}");
+    }
+    for url in &urls {
+        assert!(url.starts_with(service.url()), "{url} was asked for");
     }
     println!("{operations} operations shown");
 }
