@@ -7,6 +7,7 @@ mod audit;
 mod bundle;
 mod command_line;
 mod forgery;
+mod forms;
 mod harness;
 mod json;
 mod keys;
