@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
-pub(crate) use hash::{EngineArguments, HashArguments};
+pub(crate) use hash::{EngineArguments, FormArguments, HashArguments};
 pub(crate) use key::{
     KeyAddArguments, KeyCommand, KeyEventArguments, KeyNewArguments, KeyRevokeArguments, KeyRotateArguments,
 };
@@ -169,6 +169,7 @@ mod tests {
             ("chopmark party register --name-en A --jurisdiction HK --brn 12345678", "party register"),
             ("chopmark hash ./model --engine portable", "hash"),
             ("chopmark register ./model --licence apache-2.0", "register"),
+            ("chopmark register models--lam--tiny --licence mit --revision main", "register"),
             ("chopmark register m --licence mit --parent art_a --relation finetune --dry-run", "register"),
             ("chopmark verify ./model --bundle m.chop --offline", "verify"),
             ("chopmark verify ./model --trust p.toml --allow-extra", "verify"),

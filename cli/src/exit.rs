@@ -177,7 +177,7 @@ impl From<MeasureError> for Failure {
     fn from(error: MeasureError) -> Self {
         let exit = match error {
             MeasureError::Interrupted => return Self::interrupted(),
-            MeasureError::NotFound { .. } => Exit::Usage,
+            MeasureError::NotFound { .. } | MeasureError::Revision { .. } => Exit::Usage,
             MeasureError::FileChanged { .. } => Exit::BytesDiffer,
             _ => Exit::CouldNotCheck,
         };

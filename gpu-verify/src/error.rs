@@ -33,6 +33,22 @@ pub enum MeasureError {
         /// The path.
         path: PathBuf,
     },
+    /// A link in a repository of the Hugging Face cache that is none of those the cache is made of.
+    #[error("{path:?} is a symbolic link that {reason}; take it out, or download the repository again")]
+    CacheLink {
+        /// The path.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// Which snapshot of a repository is meant can't be told, or it is not there.
+    #[error("{path:?}: {reason}")]
+    Revision {
+        /// The repository.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A FIFO, socket, device or anything else that has no fixed bytes.
     #[error("{path:?} is {kind}, not a regular file; take it out")]
     NotRegular {
@@ -133,7 +149,8 @@ impl MeasureError {
         match self {
             Self::NotFound { .. } => "not_found",
             Self::Unreadable { .. } => "unreadable",
-            Self::SymbolicLink { .. } => "symbolic_link",
+            Self::SymbolicLink { .. } | Self::CacheLink { .. } => "symbolic_link",
+            Self::Revision { .. } => "revision",
             Self::NotRegular { .. } => "not_regular_file",
             Self::TooLarge { .. } => "file_too_large",
             Self::Name { .. } => "file_name",

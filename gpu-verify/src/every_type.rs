@@ -46,7 +46,7 @@ fn slice(begin: u64, end: u64) -> &'static [u8] {
 fn measured(path: &Path, purpose: Purpose, hasher: &dyn Hasher) -> Result<Measured, MeasureError> {
     let interrupted = AtomicBool::new(false);
     let exclusions = ExclusionProfile::V1;
-    let options = MeasureOptions { exclusions, purpose, file_name: None, interrupted: &interrupted };
+    let options = MeasureOptions { exclusions, purpose, file_name: None, revision: None, interrupted: &interrupted };
     measure(path, &options, &Silent, hasher)
 }
 

@@ -26,7 +26,7 @@ use crate::rayon::Rayon;
 static RUNNING: AtomicBool = AtomicBool::new(false);
 
 fn options(purpose: Purpose) -> MeasureOptions<'static> {
-    MeasureOptions { exclusions: ExclusionProfile::V1, purpose, file_name: None, interrupted: &RUNNING }
+    MeasureOptions { exclusions: ExclusionProfile::V1, purpose, file_name: None, revision: None, interrupted: &RUNNING }
 }
 
 fn register(path: &Path) -> Result<Measured, MeasureError> {

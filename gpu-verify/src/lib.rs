@@ -3,6 +3,7 @@
 //! [`measure()`] walks and reads each file once; the engines behind [`Hasher`] do the BLAKE3 work and all answer to
 //! `vectors.json`. Relies on `blake3::hazmat` for subtrees and `sha2` for SHA-256.
 
+pub mod cache;
 pub mod engine;
 pub mod error;
 pub mod hasher;
@@ -17,6 +18,7 @@ mod pass;
 mod scan;
 mod walk;
 
+pub use self::cache::{CachedRepository, RepositoryKind};
 pub use self::engine::{Engine, EngineChoice};
 pub use self::error::MeasureError;
 pub use self::hasher::Hasher;

@@ -15,6 +15,7 @@ use chopmark_core::manifest::{
 };
 use chopmark_core::verify::UnreadableWeights;
 
+use crate::cache::CachedRepository;
 use crate::error::{FILE_SIZE_BYTES_MAX, MeasureError};
 use crate::hasher::Hasher;
 use crate::open::Root;
@@ -42,6 +43,8 @@ pub struct MeasureOptions<'a> {
     /// The name a single file is to have in the manifest; its own if `None`. A verifier takes it from
     /// [`Manifest::only_file`], so that a renamed file is recognised by its content.
     pub file_name: Option<&'a FilePath>,
+    /// Which revision of a repository in the Hugging Face cache: a commit, or a name in its `refs`.
+    pub revision: Option<&'a str>,
     /// Set by the caller, from any thread, to stop with [`MeasureError::Interrupted`] after the current window.
     pub interrupted: &'a AtomicBool,
 }
@@ -55,6 +58,8 @@ pub struct Measured {
     pub unreadable: Vec<UnreadableWeights>,
     /// Files and directories that the exclusion profile left out: nothing is known about them.
     pub excluded: Vec<FilePath>,
+    /// The commit of the snapshot, for a repository in the Hugging Face cache.
+    pub revision: Option<String>,
 }
 
 /// Measures the directory or the regular file at `path`.
@@ -68,15 +73,16 @@ pub fn measure(
     hasher: &dyn Hasher,
 ) -> Result<Measured, MeasureError> {
     let is_interrupted = || options.interrupted.load(Ordering::Relaxed);
-    let (root, listing, exclusions) = match place(path)? {
+    let place = place(path, options.revision)?;
+    let (listing, exclusions) = match &place {
         Place::Directory(root) => {
-            let listing = list_directory(&root, options.exclusions, &is_interrupted)?;
-            (root, listing, options.exclusions)
+            (list_directory(root, None, options.exclusions, &is_interrupted)?, options.exclusions)
         }
-        Place::File(root, name) => {
-            let listing = list_file(&root, name, options.file_name)?;
-            (root, listing, ExclusionProfile::None)
+        Place::Snapshot(root, commit) => {
+            let snapshot = Path::new("snapshots").join(commit);
+            (list_directory(root, Some(&snapshot), options.exclusions, &is_interrupted)?, options.exclusions)
         }
+        Place::File(root, name) => (list_file(root, name, options.file_name)?, ExclusionProfile::None),
     };
     let Listing { mut files, excluded } = listing;
     if files.is_empty() && options.purpose == Purpose::Register {
@@ -88,7 +94,7 @@ pub fn measure(
     files.sort_by(|a, b| b.size_bytes.cmp(&a.size_bytes).then_with(|| a.path.cmp(&b.path)));
 
     let job = Job {
-        root: &root,
+        root: place.root(),
         files: &files,
         options,
         progress,
@@ -112,16 +118,40 @@ pub fn measure(
             return Err(MeasureError::ManifestTooLarge { path: path.to_owned(), size_bytes });
         }
     }
-    Ok(Measured { manifest, unreadable, excluded })
+    Ok(Measured { manifest, unreadable, excluded, revision: place.into_revision() })
 }
 
 enum Place<'a> {
     Directory(Root),
+    /// A repository in the cache, and the commit that counts.
+    Snapshot(Root, String),
     File(Root, &'a OsStr),
 }
 
+impl Place<'_> {
+    fn root(&self) -> &Root {
+        match self {
+            Self::Directory(root) | Self::Snapshot(root, _) | Self::File(root, _) => root,
+        }
+    }
+
+    fn into_revision(self) -> Option<String> {
+        match self {
+            Self::Snapshot(_, commit) => Some(commit),
+            Self::Directory(_) | Self::File(..) => None,
+        }
+    }
+}
+
 /// A directory is opened as the user named it; a file is looked up in its directory, so that a link is seen as one.
-fn place(path: &Path) -> Result<Place<'_>, MeasureError> {
+fn place<'a>(path: &'a Path, revision: Option<&str>) -> Result<Place<'a>, MeasureError> {
+    if let Some(repository) = CachedRepository::at(path) {
+        return repository.open(revision).map(|(root, commit)| Place::Snapshot(root, commit));
+    }
+    if revision.is_some() {
+        let reason = "only a repository in a Hugging Face cache (models--…, datasets--…) has revisions".to_owned();
+        return Err(MeasureError::Revision { path: path.to_owned(), reason });
+    }
     if path.is_dir() {
         return Root::open(path).map(Place::Directory);
     }
@@ -205,7 +235,7 @@ impl Job<'_> {
 
     fn file(&self, listed: &Listed, buffers: &mut Buffers) -> Result<Outcome, MeasureError> {
         self.progress.file(listed.path.as_str());
-        let path = || self.root.shown(&listed.below);
+        let path = || self.root.shown(&listed.found);
         let mut file = File::from(self.root.open_file(&listed.below)?);
         let before = examine(&file, path)?;
         let format = WeightFormat::of(listed.path.as_str());

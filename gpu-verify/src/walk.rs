@@ -4,12 +4,14 @@
 //! error, never skipped: a link or device in a model is a question the owner has to answer.
 
 use std::ffi::OsStr;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use chopmark_core::manifest::{ExclusionProfile, FILES_MAX, FilePath};
 use rustix::fs::{AtFlags, Dir, FileType, statat};
 
+use crate::cache;
 use crate::error::{FILE_SIZE_BYTES_MAX, MeasureError};
 use crate::open::Root;
 
@@ -20,6 +22,8 @@ pub(crate) struct Listed {
     pub(crate) path: FilePath,
     /// Where to open it, below the root.
     pub(crate) below: PathBuf,
+    /// Where it was found, below the root: elsewhere, for a link in a cache.
+    pub(crate) found: PathBuf,
     /// Its size when listed; checked again when opened.
     pub(crate) size_bytes: u64,
 }
@@ -31,14 +35,17 @@ pub(crate) struct Listing {
     pub(crate) excluded: Vec<FilePath>,
 }
 
-/// Lists the directory `root`.
+/// Lists the directory `root`, or the snapshot at `snapshot` below the root of a cached repository: then links to its
+/// blobs count as the files they lead to.
 pub(crate) fn list_directory(
     root: &Root,
+    snapshot: Option<&Path>,
     exclusions: ExclusionProfile,
     is_interrupted: &dyn Fn() -> bool,
 ) -> Result<Listing, MeasureError> {
     let mut listing = Listing::default();
-    let mut open: Vec<PathBuf> = vec![PathBuf::new()];
+    let start = snapshot.unwrap_or(Path::new(""));
+    let mut open: Vec<PathBuf> = vec![start.to_owned()];
     let mut entries_left = 2 * FILES_MAX;
     while let Some(below) = open.pop() {
         let unreadable =
@@ -57,15 +64,17 @@ pub(crate) fn list_directory(
                 .checked_sub(1)
                 .ok_or_else(|| MeasureError::TooManyFiles { path: root.path().to_owned() })?;
             let below = below.join(name);
-            let path = manifest_path(root, &below)?;
-            let found = stat(root, &directory, &below)?;
-            match found {
+            let path = manifest_path(root, start, &below)?;
+            match stat(root, &directory, &below)? {
                 Found::Directory if exclusions.excludes_directory(path.as_str()) => listing.excluded.push(path),
                 Found::Directory => open.push(below),
                 _ if exclusions.excludes(path.as_str()) => listing.excluded.push(path),
                 Found::File { size_bytes } => {
                     check_size(root, &below, size_bytes)?;
-                    listing.files.push(Listed { path, below, size_bytes });
+                    listing.files.push(Listed { path, found: below.clone(), below, size_bytes });
+                }
+                Found::Other(FileType::Symlink) if snapshot.is_some() => {
+                    listing.files.push(linked(root, &directory, path, below)?);
                 }
                 Found::Other(kind) => return Err(refuse(root, &below, kind)),
             }
@@ -83,13 +92,14 @@ pub(crate) fn list_file(root: &Root, name: &OsStr, called: Option<&FilePath>) ->
     let below = PathBuf::from(name);
     let path = match called {
         Some(path) => path.clone(),
-        None => manifest_path(root, &below)?,
+        None => manifest_path(root, Path::new(""), &below)?,
     };
     let directory = root.open_directory(Path::new(""))?;
     match stat(root, &directory, &below)? {
         Found::File { size_bytes } => {
             check_size(root, &below, size_bytes)?;
-            Ok(Listing { files: vec![Listed { path, below, size_bytes }], excluded: Vec::new() })
+            let listed = Listed { path, found: below.clone(), below, size_bytes };
+            Ok(Listing { files: vec![listed], excluded: Vec::new() })
         }
         Found::Directory => Err(refuse(root, &below, FileType::Directory)),
         Found::Other(kind) => Err(refuse(root, &below, kind)),
@@ -103,7 +113,7 @@ enum Found {
     Other(FileType),
 }
 
-fn stat(root: &Root, directory: &impl std::os::fd::AsFd, below: &Path) -> Result<Found, MeasureError> {
+fn stat(root: &Root, directory: impl AsFd, below: &Path) -> Result<Found, MeasureError> {
     let name = below.file_name().unwrap_or(OsStr::new("."));
     let found = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| match errno {
         rustix::io::Errno::NOENT => MeasureError::NotFound { path: root.shown(below) },
@@ -116,8 +126,25 @@ fn stat(root: &Root, directory: &impl std::os::fd::AsFd, below: &Path) -> Result
     })
 }
 
-fn manifest_path(root: &Root, below: &Path) -> Result<FilePath, MeasureError> {
-    let text = below.to_str().ok_or_else(|| MeasureError::NameNotUtf8 { path: root.shown(below) })?;
+/// The file that a link of a snapshot stands for.
+fn linked(root: &Root, directory: impl AsFd, path: FilePath, found: PathBuf) -> Result<Listed, MeasureError> {
+    let below = cache::blob(root, directory, &found)?;
+    let blobs = root.open_directory(below.parent().unwrap_or(Path::new("")))?;
+    let refused = |reason| MeasureError::CacheLink { path: root.shown(&found), reason };
+    match stat(root, &blobs, &below) {
+        Ok(Found::File { size_bytes }) => {
+            check_size(root, &found, size_bytes)?;
+            Ok(Listed { path, below, found, size_bytes })
+        }
+        Ok(_) => Err(refused("leads to something that is no regular file")),
+        Err(MeasureError::NotFound { .. }) => Err(refused("leads to a blob that is not there")),
+        Err(fault) => Err(fault),
+    }
+}
+
+fn manifest_path(root: &Root, start: &Path, below: &Path) -> Result<FilePath, MeasureError> {
+    let inside = below.strip_prefix(start).unwrap_or(below);
+    let text = inside.to_str().ok_or_else(|| MeasureError::NameNotUtf8 { path: root.shown(below) })?;
     FilePath::parse(text).map_err(|fault| MeasureError::Name { path: root.shown(below), fault })
 }
 

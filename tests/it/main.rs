@@ -11,6 +11,7 @@ mod docs;
 mod drain;
 mod find;
 mod forgery;
+mod forms;
 mod harness;
 mod json;
 mod keys;

@@ -13,7 +13,19 @@ pub(crate) struct HashArguments {
     #[arg(value_name = "PATH")]
     pub(crate) path: PathBuf,
     #[command(flatten)]
+    pub(crate) form: FormArguments,
+    #[command(flatten)]
     pub(crate) engine: EngineArguments,
+}
+
+/// In which form the artefact lies at its path, where that can't be seen.
+#[expect(clippy::doc_markdown, reason = "clap shows these comments as they are")]
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct FormArguments {
+    /// Which revision of a repository in the Hugging Face cache: a commit, or a name in its refs
+    /// [default: main, or the only one there is]
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) revision: Option<String>,
 }
 
 /// How to hash.

@@ -10,7 +10,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::hash::EngineArguments;
+use super::hash::{EngineArguments, FormArguments};
 use super::party::NameArguments;
 
 /// Arguments of `chopmark register`.
@@ -66,6 +66,8 @@ pub(crate) struct RegisterArguments {
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) consent: ConsentArguments,
+    #[command(flatten)]
+    pub(crate) form: FormArguments,
     #[command(flatten)]
     pub(crate) engine: EngineArguments,
 }

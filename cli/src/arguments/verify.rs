@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::hash::EngineArguments;
+use super::hash::{EngineArguments, FormArguments};
 
 /// Arguments of `chopmark verify`.
 #[expect(clippy::doc_markdown, reason = "clap shows these comments as they are")]
@@ -29,6 +29,8 @@ pub(crate) struct VerifyArguments {
     /// Also refuse files that the manifest's exclusion profile leaves out (.git, caches, sidecars): nothing unvouched
     #[arg(long, conflicts_with = "allow_extra")]
     pub(crate) strict: bool,
+    #[command(flatten)]
+    pub(crate) form: FormArguments,
     #[command(flatten)]
     pub(crate) engine: EngineArguments,
 }

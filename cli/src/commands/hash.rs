@@ -19,7 +19,7 @@ use crate::units;
 pub(crate) fn run(context: &Context<'_>, arguments: &HashArguments) -> Result<Exit, Failure> {
     interrupt::install(context.printer, context.command)?;
     require(&arguments.path)?;
-    let measuring = Measuring::start(arguments.engine, context.printer)?;
+    let measuring = Measuring::start(arguments.engine, &arguments.form, context.printer)?;
     let aim = Aim { purpose: Purpose::Register, exclusions: ExclusionProfile::V1, file_name: None };
     let measured = measuring.measure(&arguments.path, aim)?;
     let manifest = &measured.manifest;
@@ -34,6 +34,9 @@ pub(crate) fn run(context: &Context<'_>, arguments: &HashArguments) -> Result<Ex
         let excluded: Vec<&str> = measured.excluded.iter().map(FilePath::as_str).collect();
         report = report.row("left out", format!("{} (by {})", excluded.join(", "), manifest.exclusions().id()));
     }
+    if let Some(commit) = &measured.revision {
+        report = report.row("revision", commit);
+    }
     let report = report
         .row("files", format!("{files}, {} in all", units::bytes(manifest.size_bytes())))
         .headline(Tone::Neutral, format!("manifest sha256 {digest}"));
@@ -43,6 +46,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &HashArguments) -> Result<Ex
         "content_size_bytes": manifest.size_bytes(),
         "engine": measuring.engine_name(),
         "excluded": measured.excluded,
+        "revision": measured.revision,
         "manifest": manifest,
     });
     context.done(members, &report)

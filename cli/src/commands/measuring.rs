@@ -5,15 +5,16 @@ use std::path::Path;
 use chopmark_core::manifest::{ExclusionProfile, FilePath};
 use chopmark_gpu_verify::{Engine, MeasureError, MeasureOptions, Measured, Purpose, measure};
 
-use crate::arguments::EngineArguments;
+use crate::arguments::{EngineArguments, FormArguments};
 use crate::exit::{Exit, Failure};
 use crate::interrupt;
 use crate::printer::Printer;
 use crate::progress::HashProgress;
 
-/// A running engine and who hears of its progress.
+/// A running engine, the form that the artefact has, and who hears of its progress.
 pub(crate) struct Measuring<'a> {
     engine: Engine,
+    form: &'a FormArguments,
     printer: &'a Printer,
 }
 
@@ -33,10 +34,14 @@ impl<'a> Measuring<'a> {
     ///
     /// # Errors
     /// An internal failure when it can't start.
-    pub(crate) fn start(arguments: EngineArguments, printer: &'a Printer) -> Result<Self, Failure> {
+    pub(crate) fn start(
+        arguments: EngineArguments,
+        form: &'a FormArguments,
+        printer: &'a Printer,
+    ) -> Result<Self, Failure> {
         let engine = Engine::choose(arguments.engine).map_err(|error| Failure::internal(error.to_string()))?;
         printer.detail(format!("engine: {}", engine.reason()));
-        Ok(Self { engine, printer })
+        Ok(Self { engine, form, printer })
     }
 
     /// Name of the engine.
@@ -52,11 +57,17 @@ impl<'a> Measuring<'a> {
         let progress = HashProgress::start(self.printer);
         let measured = interrupt::polled(|interrupted| {
             let Aim { purpose, exclusions, file_name } = aim;
-            let options = MeasureOptions { exclusions, purpose, file_name, interrupted };
+            let revision = self.form.revision.as_deref();
+            let options = MeasureOptions { exclusions, purpose, file_name, revision, interrupted };
             measure(path, &options, &progress, self.engine.hasher()).map_err(Failure::from)
         });
         match &measured {
-            Ok(_) => progress.finish(),
+            Ok(measured) => {
+                progress.finish();
+                if let Some(commit) = &measured.revision {
+                    self.printer.note(format!("revision {commit}"));
+                }
+            }
             Err(_) => progress.abandon(),
         }
         measured

@@ -16,7 +16,7 @@ use chopmark_core::manifest::ExclusionProfile;
 use chopmark_core::party::KeyRole;
 use chopmark_core::statement::{Issuer, RegistryRef, SignerGroup};
 use chopmark_core::text::{Names, validate_name};
-use chopmark_gpu_verify::{Measured, Purpose};
+use chopmark_gpu_verify::{CachedRepository, Measured, Purpose};
 
 use super::consent::Consent;
 use super::measuring::{Aim, Measuring, require};
@@ -72,7 +72,7 @@ pub(crate) fn run(context: &Context<'_>, mut arguments: RegisterArguments) -> Re
     let supersedes = arguments.supersedes.as_deref().map(|id| client.artefact(id)).transpose()?;
     let supersedes = supersedes.map(|earlier| earlier.artefact_id);
 
-    let measuring = Measuring::start(arguments.engine, printer)?;
+    let measuring = Measuring::start(arguments.engine, &arguments.form, printer)?;
     let aim = Aim { purpose: Purpose::Register, exclusions: ExclusionProfile::V1, file_name: None };
     let measured = measuring.measure(&arguments.path, aim)?;
     let manifest = measured.manifest.to_canonical_bytes();
@@ -129,8 +129,11 @@ pub(crate) fn run(context: &Context<'_>, mut arguments: RegisterArguments) -> Re
     end
 }
 
-/// The name of the thing at `path`, even when it is given as `.` or through a link.
+/// The name of the thing at `path`, even when it is given as `.` or through a link, or lies in a cache.
 fn own_name(path: &Path) -> Option<String> {
+    if let Some(repository) = CachedRepository::at(path) {
+        return Some(repository.name);
+    }
     let whole = path.canonicalize().ok()?;
     whole.file_name()?.to_str().map(str::to_owned)
 }

@@ -61,7 +61,7 @@ fn check<'a>(context: &Context<'_>, arguments: &'a VerifyArguments) -> Result<Ve
     }
     require(&arguments.path)?;
     let trust = Trust::for_verifying(&settings, &arguments.path, printer)?;
-    let measuring = Measuring::start(arguments.engine, printer)?;
+    let measuring = Measuring::start(arguments.engine, &arguments.form, printer)?;
 
     let (proven, measured, also_registered) = if let Some(path) = &arguments.bundle {
         let proven = bundle::open(path, &trust)?;
@@ -81,7 +81,8 @@ fn check<'a>(context: &Context<'_>, arguments: &'a VerifyArguments) -> Result<Ve
         difference.extra.extend(measured.excluded.iter().cloned());
         difference.extra.sort();
     }
-    Ok(Verdict { arguments, proven, difference, excluded: measured.excluded, trust, also_registered })
+    let Measured { excluded, revision, .. } = measured;
+    Ok(Verdict { arguments, proven, difference, excluded, revision, trust, also_registered })
 }
 
 /// Measures the path by the rules that the registered manifest records.

@@ -63,6 +63,9 @@ pub(super) fn print(context: &Context<'_>, outcome: &Outcome<'_>) -> Result<Exit
         let excluded: Vec<&str> = measured.excluded.iter().map(FilePath::as_str).collect();
         report = report.row("left out", format!("{} (not vouched for)", excluded.join(", ")));
     }
+    if let Some(commit) = &measured.revision {
+        report = report.row("revision", commit);
+    }
     let report = report
         .row("id", id.to_string())
         .row("index", format!("{} in a log of {}", proved.index, proved.checkpoint.size()))
@@ -90,6 +93,7 @@ pub(super) fn print(context: &Context<'_>, outcome: &Outcome<'_>) -> Result<Exit
         "files": files,
         "content_size_bytes": size,
         "excluded": measured.excluded,
+        "revision": measured.revision,
         "proof": proved.proof,
         "closure": proven.closure,
         "bundle": outcome.bundle,

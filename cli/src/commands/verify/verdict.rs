@@ -46,6 +46,8 @@ pub(super) struct Verdict<'a> {
     pub(super) difference: Difference,
     /// What the exclusion profile left out.
     pub(super) excluded: Vec<FilePath>,
+    /// The commit that was checked, for a repository in the Hugging Face cache.
+    pub(super) revision: Option<String>,
     /// Whom that rests on.
     pub(super) trust: Trust,
     /// Other registrations of the same bytes, as the service says.
@@ -127,6 +129,7 @@ impl Verdict<'_> {
             "difference": self.difference,
             "extra_allowed": self.arguments.allow_extra,
             "excluded": self.excluded,
+            "revision": self.revision,
             "also_registered": self.also_registered,
             "bundle": self.arguments.bundle,
             "registry": registry,
@@ -150,6 +153,9 @@ impl Verdict<'_> {
             )
             .row("trust", self.trust.source.to_string())
             .row("closure", closure.explanation());
+        if let Some(commit) = &self.revision {
+            report = report.row("revision", commit);
+        }
         if !self.also_registered.is_empty() {
             let others: Vec<String> = self.also_registered.iter().map(ToString::to_string).collect();
             report = report.row("also", format!("{}: registered later, as the service says", others.join(", ")));
