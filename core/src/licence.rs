@@ -46,7 +46,7 @@ impl DeclaredLicence {
         let Ok(expression) = spdx::Expression::parse(&self.expression) else { return Vec::new() };
         let named = expression.requirements().map(|requirement| match &requirement.req.license {
             spdx::LicenseItem::Spdx { id, .. } => id.name.to_owned(),
-            other => other.to_string(),
+            other @ spdx::LicenseItem::Other(_) => other.to_string(),
         });
         named.collect::<BTreeSet<_>>().into_iter().collect()
     }

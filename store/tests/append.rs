@@ -28,7 +28,7 @@ use chopmark_core::text::Names;
 use chopmark_core::time::Timestamp;
 use chopmark_store::audit::{Verdict, audit};
 use chopmark_store::cluster::{Cluster, ClusterConfig, DATABASE};
-use chopmark_store::{Appender, BATCH_MAX, Outcome, Registry, Store, StoreError};
+use chopmark_store::{Appender, ArtefactFilter, BATCH_MAX, Outcome, Page, Registry, Store, StoreError};
 use ed25519_dalek::SigningKey;
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
@@ -192,11 +192,14 @@ async fn a_registry_is_founded_once_and_read_back_as_it_was_written() {
 
     let artefact = ledger.artefact(7);
     ledger.appender().append(&[&artefact], noon()).await.unwrap();
-    let record = ledger.store.artefact(&artefact.statement.id).await.unwrap().unwrap();
+    assert!(ledger.store.artefact(&artefact.statement.id).await.unwrap().is_none(), "searches follow behind");
+    let applied = ledger.store.follower().advance().await.unwrap();
+    assert_eq!((applied.applied_size, applied.size, ledger.store.applied_size().await.unwrap()), (4, 4, 4));
+    let record = ledger.store.artefact(&artefact.statement.id).await.unwrap().unwrap().record;
     assert_eq!((record.owner, record.index), (ledger.party, 3));
-    let file = Sha256Digest::of(&7_u64.to_be_bytes());
-    let by_file = ledger.store.artefacts_with_digest(file.as_bytes(), 10).await.unwrap();
-    assert_eq!(by_file.iter().map(|artefact| artefact.id).collect::<Vec<_>>(), [artefact.statement.id]);
+    let filter = ArtefactFilter { digest: Some(Sha256Digest::of(&7_u64.to_be_bytes())), ..ArtefactFilter::default() };
+    let by_file = ledger.store.artefacts(&filter, Page { from: 0, below: 4, limit: 10 }).await.unwrap();
+    assert_eq!(by_file.iter().map(|found| found.record.id).collect::<Vec<_>>(), [artefact.statement.id]);
     let (digest, bytes) = artefact.documents.first_key_value().unwrap();
     assert_eq!(ledger.store.document(digest).await.unwrap().as_ref(), Some(bytes));
     let (party, keys) = ledger.store.party(&ledger.party).await.unwrap().unwrap();

@@ -42,7 +42,7 @@ fn search(service: &Service, query: &str) -> Value {
 
 /// Percent-encodes a query.
 fn encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat()
 }
 
 #[test]
@@ -225,8 +225,8 @@ fn attestations_and_endorsements_are_the_word_of_who_signs_them() {
     refused("attest other", other, "422 document_invalid payload /predicate/claim/bytes_match/manifest");
     let unknown = matching(StatementId::of(b"none"), digest);
     refused("attest none", unknown, "422 unknown_artefact payload /predicate/claim/bytes_match/artefact");
-    let verified = AttestationClaim::PartyVerified { party: owner.party, identifiers: Vec::new() };
-    refused("not the operator", Claim::Attestation(verified), "403 not_authorised payload /predicate/issuer");
+    let identified = AttestationClaim::PartyVerified { party: owner.party, identifiers: Vec::new() };
+    refused("not the operator", Claim::Attestation(identified), "403 not_authorised payload /predicate/issuer");
 
     let endorse = |statement| Claim::Endorsement(EndorsementClaim { statement });
     let too = say(&verifier, "endorse", &endorse(registered.statement.id), None);

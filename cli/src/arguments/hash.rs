@@ -19,7 +19,6 @@ pub(crate) struct HashArguments {
 }
 
 /// In which form the artefact lies at its path, where that can't be seen.
-#[expect(clippy::doc_markdown, reason = "clap shows these comments as they are")]
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct FormArguments {
     /// Which revision of a repository in the Hugging Face cache: a commit, or a name in its refs

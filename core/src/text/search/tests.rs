@@ -84,7 +84,7 @@ fn a_query_without_sense_or_end_is_refused() {
     let long = "x".repeat(QUERY_CHARACTERS_MAX + 1);
     assert_eq!(query_terms(&long), Err(QueryError::TooLong { characters: 201 }));
     assert_eq!(query_terms(&long[1..]).unwrap(), ["x".repeat(WORD_CHARACTERS_MAX)]);
-    let words = |count: u32| (0..count).map(|number| format!("w{number} ")).collect::<String>();
+    let words = |count: u32| (0..count).map(|number| format!("w{number} ")).collect::<Vec<_>>().concat();
     assert_eq!(query_terms(&words(32)).unwrap().len(), QUERY_TERMS_MAX);
     assert_eq!(query_terms(&words(33)), Err(QueryError::TooManyTerms { terms: 33 }));
     assert_eq!(query_terms(&"same ".repeat(40)).unwrap(), ["same"]);
@@ -101,7 +101,7 @@ fn a_long_word_is_found_by_its_beginning_or_as_a_whole() {
 #[test]
 fn the_number_of_terms_is_bounded_and_three_long_names_fit() {
     let han: String = ('\u{4E00}'..).take(NAME_CHARACTERS_MAX).collect();
-    let english: String = (0..25).map(|word| format!("word{word:03} ")).collect();
+    let english: String = (0..25).map(|word| format!("word{word:03} ")).collect::<Vec<_>>().concat();
     let names = format!("{english}\n{han}\n{}", han.chars().rev().collect::<String>());
     assert!(search_terms(&names).len() < TERMS_MAX, "{}", search_terms(&names).len());
     let endless: String = ('\u{4E00}'..'\u{9FFF}').collect();
