@@ -22,7 +22,7 @@ use crate::sequencer::Queue;
 const CHECKPOINT_WAIT: Duration = Duration::from_secs(10);
 
 /// How long a search waits for the tables it reads.
-const APPLIED_WAIT: Duration = Duration::from_secs(1);
+const APPLIED_WAIT: Duration = Duration::from_secs(3);
 
 /// Full tiles kept in memory, 8 KiB each: those of the newest million entries.
 const TILES_KEPT_MAX: usize = 4_096;

@@ -232,7 +232,12 @@ impl Kind for ArtefactClaim {
         for (position, parent) in self.parents.iter().enumerate() {
             let place = format!("/parents/{position}");
             if self.parents.get(..position).unwrap_or_default().iter().any(|other| other.source == parent.source) {
-                return Err(StrictError::new(place, "this parent already stands above"));
+                let member = match parent.source {
+                    ParentSource::Artefact(_) => "artefact",
+                    ParentSource::Digest(_) => "digest",
+                    ParentSource::Foreign(_) => "foreign",
+                };
+                return Err(StrictError::new(format!("{place}/{member}"), "this parent already stands above"));
             }
             if let ParentSource::Foreign(foreign) = &parent.source {
                 validate_name(&foreign.origin).map_err(|reason| StrictError::new(place + "/foreign/origin", reason))?;
