@@ -19,6 +19,7 @@ use tokio::runtime::Handle;
 
 use crate::connect;
 use crate::error::{StoreError, bigint, count};
+use crate::find;
 use crate::project::{self, Content, Followed};
 use crate::query::{self, StoredEntry};
 use crate::schema::{document, following, log_state};
@@ -58,16 +59,34 @@ impl Follower {
         // Taken out, so that an error on any path drops the connection.
         let mut connection = match self.session.take() {
             Some(session) => session,
-            None => connect::session(&self.url, connect::STATEMENT_TIME_MAX, &self.runtime)
-                .await
-                .map_err(|error| StoreError::Connect(error.to_string()))?,
+            None => self.connect().await?,
         };
-        let applied = connection.transaction(async move |connection| step(connection).await).await;
+        let mut applied = look(&mut connection).await;
+        if applied.as_ref().is_ok_and(|applied| applied.applied_size < applied.size) {
+            applied = connection.transaction(async move |connection| step(connection).await).await;
+        }
         if applied.is_ok() {
             self.session = Some(connection);
         }
         applied
     }
+
+    /// A session that does not wait for the disk. Rows and the size they belong to are one commit, so what a crash takes
+    /// back is applied again; nothing is acknowledged on the strength of these tables.
+    async fn connect(&self) -> Result<AsyncPgConnection, StoreError> {
+        let mut connection = connect::session(&self.url, connect::STATEMENT_TIME_MAX, &self.runtime)
+            .await
+            .map_err(|error| StoreError::Connect(error.to_string()))?;
+        diesel::sql_query("SET synchronous_commit = off").execute(&mut connection).await?;
+        Ok(connection)
+    }
+}
+
+/// How far the tables are, read without a lock: to look costs no write.
+async fn look(connection: &mut AsyncPgConnection) -> Result<Applied, StoreError> {
+    let applied_size = find::applied_size(connection).await?;
+    let (size, _) = query::log_state(connection).await?;
+    Ok(Applied { applied_size, size })
 }
 
 async fn step(connection: &mut AsyncPgConnection) -> Result<Applied, StoreError> {

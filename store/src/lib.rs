@@ -118,7 +118,7 @@ impl Store {
         let mut appender = Appender::new(self.inner.url.clone(), self.inner.runtime.clone(), None);
         let batch = appender.append(&[descriptor, anchors], now).await?;
         match batch.outcomes.as_slice() {
-            [Outcome::Appended { index: 0 }, Outcome::Appended { index: 1 }] => {
+            [Outcome::Appended { index: 0, .. }, Outcome::Appended { index: 1, .. }] => {
                 Registry::founded_by(&descriptor.entry, &descriptor.statement)
             }
             other => Err(StoreError::damaged("founding", format!("{other:?}"))),
