@@ -58,9 +58,7 @@ impl Follower {
         // Taken out, so that an error on any path drops the connection.
         let mut connection = match self.session.take() {
             Some(session) => session,
-            None => connect::session(&self.url, connect::STATEMENT_TIME_MAX, &self.runtime)
-                .await
-                .map_err(|error| StoreError::Connect(error.to_string()))?,
+            None => connect::writer(&self.url, &self.runtime).await?,
         };
         let applied = connection.transaction(async move |connection| step(connection).await).await;
         if applied.is_ok() {
