@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix_web::web;
 use chopmark_api::mark::Mark;
-use chopmark_api::{CONNECTIONS_PER_WORKER_MAX, QUEUE_STATEMENTS_MAX, RateLimits, Running, ServeConfig};
+use chopmark_api::{CONNECTIONS_PER_WORKER_MAX, QUEUE_STATEMENTS_MAX, RateLimits, Running, ServeConfig, Signing};
 use chopmark_core::ledger::note::{NoteSigner, VerifierKey};
 use chopmark_core::policy::Founding;
 use chopmark_core::text::Names;
@@ -85,13 +85,14 @@ impl Bench {
         further_routes: fn(&mut web::ServiceConfig),
     ) -> Result<(Running, SocketAddr), Failure> {
         let (path, origin) = (self.mark(), &self.registry.reference.origin);
-        let mark = if path.exists() { Mark::open(&path, origin) } else { Mark::create(&path, origin) }?;
+        if !path.exists() {
+            drop(Mark::create(&path, origin)?);
+        }
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let address = listener.local_addr()?;
         let running = chopmark_api::start(ServeConfig {
             store: self.store.clone(),
-            signer: self.signer()?,
-            mark,
+            signing: Some(Signing { key: self.signer()?, mark: path }),
             listener,
             connections_per_worker_max: CONNECTIONS_PER_WORKER_MAX,
             queue_statements_max: QUEUE_STATEMENTS_MAX,

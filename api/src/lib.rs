@@ -1,7 +1,7 @@
 //! The Chopmark service: HTTP routes over the store, one sequencer, one publisher.
 //!
 //! Statements come in through one route, are verified on the workers, judged and committed by the sequencer, and
-//! acknowledged once the publisher has signed a checkpoint over them.
+//! acknowledged once the publisher has signed a checkpoint over them, or seen one that another replica signed.
 
 mod bodies;
 mod follow;
@@ -9,6 +9,7 @@ mod guard;
 mod limits;
 pub mod mark;
 mod metrics;
+mod news;
 mod pace;
 mod problem;
 mod publisher;
@@ -27,5 +28,6 @@ pub mod way_in {
 
 pub use limits::{Rate, RateLimits};
 pub use problem::Problem;
+pub use publisher::Signing;
 pub use sequencer::QUEUE_STATEMENTS_MAX;
 pub use server::{CONNECTIONS_PER_WORKER_MAX, Running, ServeConfig, ServeError, openapi_json, start};

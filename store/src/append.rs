@@ -30,6 +30,9 @@ use crate::schema::{entry, log_state};
 /// Most statements in one transaction: beyond this, larger batches gain nothing and only make the first wait.
 pub const BATCH_MAX: usize = 512;
 
+/// What a probe writes, which can't be compressed: more than the free space that a table usually has inside.
+const PROBE_BYTES: usize = 64 << 10;
+
 /// What became of one statement of a batch.
 #[derive(Debug, Clone)]
 pub enum Outcome {
@@ -139,13 +142,49 @@ impl Appender {
         Ok(Batch { outcomes: effects.outcomes, size })
     }
 
+    /// Whether the database takes entries, after it did not: locks the head of the log, writes as much as a small batch,
+    /// and takes it back.
+    ///
+    /// # Errors
+    /// What a batch would have failed with.
+    pub async fn probe(&mut self) -> Result<(), StoreError> {
+        let mut session = match self.session.take() {
+            Some(session) => session,
+            None => self.connect().await?,
+        };
+        let written = session.connection.transaction(async move |connection| write_in_vain(connection).await).await;
+        match written {
+            Err(StoreError::Query(diesel::result::Error::RollbackTransaction)) => {
+                self.session = Some(session);
+                Ok(())
+            }
+            Err(error) => Err(error),
+            Ok(never) => match never {},
+        }
+    }
+
     async fn connect(&self) -> Result<Session, StoreError> {
-        let mut connection = connect::session(&self.url, connect::STATEMENT_TIME_MAX, &self.runtime)
-            .await
-            .map_err(|error| StoreError::Connect(error.to_string()))?;
+        let mut connection = connect::writer(&self.url, &self.runtime).await?;
         let head = load_head(&mut connection).await?;
         Ok(Session { connection, head })
     }
+}
+
+/// Fails in any case, and so leaves nothing; with `RollbackTransaction` where everything could be written.
+async fn write_in_vain(connection: &mut AsyncPgConnection) -> Result<core::convert::Infallible, StoreError> {
+    let _: i64 = log_state::table.select(log_state::size).for_update().first(connection).await?;
+    let mut digest = Sha256Digest::of(b"a probe");
+    let mut body = Vec::with_capacity(PROBE_BYTES);
+    while body.len() < PROBE_BYTES {
+        digest = Sha256Digest::of(digest.as_bytes());
+        body.extend_from_slice(digest.as_bytes());
+    }
+    let digest = Sha256Digest::of(&body);
+    diesel::insert_into(document::table)
+        .values((document::sha256.eq(digest.as_bytes().as_slice()), document::body.eq(body)))
+        .execute(connection)
+        .await?;
+    Err(diesel::result::Error::RollbackTransaction.into())
 }
 
 /// Reads the head of the log: the right edge of the tree and the last recorded time.

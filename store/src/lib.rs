@@ -10,6 +10,7 @@ mod connect;
 mod error;
 mod find;
 mod follow;
+mod news;
 mod project;
 mod query;
 mod schema;
@@ -33,6 +34,7 @@ pub use append::{Appender, BATCH_MAX, Batch, Outcome, Registry};
 pub use error::StoreError;
 pub use find::{ArtefactFilter, Conflict, FoundArtefact, Page, PartyFilter};
 pub use follow::{Applied, Follower};
+pub use news::{News, NewsLine};
 pub use query::{StoredCheckpoint, StoredEntry};
 
 use connect::ReadPool;
@@ -156,6 +158,14 @@ impl Store {
         query::edge_at(&mut *self.inner.pool.get().await?, size).await
     }
 
+    /// Leaf hashes of `number` entries from `first` on, as stored; not recomputed.
+    ///
+    /// # Errors
+    /// When a row is missing or can't be read.
+    pub async fn leaf_hashes(&self, first: u64, number: u64) -> Result<Vec<Sha256Digest>, StoreError> {
+        query::leaf_hashes(&mut *self.inner.pool.get().await?, first, number).await
+    }
+
     /// Entries from `first` on, at most `number`, without gaps.
     ///
     /// # Errors
@@ -263,6 +273,14 @@ impl Store {
             .load(&mut *self.inner.pool.get().await?)
             .await?;
         indices.into_iter().map(|index| error::count(index, "view.key_event")).collect()
+    }
+
+    /// A line to the other replicas.
+    ///
+    /// # Errors
+    /// When the database can't be reached.
+    pub async fn news_line(&self) -> Result<NewsLine, StoreError> {
+        NewsLine::open(&self.inner.url, &self.inner.runtime).await
     }
 
     /// Whoever brings the tables that are searched up to the log.

@@ -83,7 +83,8 @@ pub(crate) async fn edge_at(connection: &mut AsyncPgConnection, size: u64) -> Re
     Edge::rebuild(size, partials).map_err(|error| StoreError::damaged(format!("log size {size}"), error))
 }
 
-async fn leaf_hashes(
+/// Leaf hashes of exactly `number` entries from `first` on.
+pub(crate) async fn leaf_hashes(
     connection: &mut AsyncPgConnection,
     first: u64,
     number: u64,
