@@ -23,6 +23,9 @@ const SERVER_VERSION_MIN: i32 = 150_000;
 /// How long a statement may take unless told otherwise: a batch, a part of an audit.
 pub(crate) const STATEMENT_TIME_MAX: Duration = Duration::from_secs(30);
 
+/// How long one statement of an audit or a rebuild may take: comparing a table of hundreds of millions of rows.
+pub(crate) const AUDIT_STATEMENT_TIME_MAX: Duration = Duration::from_hours(6);
+
 /// How long a request may wait for its turn to have a reading connection.
 const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -75,6 +78,11 @@ pub(crate) async fn session(
         Ok(connection)
     });
     task.await.map_err(|error| diesel::ConnectionError::BadConnection(error.to_string()))?
+}
+
+/// A connection of the user that the URL names, with none of the service's settings.
+pub(crate) async fn plain(url: &str, runtime: &Handle) -> Result<AsyncPgConnection, StoreError> {
+    open(url, runtime).await.map_err(|error| StoreError::Connect(error.to_string()))
 }
 
 /// A pool of at most `connections` sessions.

@@ -12,6 +12,7 @@ mod find;
 mod follow;
 mod project;
 mod query;
+mod rebuild;
 mod schema;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub use error::StoreError;
 pub use find::{ArtefactFilter, Conflict, FoundArtefact, Page, PartyFilter};
 pub use follow::{Applied, Follower};
 pub use query::{StoredCheckpoint, StoredEntry};
+pub use rebuild::Rebuilt;
 
 use connect::ReadPool;
 
