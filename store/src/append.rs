@@ -25,7 +25,7 @@ use crate::connect;
 use crate::error::{StoreError, bigint, count};
 use crate::project;
 use crate::query;
-use crate::schema::{entry, log_state};
+use crate::schema::{document, entry, log_state};
 
 /// Most statements in one transaction: beyond this, larger batches gain nothing and only make the first wait.
 pub const BATCH_MAX: usize = 512;

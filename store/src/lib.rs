@@ -13,6 +13,7 @@ mod follow;
 mod news;
 mod project;
 mod query;
+mod rebuild;
 mod schema;
 
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub use find::{ArtefactFilter, Conflict, FoundArtefact, Page, PartyFilter};
 pub use follow::{Applied, Follower};
 pub use news::{News, NewsLine};
 pub use query::{StoredCheckpoint, StoredEntry};
+pub use rebuild::Rebuilt;
 
 use connect::ReadPool;
 

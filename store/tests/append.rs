@@ -26,7 +26,7 @@ use chopmark_core::statement::{Envelope, Header, Issuer, Nonce, RegistryRef, Sig
 use chopmark_core::submission::Submission;
 use chopmark_core::text::Names;
 use chopmark_core::time::Timestamp;
-use chopmark_store::audit::{Verdict, audit};
+use chopmark_store::audit::{Options, Verdict, audit};
 use chopmark_store::cluster::{Cluster, ClusterConfig, DATABASE};
 use chopmark_store::{Appender, ArtefactFilter, BATCH_MAX, Outcome, Page, Registry, Store, StoreError};
 use ed25519_dalek::SigningKey;
@@ -163,7 +163,7 @@ impl Ledger {
     }
 
     async fn assert_clean(&self, entries: u64) {
-        let verdict = audit(&self.store, self.log.verifier_key(), Vec::new(), |_, _| {}).await.unwrap();
+        let verdict = audit(&self.store, Options::everything(self.log.verifier_key().clone()), |_| {}).await.unwrap();
         let Verdict::Clean(clean) = verdict else { panic!("{verdict:?}") };
         assert_eq!(clean.entries, entries);
     }
