@@ -148,7 +148,8 @@ fn a_circle_of_digests_ends() {
     }
     let ran = Home::new().run(&["lineage", &first.to_hex(), "--url", shared::service().url()]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert!(ran.stdout.lines().count() < 12, "{}", ran.stdout);
+    assert_eq!(ran.stdout.matches("(see above)").count(), 2, "{}", ran.stdout);
+    assert_eq!(ran.stdout.lines().count(), 8, "{}", ran.stdout);
 }
 
 #[test]

@@ -56,13 +56,13 @@ pub(crate) fn run(context: &Context<'_>, arguments: &LineageArguments) -> Result
     };
     let query = format!("direction={direction}&depth={}", arguments.depth);
     let lineage: Lineage = client.lineage(&arguments.id, &query)?;
-    let mut tree = Tree::of(&lineage);
+    let mut tree = Tree::of(&lineage, arguments.depth);
     let mut report = Report::default().line(tree.name(&lineage.artefact_id));
     if direction != "down" {
-        report = tree.draw(report.line("made from:"), &lineage.artefact_id, Way::Up, "  ");
+        report = tree.draw(report.line("made from:"), &lineage.artefact_id, Way::Up, arguments.depth);
     }
     if direction != "up" {
-        report = tree.draw(report.line("made into:"), &lineage.artefact_id, Way::Down, "  ");
+        report = tree.draw(report.line("made into:"), &lineage.artefact_id, Way::Down, arguments.depth);
     }
     let relatives = units::length(lineage.nodes.len()).saturating_sub(1);
     let more = if lineage.truncated { "; there are more than one answer holds" } else { "" };
@@ -97,11 +97,13 @@ enum Way {
 struct Tree<'l> {
     nodes: BTreeMap<&'l str, &'l Value>,
     edges: &'l [Edge],
+    /// Steps to draw each way.
+    depth: u32,
     drawn: BTreeSet<(Way, &'l str)>,
 }
 
 impl<'l> Tree<'l> {
-    fn of(lineage: &'l Lineage) -> Self {
+    fn of(lineage: &'l Lineage, depth: u32) -> Self {
         let id = |node: &'l Value| Some((node.get("artefact_id")?.as_str()?, node));
         Self { nodes: lineage.nodes.iter().filter_map(id).collect(), edges: &lineage.edges, drawn: BTreeSet::new() }
     }
@@ -115,8 +117,10 @@ impl<'l> Tree<'l> {
         format!("{}  {} {} ({}){superseded}", text("id"), first_name(node, "/name"), text("version"), text("kind"))
     }
 
-    /// Draws everything on one side of an artefact. As deep as the service answers, which has a bound.
-    fn draw(&mut self, mut report: Report, id: &str, way: Way, indent: &str) -> Report {
+    /// Draws everything on one side of an artefact, at most `steps` deep, whatever the service answers.
+    fn draw(&mut self, mut report: Report, id: &str, way: Way, steps: u32) -> Report {
+        let depth = usize::try_from(self.depth.saturating_sub(steps)).unwrap_or_default();
+        let indent = "  ".repeat(depth.saturating_add(1));
         let edges = self.edges;
         for edge in edges {
             let (near, far) = match way {
@@ -133,8 +137,8 @@ impl<'l> Tree<'l> {
             let is_new = self.drawn.insert((way, far));
             let mark = if is_new { "" } else { " (see above)" };
             report = report.line(format!("{indent}{}: {}{mark}", edge.relation, self.name(far)));
-            if is_new {
-                report = self.draw(report, far, way, &format!("{indent}  "));
+            if is_new && steps > 1 {
+                report = self.draw(report, far, way, steps - 1);
             }
         }
         report
