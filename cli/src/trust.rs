@@ -140,12 +140,11 @@ impl Trust {
     /// A proof failure when another registry is known by its name; `could_not_check` when a policy that somebody named
     /// does not list it; a usage failure when the policy can't be read.
     pub(crate) fn known(settings: &Settings, registry: &RegistryRef) -> Result<Option<Source>, Failure> {
-        let trust = match &settings.trust {
-            Some(named) => read_named(named)?,
-            None => {
-                let path = pins_path(&settings.directories)?;
-                Self { policy: read(&path)?.unwrap_or_default().policy(), source: Source::Pins(path) }
-            }
+        let trust = if let Some(named) = &settings.trust {
+            read_named(named)?
+        } else {
+            let path = pins_path(&settings.directories)?;
+            Self { policy: read(&path)?.unwrap_or_default().policy(), source: Source::Pins(path) }
         };
         let origin = &registry.origin;
         match (trust.policy.registry(origin), &trust.source) {

@@ -107,9 +107,9 @@ fn bytes_are_attested_only_when_they_match() {
         assert!(claim["tool"].as_str().unwrap().starts_with("chopmark "), "{claim}");
     }
     // Who verifies online is told, and told whose word it is.
-    let verified = verifier.done(&["verify", "model"]);
-    assert_eq!(verified["said_by_others"]["attestations"].as_array().unwrap().len(), 2, "{verified}");
-    assert_eq!(verified["said_by_others"]["said_by"], "registry");
+    let online = verifier.done(&["verify", "model"]);
+    assert_eq!(online["said_by_others"]["attestations"].as_array().unwrap().len(), 2, "{online}");
+    assert_eq!(online["said_by_others"]["said_by"], "registry");
     let words = verifier.home.run(&["verify", "model", "--url", shared::service().url()]).stdout;
     assert!(words.contains("2 attestations and 0 endorsements, as the service says"), "{words}");
     assert!(verifier.done(&["verify", "model", "--bundle", "m.chop"])["said_by_others"].is_null());

@@ -72,7 +72,7 @@ fn every_filter_of_the_interface_has_its_flag() {
         assert_eq!(found(&home, arguments, "artefacts"), expected, "{arguments:?}");
     }
     for arguments in [["--parties", "zhuhai"].as_slice(), &["--parties", "珠海工作室", "--jurisdiction", "HK"]] {
-        assert_eq!(found(&home, arguments, "parties"), [owner_id.clone()], "{arguments:?}");
+        assert_eq!(found(&home, arguments, "parties"), std::slice::from_ref(&owner_id), "{arguments:?}");
     }
     assert_eq!(found(&home, &["--parties", "zhuhai", "--jurisdiction", "SG"], "parties"), none);
 

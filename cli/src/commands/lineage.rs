@@ -105,7 +105,8 @@ struct Tree<'l> {
 impl<'l> Tree<'l> {
     fn of(lineage: &'l Lineage, depth: u32) -> Self {
         let id = |node: &'l Value| Some((node.get("artefact_id")?.as_str()?, node));
-        Self { nodes: lineage.nodes.iter().filter_map(id).collect(), edges: &lineage.edges, drawn: BTreeSet::new() }
+        let drawn = [Way::Up, Way::Down].map(|way| (way, lineage.artefact_id.as_str()));
+        Self { nodes: lineage.nodes.iter().filter_map(id).collect(), edges: &lineage.edges, depth, drawn: drawn.into() }
     }
 
     /// An artefact in one line.

@@ -87,7 +87,7 @@ fn check<'a>(context: &Context<'_>, arguments: &'a VerifyArguments) -> Result<Ve
         None => Some(said::Said::ask(&settings, &proven)?),
     };
     let Measured { excluded, revision, .. } = measured;
-    Ok(Verdict { said, arguments, proven, difference, excluded, revision, trust, also_registered })
+    Ok(Verdict { arguments, proven, difference, excluded, revision, trust, also_registered, said })
 }
 
 /// Measures the path by the rules that the registered manifest records.
