@@ -21,6 +21,8 @@ const TEMPLATE: &str = "{prefix} {bar:24} {percent:>3}%  {decimal_bytes}/{decima
 pub(crate) struct HashProgress<'a> {
     printer: &'a Printer,
     bar: Option<ProgressBar>,
+    /// Without a line when it begins and when it ends.
+    is_brief: bool,
     started: Instant,
     files: AtomicU64,
     total_size_bytes: AtomicU64,
@@ -30,12 +32,13 @@ pub(crate) struct HashProgress<'a> {
 }
 
 impl<'a> HashProgress<'a> {
-    /// Starts the clock.
-    pub(crate) fn start(printer: &'a Printer) -> Self {
+    /// Starts the clock; one of many is brief.
+    pub(crate) fn start(printer: &'a Printer, is_brief: bool) -> Self {
         let started = Instant::now();
         Self {
             printer,
             bar: bar(printer),
+            is_brief,
             started,
             files: AtomicU64::new(0),
             total_size_bytes: AtomicU64::new(0),
@@ -48,6 +51,9 @@ impl<'a> HashProgress<'a> {
     pub(crate) fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
+        }
+        if self.is_brief {
+            return;
         }
         let (files, size_bytes) = (self.files.load(Ordering::Relaxed), self.total_size_bytes.load(Ordering::Relaxed));
         let elapsed_ms = self.started.elapsed().as_millis();
@@ -94,6 +100,7 @@ impl Progress for HashProgress<'_> {
         self.total_size_bytes.store(size_bytes, Ordering::Relaxed);
         match &self.bar {
             Some(bar) => bar.set_length(size_bytes),
+            None if self.is_brief => {}
             None => self.printer.note(format!("hashing {}, {}", units::count(files, "file"), units::bytes(size_bytes))),
         }
     }

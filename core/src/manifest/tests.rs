@@ -10,7 +10,7 @@ fn entry(path: &str, content: &[u8]) -> FileEntry {
         path: FilePath::parse(path).unwrap(),
         size_bytes: u64::try_from(content.len()).unwrap(),
         sha256: Sha256Digest::of(content),
-        blake3: Blake3Digest::of(content),
+        blake3: Some(Blake3Digest::of(content)),
         weights: None,
     }
 }
