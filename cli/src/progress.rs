@@ -52,10 +52,10 @@ impl<'a> HashProgress<'a> {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        if self.is_brief {
+        let (files, size_bytes) = (self.files.load(Ordering::Relaxed), self.total_size_bytes.load(Ordering::Relaxed));
+        if self.is_brief || files == 0 {
             return;
         }
-        let (files, size_bytes) = (self.files.load(Ordering::Relaxed), self.total_size_bytes.load(Ordering::Relaxed));
         let elapsed_ms = self.started.elapsed().as_millis();
         self.printer.note(format!(
             "hashed {}, {} in {} ({})",

@@ -4,6 +4,7 @@
 
 mod admission;
 mod audit;
+mod bulk;
 mod bundle;
 mod caching;
 mod command_line;
@@ -13,6 +14,7 @@ mod find;
 mod forgery;
 mod forms;
 mod harness;
+mod image;
 mod json;
 mod keys;
 mod ledger;
@@ -25,6 +27,7 @@ mod openapi;
 mod overload;
 mod power;
 mod proof;
+mod race;
 mod register;
 mod repeat;
 mod serve;

@@ -89,6 +89,7 @@ pub(super) fn look(path: &Path) -> Option<Sha256Digest> {
     while let Some(at) = open.pop() {
         let metadata = fs::symlink_metadata(&at).ok()?;
         let metadata = if at == path { fs::metadata(&at).ok()? } else { metadata };
+        let name = at.strip_prefix(path).unwrap_or(&at);
         let times = (metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec());
         if metadata.is_dir() {
             for entry in fs::read_dir(&at).ok()? {
@@ -97,7 +98,7 @@ pub(super) fn look(path: &Path) -> Option<Sha256Digest> {
         } else {
             let target = if metadata.is_symlink() { fs::metadata(&at).ok() } else { None };
             let behind = target.map(|target| (target.ino(), target.size(), target.mtime(), target.mtime_nsec()));
-            seen.push(format!("{at:?} {} {} {times:?} {behind:?}\n", metadata.ino(), metadata.size()));
+            seen.push(format!("{name:?} {} {} {times:?} {behind:?}\n", metadata.ino(), metadata.size()));
         }
         if seen.len() > FILES_MAX || open.len() > FILES_MAX {
             return None;

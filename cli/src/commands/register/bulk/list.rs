@@ -174,6 +174,8 @@ impl List {
             }
         }
         let labels = labels(&wires, &mut faults);
+        // A row that did not read may have had the label that is missing.
+        let labels = Labels { are_all_known: faults.is_empty(), labels };
         let mut rows = Vec::new();
         for (line, wire, text) in wires {
             match row(line, wire, text, directory, &labels) {
@@ -202,6 +204,19 @@ fn read_line(line: &[u8]) -> Result<(WireRow, Vec<u8>), StrictError> {
     Ok((strict::decode(value)?, canonical))
 }
 
+/// What rows may name each other by.
+struct Labels {
+    labels: BTreeMap<String, usize>,
+    are_all_known: bool,
+}
+
+impl Labels {
+    fn find(&self, label: &str) -> Option<usize> {
+        // Where some are not known the list is refused anyway, and this only keeps the answer to what is wrong.
+        self.labels.get(label).copied().or_else(|| (!self.are_all_known).then_some(0))
+    }
+}
+
 /// Which row each label stands for.
 fn labels(wires: &[(usize, WireRow, Vec<u8>)], faults: &mut Vec<Fault>) -> BTreeMap<String, usize> {
     let mut labels = BTreeMap::new();
@@ -217,19 +232,13 @@ fn labels(wires: &[(usize, WireRow, Vec<u8>)], faults: &mut Vec<Fault>) -> BTree
     labels
 }
 
-fn row(
-    line: usize,
-    wire: WireRow,
-    text: Vec<u8>,
-    directory: &Path,
-    labels: &BTreeMap<String, usize>,
-) -> Result<Row, Fault> {
+fn row(line: usize, wire: WireRow, text: Vec<u8>, directory: &Path, labels: &Labels) -> Result<Row, Fault> {
     let fault = |pointer: &str, reason: String| Fault { line, pointer: pointer.to_owned(), reason };
     let source = |pointer: &str, id: Option<String>, row: Option<String>| match (id, row) {
         (Some(id), None) => Ok(Source::Id(id)),
         (None, Some(label)) => labels
-            .get(&label)
-            .map(|place| Source::Row(*place))
+            .find(&label)
+            .map(Source::Row)
             .ok_or_else(|| fault(&format!("{pointer}/row"), format!("no row of this list says \"as\": {label:?}"))),
         _ => Err(fault(pointer, "name it by exactly one of id and row".to_owned())),
     };
