@@ -212,14 +212,16 @@ fn a_run_that_is_killed_goes_on_where_it_was() {
     let service = shared::service();
     let home = home(service.url());
     let digests = write_list(&home, "killed");
-    for kill_after in [3, 9, 17] {
+    for (kill_after, number, code) in [(3, Signal::KILL, None), (9, Signal::INT, Some(130)), (17, Signal::KILL, None)] {
         let mut command = home.command(&["register", "--from", "killed.jsonl", "--url", service.url()]);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         let seen = lines.by_ref().filter(|line| line.contains(" of 40  row ")).take(kill_after).count();
-        signal(&child, Signal::KILL);
+        signal(&child, number);
         assert_eq!(seen, kill_after, "it ended before it was killed");
-        assert_ne!(child.wait().unwrap().code(), Some(0), "it ended before it was killed");
+        // Whatever it still says is read, so that it does not wait for a reader.
+        let rest = lines.count();
+        assert_eq!(child.wait().unwrap().code(), code, "it ended before it was killed; {rest} more lines");
     }
     assert!(!home.file("killed.report.json").exists());
     let (code, report) = run(&home, "killed", service.url());
@@ -227,6 +229,18 @@ fn a_run_that_is_killed_goes_on_where_it_was() {
     assert_eq!((code, registered + already, failed, not_tried), (0, 40, 0, 0), "{report}");
     assert!(already >= 17, "what was finished is recognised: {report}");
     check_all(&home, "killed", service, &report, &digests);
+}
+
+#[test]
+fn a_service_that_asks_for_patience_gets_it() {
+    let place = place();
+    let service = Service::try_start(place.path(), "data", &["--rate-per-key", "20/s:5"]).unwrap();
+    let home = home(service.url());
+    let digests = write_list(&home, "patient");
+    let (code, report) = run(&home, "patient", service.url());
+    assert_eq!((code, states(&report)), (0, [40, 0, 0, 0]), "{report}");
+    check_all(&home, "patient", &service, &report, &digests);
+    service.stop();
 }
 
 #[test]

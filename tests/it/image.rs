@@ -154,7 +154,7 @@ fn hostile_image_documents_are_refused_with_their_place() {
         (honest.replacen("\"schemaVersion\":2", "\"schemaVersion\":2,\"schemaVersion\":2", 1), "/schemaVersion"),
         (honest.replacen("\"size\":", "\"size\":-", 1), "/config/size"),
         (honest.replacen("sha256:", "sha512:", 1), "/config/digest"),
-        (honest.replacen("{", "{\"manifests\":[],", 1), "the document root"),
+        (honest.replacen('{', "{\"manifests\":[],", 1), "the document root"),
         ("[".repeat(1 << 20), "nested deeper"),
     ] {
         fs::write(home.file("hostile.json"), &document).unwrap();

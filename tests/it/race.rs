@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use chopmark_core::digest::Sha256Digest;
+use chopmark_core::submission::Submission;
 use serde_json::{Value, json};
 
 use crate::harness::{Service, place};
@@ -25,7 +26,7 @@ fn holders(service: &Service, digest: &Sha256Digest, size: u64) -> Vec<Value> {
     loop {
         let list = service.get(&path).json();
         if list["applied_size"].as_u64().unwrap() < size {
-            assert!(begun.elapsed() < Duration::from_secs(60), "searches do not catch up: {list}");
+            assert!(begun.elapsed() < Duration::from_mins(1), "searches do not catch up: {list}");
             thread::sleep(Duration::from_millis(50));
             continue;
         }
@@ -57,7 +58,7 @@ fn of_a_thousand_racing_registrations_one_is_first_and_none_is_lost() {
             author.sign(payload, vec![manifest.to_canonical_bytes()])
         })
         .collect();
-    let requests: Vec<_> = submissions.iter().map(|submission| submission.to_request()).collect();
+    let requests: Vec<_> = submissions.iter().map(Submission::to_request).collect();
     // Each receipt is proved at its index as it comes.
     let indices = at_once(&service, &requests, |number, answer| {
         assert_eq!(answer.status, 201, "{}", answer.text());

@@ -120,9 +120,9 @@ impl<'a> Measuring<'a> {
         let progress = HashProgress::start(self.printer, self.is_brief);
         let done = interrupt::polled(|interrupted| read(&progress, interrupted).map_err(Failure::from));
         if done.is_ok() {
-            progress.finish()
+            progress.finish();
         } else {
-            progress.abandon()
+            progress.abandon();
         }
         done
     }
@@ -138,7 +138,7 @@ pub(crate) fn image_reference(path: &Path) -> Result<Option<ImageReference>, Fai
 }
 
 /// Where the bytes are: for a container image, at `--manifest`.
-fn place<'a>(path: &'a Path, form: &'a FormArguments) -> &'a Path {
+pub(crate) fn place<'a>(path: &'a Path, form: &'a FormArguments) -> &'a Path {
     form.manifest.as_deref().unwrap_or(path)
 }
 

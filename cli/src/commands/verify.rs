@@ -14,7 +14,7 @@ use chopmark_core::verify::{compare, compare_image};
 use chopmark_gpu_verify::Measured;
 use serde_json::json;
 
-use super::measuring::{Aim, Measuring, require};
+use super::measuring::{Aim, Measuring, place, require};
 use super::{Context, bundle};
 use crate::arguments::VerifyArguments;
 use crate::config::Overrides;
@@ -60,7 +60,7 @@ fn check<'a>(context: &Context<'_>, arguments: &'a VerifyArguments) -> Result<Ve
         return Err(Failure::usage("--offline needs the proof at hand: give the bundle with --bundle FILE"));
     }
     require(&arguments.path, &arguments.form)?;
-    let trust = Trust::for_verifying(&settings, &arguments.path, printer)?;
+    let trust = Trust::for_verifying(&settings, place(&arguments.path, &arguments.form), printer)?;
     let measuring = Measuring::start(arguments.engine, printer)?;
 
     let (proven, measured, also_registered) = if let Some(path) = &arguments.bundle {

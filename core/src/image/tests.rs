@@ -56,8 +56,8 @@ fn a_manifest_names_its_configuration_and_layers_each_once() {
     let read = ImageDocument::parse(manifest().to_string().as_bytes()).unwrap();
     assert_eq!((read.media_type, read.platforms.len()), (ImageMediaType::OciManifest, 0));
     let named: Vec<_> = read.blobs.iter().map(|blob| (blob.sha256, blob.size_bytes, blob.is_document)).collect();
-    let expected =
-        [&b"{}"[..], b"one", b"second"].map(|content| (Sha256Digest::of(content), content.len() as u64, false));
+    let expected = [&b"{}"[..], b"one", b"second"]
+        .map(|content| (Sha256Digest::of(content), u64::try_from(content.len()).unwrap(), false));
     assert_eq!(named, expected);
 }
 
@@ -115,7 +115,7 @@ fn a_tree_grows_from_the_root_and_holds_each_blob_once() {
     assert_eq!(tree.root(), Sha256Digest::of(root.as_bytes()));
     assert_eq!(tree.blobs().count(), 3);
     let (digest, size_bytes) = tree.next_document().unwrap();
-    assert_eq!((digest, size_bytes), (Sha256Digest::of(below.as_bytes()), below.len() as u64));
+    assert_eq!((digest, size_bytes), (Sha256Digest::of(below.as_bytes()), u64::try_from(below.len()).unwrap()));
     tree.read(below.as_bytes()).unwrap();
     assert!(tree.next_document().is_none());
     assert_eq!(tree.place(&Sha256Digest::of(b"one")), Some(BlobPlace::Named));

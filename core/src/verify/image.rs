@@ -77,7 +77,7 @@ mod tests {
     fn blob(named: &[u8], content: &[u8]) -> FileEntry {
         FileEntry {
             path: blob_path(&Sha256Digest::of(named)).unwrap(),
-            size_bytes: content.len() as u64,
+            size_bytes: u64::try_from(content.len()).unwrap(),
             sha256: Sha256Digest::of(content),
             blake3: Some(Blake3Digest::of(content)),
             weights: None,

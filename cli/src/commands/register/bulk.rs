@@ -183,7 +183,10 @@ impl Run<'_> {
             drop(outcomes);
             let progress = Progress { printer: run.context.printer, rows, done: 0 };
             let mut ends = Ends { all: rows.iter().map(|_| None).collect(), in_flight: 0, is_stopped: false, progress };
-            run.feed(jobs, &finished, &mut ends, journal)?;
+            let fed = run.feed(&jobs, &finished, &mut ends, journal);
+            // Nothing more comes: the threads end when they are done with what they have.
+            drop(jobs);
+            fed?;
             Ok(ends.all.into_iter().map(|end| end.unwrap_or(End::NotTried)).collect())
         })
     }
@@ -191,7 +194,7 @@ impl Run<'_> {
     /// Measures and signs what can be, and takes in what others finish, until nothing is left.
     fn feed(
         &self,
-        jobs: SyncSender<Job>,
+        jobs: &SyncSender<Job>,
         finished: &Receiver<(usize, End)>,
         ends: &mut Ends<'_>,
         journal: &Mutex<Journal>,

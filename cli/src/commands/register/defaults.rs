@@ -1,7 +1,7 @@
 //! What a path says about itself: name, version and kind of packages, images and cached repositories.
 //!
-//! A name is read, never the content: nothing is unpacked. Rules: wheels, PyPA "Binary distribution format" (PEP 427);
-//! source distributions, PEP 625; crates, `name-version.crate` with a Semantic Version, as cargo writes them.
+//! A name is read, never the content: nothing is unpacked. Rules: wheels, PEP 427 ("Binary distribution
+//! format"); source distributions, PEP 625; crates, `name-version.crate` with a Semantic Version, as cargo writes them.
 
 use std::path::Path;
 

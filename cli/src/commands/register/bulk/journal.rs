@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::manifest::FILES_MAX;
 use chopmark_core::statement::StatementId;
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Failure;
@@ -98,7 +99,8 @@ pub(super) fn look(path: &Path) -> Option<Sha256Digest> {
         } else {
             let target = if metadata.is_symlink() { fs::metadata(&at).ok() } else { None };
             let behind = target.map(|target| (target.ino(), target.size(), target.mtime(), target.mtime_nsec()));
-            seen.push(format!("{name:?} {} {} {times:?} {behind:?}\n", metadata.ino(), metadata.size()));
+            let name = HEXLOWER.encode(name.as_os_str().as_encoded_bytes());
+            seen.push(format!("{name} {} {} {times:?} {behind:?}\n", metadata.ino(), metadata.size()));
         }
         if seen.len() > FILES_MAX || open.len() > FILES_MAX {
             return None;

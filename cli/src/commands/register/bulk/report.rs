@@ -126,7 +126,7 @@ pub(super) fn finish(
     let members = json!({ "list": list, "report": path, "totals": totals, "rows": lines });
     let text = if is_lines {
         let totals = json!({ "totals": totals, "exit_code": exit.code() });
-        lines.iter().chain([&totals]).map(|line| format!("{line}\n")).collect()
+        lines.iter().chain([&totals]).fold(String::new(), |text, line| text + &line.to_string() + "\n")
     } else {
         printer::document(Some(context.command), exit, members.clone())
     };
