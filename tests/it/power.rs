@@ -235,7 +235,7 @@ impl Load {
 }
 
 /// Every entry there is, from the bundles that readers get.
-fn entries(client: &Client) -> Vec<Vec<u8>> {
+pub fn entries(client: &Client) -> Vec<Vec<u8>> {
     const WIDTH: u64 = 256;
     let size = client.get("/v1/registry").json()["size"].as_u64().unwrap();
     let full = (0..size / WIDTH).map(|tile| format!("/tile/entries/{tile:03}"));
@@ -245,7 +245,7 @@ fn entries(client: &Client) -> Vec<Vec<u8>> {
 }
 
 /// Waits for something; whether it came.
-fn comes(within: Duration, condition: impl Fn() -> bool) -> bool {
+pub fn comes(within: Duration, condition: impl Fn() -> bool) -> bool {
     let deadline = Instant::now() + within;
     while Instant::now() < deadline {
         if condition() {

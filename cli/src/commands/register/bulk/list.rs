@@ -201,7 +201,7 @@ fn read_line(line: &[u8]) -> Result<(WireRow, Vec<u8>), StrictError> {
     }
     let value: Value = strict::value_from_slice(line)?;
     let canonical = strict::to_canonical(&value)?;
-    Ok((strict::decode(value)?, canonical))
+    Ok((strict::decode(&value)?, canonical))
 }
 
 /// What rows may name each other by.
