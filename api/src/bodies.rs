@@ -14,7 +14,7 @@ use crate::problem::ApiError;
 /// How long a client may take to send its request.
 const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// Bytes of all bodies that are being read, parsed or waiting: a dozen of the largest. What they are parsed into takes
+/// Bytes of all bodies that are being read, parsed or waiting: half a dozen of the largest. What they are parsed into takes
 /// up to twice as much again.
 const BODIES_BYTES_MAX: usize = 256 << 20;
 

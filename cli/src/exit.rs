@@ -60,6 +60,25 @@ impl Exit {
         }
     }
 
+    /// How it ranks when a run over many artefacts ends in several ways: the worst wins. What can't be trusted comes
+    /// first, what another run or another wording cures comes last.
+    pub(crate) const fn severity(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Usage => 1,
+            Self::NotAuthorised => 2,
+            Self::Network => 3,
+            Self::CouldNotCheck => 4,
+            Self::NotRegistered => 5,
+            Self::Conflict => 6,
+            Self::LicenceNotInForce => 7,
+            Self::BytesDiffer => 8,
+            Self::ProofInvalid => 9,
+            Self::Internal => 10,
+            Self::Interrupted => 11,
+        }
+    }
+
     /// For an answer of the service that is not a success.
     pub(crate) const fn of_status(status: u16) -> Self {
         match status {
@@ -178,7 +197,7 @@ impl From<MeasureError> for Failure {
         let exit = match error {
             MeasureError::Interrupted => return Self::interrupted(),
             MeasureError::NotFound { .. } | MeasureError::Revision { .. } => Exit::Usage,
-            MeasureError::FileChanged { .. } => Exit::BytesDiffer,
+            MeasureError::FileChanged { .. } | MeasureError::ImageDigest { .. } => Exit::BytesDiffer,
             _ => Exit::CouldNotCheck,
         };
         Self::new(exit, error.code(), error.to_string())
@@ -222,6 +241,13 @@ mod tests {
         for (exit, code) in ALL {
             assert_eq!(exit.code(), code, "{exit:?}");
         }
+    }
+
+    #[test]
+    fn the_worst_of_many_is_the_published_one() {
+        let mut ranked = ALL;
+        ranked.sort_by_key(|(exit, _)| core::cmp::Reverse(exit.severity()));
+        assert_eq!(ranked.map(|(_, code)| code), [130, 1, 6, 3, 7, 10, 5, 9, 8, 4, 2, 0]);
     }
 
     #[test]

@@ -101,6 +101,11 @@ impl Printer {
         Self { json, quiet: false, verbose: false }
     }
 
+    /// The same, with nothing but errors on stderr: for work that goes on beside other work.
+    pub(crate) fn quieted(&self) -> Self {
+        Self { quiet: true, verbose: false, ..self.clone() }
+    }
+
     /// Whether to print JSON.
     pub(crate) fn is_json(&self) -> bool {
         self.json
@@ -215,7 +220,7 @@ pub(crate) fn is_answered() -> bool {
 }
 
 /// One JSON document, on one line.
-fn document(command: Option<&str>, exit: Exit, members: Value) -> String {
+pub(crate) fn document(command: Option<&str>, exit: Exit, members: Value) -> String {
     let mut document = Map::new();
     document.insert("schema_version".to_owned(), SCHEMA_VERSION.into());
     document.insert("command".to_owned(), command.into());

@@ -25,6 +25,8 @@ const TEMPLATE: &str = "{prefix} {bar:24} {percent:>3}%  {decimal_bytes}/{decima
 pub(crate) struct HashProgress<'a> {
     printer: &'a Printer,
     bar: Option<ProgressBar>,
+    /// Without a line when it begins and when it ends.
+    is_brief: bool,
     started: Instant,
     files: AtomicU64,
     total_size_bytes: AtomicU64,
@@ -34,12 +36,13 @@ pub(crate) struct HashProgress<'a> {
 }
 
 impl<'a> HashProgress<'a> {
-    /// Starts the clock.
-    pub(crate) fn start(printer: &'a Printer) -> Self {
+    /// Starts the clock; one of many is brief.
+    pub(crate) fn start(printer: &'a Printer, is_brief: bool) -> Self {
         let started = Instant::now();
         Self {
             printer,
             bar: bar(printer, TEMPLATE),
+            is_brief,
             started,
             files: AtomicU64::new(0),
             total_size_bytes: AtomicU64::new(0),
@@ -54,6 +57,9 @@ impl<'a> HashProgress<'a> {
             bar.finish_and_clear();
         }
         let (files, size_bytes) = (self.files.load(Ordering::Relaxed), self.total_size_bytes.load(Ordering::Relaxed));
+        if self.is_brief || files == 0 {
+            return;
+        }
         let elapsed_ms = self.started.elapsed().as_millis();
         self.printer.note(format!(
             "hashed {}, {} in {} ({})",
@@ -98,6 +104,7 @@ impl Progress for HashProgress<'_> {
         self.total_size_bytes.store(size_bytes, Ordering::Relaxed);
         match &self.bar {
             Some(bar) => bar.set_length(size_bytes),
+            None if self.is_brief => {}
             None => self.printer.note(format!("hashing {}, {}", units::count(files, "file"), units::bytes(size_bytes))),
         }
     }

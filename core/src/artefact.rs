@@ -12,7 +12,7 @@ use crate::code::{Jurisdiction, ResidencyZone};
 use crate::digest::Sha256Digest;
 use crate::kind::Kind;
 use crate::licence::DeclaredLicence;
-use crate::manifest::Manifest;
+use crate::manifest::{FileEntry, Manifest};
 use crate::statement::{Statement, StatementId};
 use crate::strict::{INTEGER_MAX, StrictError, present};
 use crate::text::{Names, validate_name};
@@ -310,9 +310,14 @@ impl Kind for ArtefactClaim {
     }
 }
 
-/// Every digest an artefact is found by: its manifest's, and SHA-256 and BLAKE3 of each file. Ascending, none twice.
+/// Every digest an artefact is found by: its manifest's, and SHA-256 and BLAKE3 (where known) of each file. Ascending,
+/// none twice.
 pub fn digests(manifest: &Manifest) -> Vec<[u8; 32]> {
-    let files = manifest.files().iter().flat_map(|file| [*file.sha256.as_bytes(), *file.blake3.as_bytes()]);
+    let of = |file: &FileEntry| {
+        let blake3 = file.blake3.as_ref().map(|digest| *digest.as_bytes());
+        core::iter::once(*file.sha256.as_bytes()).chain(blake3)
+    };
+    let files = manifest.files().iter().flat_map(of);
     let mut digests: Vec<[u8; 32]> = files.chain([*manifest.digest().as_bytes()]).collect();
     digests.sort_unstable();
     digests.dedup();

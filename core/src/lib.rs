@@ -10,6 +10,7 @@ pub mod bundle;
 pub mod code;
 pub mod digest;
 pub mod endorsement;
+pub mod image;
 pub mod key;
 pub mod kind;
 pub mod ledger;

@@ -3,6 +3,7 @@
 //! Its canonical bytes (RFC 8785) are what a statement names by SHA-256; they travel beside the envelope. A [`Manifest`]
 //! is valid by construction: sorted, unique, within every limit, tensors covering their file exactly once.
 
+mod container;
 mod dtype;
 mod exclusion;
 pub mod gguf;
@@ -16,6 +17,8 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use serde_path_to_error::Segment;
 
+pub use self::container::ImageIdentity;
+pub(crate) use self::container::by_digest;
 pub use self::dtype::Dtype;
 pub use self::exclusion::ExclusionProfile;
 use self::path::printable;
@@ -25,13 +28,15 @@ pub use self::path::{
 };
 pub use self::weights::{TensorEntry, WeightFormat, WeightIndex};
 use crate::digest::{Blake3Digest, Sha256Digest};
-use crate::strict::{INTEGER_MAX, StrictError, pointer_token};
+use crate::image::{ImageName, ImageTree};
+use crate::strict::{INTEGER_MAX, StrictError, pointer_token, present};
 
-/// Most bytes of a manifest: it is held in memory by clients, the service and offline verifiers.
-pub const MANIFEST_SIZE_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Most files in a manifest; at 165 bytes or more each, the byte limit is near as well.
+/// Most bytes of a manifest: it is held in memory by clients, the service and offline verifiers. The largest published
+/// models have some 92,000 tensors, which take 20 MB; so many as [`TENSORS_MAX`] still fit.
+pub const MANIFEST_SIZE_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Most files in a manifest; at 200 bytes or more each, the byte limit is near as well.
 pub const FILES_MAX: usize = 100_000;
-/// Most tensors over all files; at 128 bytes or more each, the byte limit is near as well.
+/// Most tensors over all files; at 200 bytes or more each, the byte limit is near as well.
 pub const TENSORS_MAX: usize = 131_072;
 
 /// The only schema there is.
@@ -47,6 +52,8 @@ pub struct Manifest {
     schema: Schema,
     exclusions: ExclusionProfile,
     files: Vec<FileEntry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<ImageIdentity>,
 }
 
 /// One file: its place, size and digests. Each digest is a claim of its own.
@@ -59,8 +66,9 @@ pub struct FileEntry {
     pub size_bytes: u64,
     /// SHA-256 of the whole file.
     pub sha256: Sha256Digest,
-    /// BLAKE3 of the whole file.
-    pub blake3: Blake3Digest,
+    /// BLAKE3 of the whole file; absent for the blobs of a container image, and for nothing else.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub blake3: Option<Blake3Digest>,
     /// The tensors, for files of a [`WeightFormat`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<WeightIndex>,
@@ -75,7 +83,20 @@ impl Manifest {
     /// its file, or any limit of this module except that on bytes.
     pub fn new(exclusions: ExclusionProfile, mut files: Vec<FileEntry>) -> Result<Self, StrictError> {
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        let manifest = Self { schema: Schema::V1, exclusions, files };
+        let manifest = Self { schema: Schema::V1, exclusions, files, image: None };
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// The manifest of a container image: its root, and what that names itself, each by SHA-256 and size. The same
+    /// whether or not more of the image is at hand.
+    ///
+    /// # Errors
+    /// As [`Manifest::new`], which no image that could be read causes.
+    pub fn of_image(name: ImageName, tree: &ImageTree) -> Result<Self, StrictError> {
+        let (image, mut files) = ImageIdentity::of(name, tree)?;
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        let manifest = Self { schema: Schema::V1, exclusions: ExclusionProfile::None, files, image: Some(image) };
         manifest.check()?;
         Ok(manifest)
     }
@@ -93,16 +114,18 @@ impl Manifest {
             schema: Schema,
             exclusions: ExclusionProfile,
             files: Vec<FileEntry>,
+            #[serde(default, deserialize_with = "present")]
+            image: Option<ImageIdentity>,
         }
 
         if bytes.len() > MANIFEST_SIZE_BYTES_MAX {
             return Err(StrictError::new("", format!("longer than {MANIFEST_SIZE_BYTES_MAX} bytes")));
         }
         let mut reader = serde_json::Deserializer::from_slice(bytes);
-        let Document { schema, exclusions, files } = serde_path_to_error::deserialize(&mut reader)
+        let Document { schema, exclusions, files, image } = serde_path_to_error::deserialize(&mut reader)
             .map_err(|fault| StrictError::new(pointer(fault.path()), printable(&fault.inner().to_string())))?;
         reader.end().map_err(|fault| StrictError::new("", printable(&fault.to_string())))?;
-        let manifest = Self { schema, exclusions, files };
+        let manifest = Self { schema, exclusions, files, image };
         if manifest.files.is_empty() {
             return Err(StrictError::new("/files", "names no file"));
         }
@@ -129,6 +152,11 @@ impl Manifest {
     /// The rule by which files were left out.
     pub fn exclusions(&self) -> ExclusionProfile {
         self.exclusions
+    }
+
+    /// The container image it describes, if it describes one.
+    pub fn image(&self) -> Option<&ImageIdentity> {
+        self.image.as_ref()
     }
 
     /// The files, by path.
@@ -158,6 +186,9 @@ impl Manifest {
         if self.files.len() > FILES_MAX {
             return Err(StrictError::new("/files", format!("more than {FILES_MAX} files")));
         }
+        if let Some(image) = &self.image {
+            image.check(self.exclusions, &self.files)?;
+        }
         let mut tensors_left = TENSORS_MAX;
         let mut paths = HashSet::with_capacity(self.files.len());
         let mut previous: Option<&FilePath> = None;
@@ -174,6 +205,9 @@ impl Manifest {
             }
             paths.insert(file.path.as_str());
             previous = Some(&file.path);
+            if file.blake3.is_none() && self.image.is_none() {
+                return Err(StrictError::new(at + "/blake3", "only blobs of a container image have none"));
+            }
             file.check(&at, &mut tensors_left)?;
         }
         Ok(())

@@ -11,17 +11,17 @@ use serde_json::Value;
 use crate::admission::{Code, Document, Rejection};
 use crate::digest::Sha256Digest;
 use crate::key::{KeyId, PublicKey};
-use crate::manifest::Manifest;
+use crate::manifest::{MANIFEST_SIZE_BYTES_MAX, Manifest};
 use crate::statement::{ENTRY_BYTES_MAX, Envelope, Statement};
 use crate::strict::{self, StrictError};
 
-/// Most bytes of one attached document, decoded.
-pub const DOCUMENT_BYTES_MAX: usize = 16 << 20;
+/// Most bytes of one attached document, decoded: the largest manifest.
+pub const DOCUMENT_BYTES_MAX: usize = MANIFEST_SIZE_BYTES_MAX;
 
 /// Most attached documents.
 pub const DOCUMENTS_MAX: usize = 4;
 
-/// Most bytes of a whole request: documents in base64 (4/3 of 16 MiB), the envelope, and some white space.
+/// Most bytes of a whole request: documents in base64 (4/3 of 32 MiB), the envelope, and some white space.
 pub const REQUEST_BYTES_MAX: usize = DOCUMENT_BYTES_MAX / 3 * 4 + (1 << 20);
 
 /// A statement that is well formed, with its documents; signatures are checked by [`Submission::verify`].

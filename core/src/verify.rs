@@ -2,12 +2,15 @@
 //!
 //! Pure: the caller measures (crate `chopmark-gpu-verify`) and brings both manifests.
 
+mod image;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::image::{FoundImage, compare_image};
 use crate::digest::{Blake3Digest, Sha256Digest};
-use crate::manifest::{Dtype, FileEntry, FilePath, Manifest, TensorEntry, WeightIndex};
+use crate::manifest::{Dtype, FileEntry, FilePath, Manifest, TensorEntry, WeightIndex, by_digest};
 
 /// The answer of every verification, on the command line, in the API and on the web.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -89,8 +92,9 @@ pub struct FileFacts {
     pub size_bytes: u64,
     /// SHA-256 of the whole file.
     pub sha256: Sha256Digest,
-    /// BLAKE3 of the whole file.
-    pub blake3: Blake3Digest,
+    /// BLAKE3 of the whole file; absent where only SHA-256 is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blake3: Option<Blake3Digest>,
 }
 
 /// One tensor that differs: absent on one side, or of another type, shape or content.
@@ -175,11 +179,19 @@ fn compare_file(expected: &FileEntry, actual: &FileEntry, unreadable: Option<&st
         }
         (None, _) => {}
     }
-    let is_same = change.expected == change.actual
+    // A claim that was not registered says nothing, and one that was is never taken from another.
+    let is_same = expected.size_bytes == actual.size_bytes
+        && expected.sha256 == actual.sha256
+        && expected.blake3.is_none_or(|blake3| actual.blake3 == Some(blake3))
         && !change.header_changed
         && change.tensors.is_empty()
         && change.found_unreadable.is_none();
     (!is_same).then_some(change)
+}
+
+/// A blob that is not the one its place says it is.
+fn changed_blob(sha256: Sha256Digest, size_bytes: u64, actual: &FileEntry) -> Option<FileChange> {
+    by_digest(sha256, size_bytes).ok().and_then(|expected| compare_file(&expected, actual, None))
 }
 
 /// Tensors that differ in type, shape or content. A tensor that only moved is the header's change, not its own.
@@ -214,7 +226,7 @@ mod tests {
             path: FilePath::parse(path).unwrap(),
             size_bytes: 4,
             sha256: Sha256Digest::of(content),
-            blake3: Blake3Digest::of(content),
+            blake3: Some(Blake3Digest::of(content)),
             weights: None,
         }
     }

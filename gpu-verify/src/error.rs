@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use chopmark_core::digest::Sha256Digest;
 use chopmark_core::manifest::header::HeaderError;
 use chopmark_core::manifest::{FILES_MAX, NameFault, TENSORS_MAX, WeightFormat};
 use chopmark_core::strict::StrictError;
@@ -138,6 +139,34 @@ pub enum MeasureError {
         /// The rule that is broken.
         fault: StrictError,
     },
+    /// An image manifest or index of a container image that is not one.
+    #[error("{path:?} is not the manifest or index of a container image: {fault}")]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        fault: StrictError,
+    },
+    /// A blob of a container image that is not what its digest says.
+    #[error(
+        "{path:?} is sha256:{found}, not sha256:{expected}; fetch it again, and keep it byte for byte as it was served"
+    )]
+    ImageDigest {
+        /// The file.
+        path: PathBuf,
+        /// The digest it was to have.
+        expected: Sha256Digest,
+        /// The digest it has.
+        found: Sha256Digest,
+    },
+    /// A directory or file that does not hold the image asked for.
+    #[error("{path:?} {reason}")]
+    ImageLayout {
+        /// The directory or file.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -162,6 +191,9 @@ impl MeasureError {
             Self::NoFiles { .. } => "no_files",
             Self::ManifestTooLarge { .. } => "manifest_too_large",
             Self::Manifest { .. } => "manifest",
+            Self::Image { .. } => "image",
+            Self::ImageDigest { .. } => "image_digest",
+            Self::ImageLayout { .. } => "image_layout",
             Self::Interrupted => "interrupted",
         }
     }

@@ -7,6 +7,7 @@ pub mod cache;
 pub mod engine;
 pub mod error;
 pub mod hasher;
+pub mod image;
 pub mod measure;
 pub mod portable;
 pub mod progress;
@@ -22,6 +23,7 @@ pub use self::cache::{CachedRepository, RepositoryKind};
 pub use self::engine::{Engine, EngineChoice};
 pub use self::error::MeasureError;
 pub use self::hasher::Hasher;
+pub use self::image::{find_image, images_in_layout, is_image_layout, measure_image};
 pub use self::measure::{MeasureOptions, Measured, Purpose, measure};
 pub use self::progress::{Progress, Silent};
 

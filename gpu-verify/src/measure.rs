@@ -60,6 +60,8 @@ pub struct Measured {
     pub excluded: Vec<FilePath>,
     /// The commit of the snapshot, for a repository in the Hugging Face cache.
     pub revision: Option<String>,
+    /// Files of the manifest whose bytes were not read: blobs of a container image, known by digest.
+    pub not_read: Vec<FilePath>,
 }
 
 /// Measures the directory or the regular file at `path`.
@@ -84,28 +86,13 @@ pub fn measure(
         }
         Place::File(root, name) => (list_file(root, name, options.file_name)?, ExclusionProfile::None),
     };
-    let Listing { mut files, excluded } = listing;
+    let Listing { files, excluded } = listing;
     if files.is_empty() && options.purpose == Purpose::Register {
         return Err(MeasureError::NoFiles { path: path.to_owned() });
     }
-    let size_bytes = files.iter().map(|file| file.size_bytes).fold(0, u64::saturating_add);
-    progress.total(u64::try_from(files.len()).unwrap_or(u64::MAX), size_bytes);
-    // Largest first, so that no thread is left alone with a large file at the end.
-    files.sort_by(|a, b| b.size_bytes.cmp(&a.size_bytes).then_with(|| a.path.cmp(&b.path)));
-
-    let job = Job {
-        root: place.root(),
-        files: &files,
-        options,
-        progress,
-        hasher,
-        next: AtomicUsize::new(0),
-        failed: AtomicBool::new(false),
-        tensors_left: AtomicUsize::new(TENSORS_MAX),
-    };
     let mut entries = Vec::with_capacity(files.len());
     let mut unreadable = Vec::new();
-    for (entry, note) in job.run()? {
+    for (entry, note) in read_all(place.root(), files, options, progress, hasher)? {
         entries.push(entry);
         unreadable.extend(note);
     }
@@ -118,7 +105,50 @@ pub fn measure(
             return Err(MeasureError::ManifestTooLarge { path: path.to_owned(), size_bytes });
         }
     }
-    Ok(Measured { manifest, unreadable, excluded, revision: place.into_revision() })
+    Ok(Measured { manifest, unreadable, excluded, revision: place.into_revision(), not_read: Vec::new() })
+}
+
+/// Reads files that were listed already, as nothing but bytes.
+pub(crate) fn read_files(
+    root: &Root,
+    files: Vec<Listed>,
+    interrupted: &AtomicBool,
+    progress: &dyn Progress,
+    hasher: &dyn Hasher,
+) -> Result<Vec<FileEntry>, MeasureError> {
+    let options = MeasureOptions {
+        exclusions: ExclusionProfile::None,
+        purpose: Purpose::Verify,
+        file_name: None,
+        revision: None,
+        interrupted,
+    };
+    let read = read_all(root, files, &options, progress, hasher)?;
+    Ok(read.into_iter().map(|(entry, _)| entry).collect())
+}
+
+fn read_all(
+    root: &Root,
+    mut files: Vec<Listed>,
+    options: &MeasureOptions<'_>,
+    progress: &dyn Progress,
+    hasher: &dyn Hasher,
+) -> Result<Vec<Outcome>, MeasureError> {
+    let size_bytes = files.iter().map(|file| file.size_bytes).fold(0, u64::saturating_add);
+    progress.total(u64::try_from(files.len()).unwrap_or(u64::MAX), size_bytes);
+    // Largest first, so that no thread is left alone with a large file at the end.
+    files.sort_by(|a, b| b.size_bytes.cmp(&a.size_bytes).then_with(|| a.path.cmp(&b.path)));
+    let job = Job {
+        root,
+        files: &files,
+        options,
+        progress,
+        hasher,
+        next: AtomicUsize::new(0),
+        failed: AtomicBool::new(false),
+        tensors_left: AtomicUsize::new(TENSORS_MAX),
+    };
+    job.run()
 }
 
 enum Place<'a> {
@@ -281,7 +311,7 @@ impl Job<'_> {
             path: listed.path.clone(),
             size_bytes: before.size_bytes,
             sha256: digests.sha256,
-            blake3: digests.blake3,
+            blake3: Some(digests.blake3),
             weights,
         };
         Ok((entry, note))
@@ -291,8 +321,8 @@ impl Job<'_> {
 /// What must be the same before and after reading. The change time is there because the modification time can be set
 /// back; it also moves on a rename or chmod, which while hashing is reason enough to ask again.
 #[derive(Debug, PartialEq, Eq)]
-struct Identity {
-    size_bytes: u64,
+pub(crate) struct Identity {
+    pub(crate) size_bytes: u64,
     device: u64,
     inode: u64,
     modified: (i64, i64),
@@ -300,7 +330,7 @@ struct Identity {
 }
 
 /// Looks at an open file; refuses what is not a regular file of an acceptable size.
-fn examine(file: &File, path: impl Fn() -> PathBuf) -> Result<Identity, MeasureError> {
+pub(crate) fn examine(file: &File, path: impl Fn() -> PathBuf) -> Result<Identity, MeasureError> {
     let found: Metadata = file.metadata().map_err(|source| MeasureError::Unreadable { path: path(), source })?;
     if !found.is_file() {
         return Err(MeasureError::NotRegular { path: path(), kind: "something that took a file's place" });

@@ -106,6 +106,31 @@ pub(crate) fn list_file(root: &Root, name: &OsStr, called: Option<&FilePath>) ->
     }
 }
 
+/// Lists those of the files at `paths` that are there.
+pub(crate) fn list_named(root: &Root, paths: impl IntoIterator<Item = FilePath>) -> Result<Vec<Listed>, MeasureError> {
+    let mut files = Vec::new();
+    for path in paths {
+        let below = PathBuf::from(path.as_str());
+        let directory = match root.open_directory(below.parent().unwrap_or(Path::new(""))) {
+            Ok(directory) => directory,
+            // How an absent directory looks to what expects one.
+            Err(MeasureError::FileChanged { .. }) => continue,
+            Err(fault) => return Err(fault),
+        };
+        match stat(root, &directory, &below) {
+            Ok(Found::File { size_bytes }) => {
+                check_size(root, &below, size_bytes)?;
+                files.push(Listed { path, found: below.clone(), below, size_bytes });
+            }
+            Ok(Found::Directory) => return Err(refuse(root, &below, FileType::Directory)),
+            Ok(Found::Other(kind)) => return Err(refuse(root, &below, kind)),
+            Err(MeasureError::NotFound { .. }) => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(files)
+}
+
 /// What an entry is.
 enum Found {
     Directory,

@@ -135,7 +135,7 @@ impl Ledger {
             path: "weights.bin".parse().unwrap(),
             size_bytes: 8,
             sha256: Sha256Digest::of(&content),
-            blake3: Blake3Digest::of(&content),
+            blake3: Some(Blake3Digest::of(&content)),
             weights: None,
         };
         let manifest = Manifest::new(ExclusionProfile::V1, vec![file]).unwrap();

@@ -47,7 +47,7 @@ fn a_repository_in_the_hugging_face_cache_is_the_plain_directory() {
 
     let answer = register(&home, "hub/datasets--lam--tiny-set", "1", &[]);
     assert_eq!((&answer["revision"], &answer["artefact"]["name"]["en"]), (&json!(COMMIT), &json!("tiny-set")));
-    assert_eq!(answer["bundle"], "tiny-set.chop");
+    assert_eq!((&answer["bundle"], &answer["artefact"]["kind"]), (&json!("tiny-set.chop"), &json!("dataset")));
     for path in ["plain", "hub/datasets--lam--tiny-set", snapshot.to_str().unwrap()] {
         let (code, verdict) = verify(&home, path, "tiny-set.chop", &[]);
         assert_eq!((code, verdict["state"].as_str()), (0, Some("verified")), "{verdict}");
@@ -85,4 +85,48 @@ fn a_changed_byte_of_a_gguf_file_names_its_tensor() {
     assert_eq!((&change["tensors"][0]["name"], &change["header_changed"]), (&tensor["name"], &json!(false)));
     let words = home.run(&["verify", "tiny.gguf", "--bundle", "tiny.gguf.chop", "--offline"]);
     assert!(words.stdout.contains("(Q4_K ["), "{words:?}");
+}
+
+#[test]
+fn packages_say_their_name_and_version_and_options_win() {
+    let home = registered().another_home();
+    for (file, name, version) in [
+        ("lam_tools-1.4.0-py3-none-any.whl", "lam_tools", "1.4.0"),
+        ("lam-tools-0.3.1.crate", "lam-tools", "0.3.1"),
+        ("lam-tools-2.0rc1.tar.gz", "lam-tools", "2.0rc1"),
+    ] {
+        // The content is never looked into: a name is enough, and no archive is unpacked.
+        fs::write(home.file(file), format!("no archive at all: {file}")).unwrap();
+        let common = ["--licence", "mit", "--url", &registered().url, "--accept-public-record"];
+        let ran = home.run(&[&["register", file], common.as_slice()].concat());
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert!(ran.stderr.contains(&format!("{name}, version {version}, software")), "it says so: {ran:?}");
+        let (code, verdict) = verify(&home, file, &format!("{file}.chop"), &[]);
+        let claim = &verdict["artefact"]["claim"];
+        let said = (&claim["name"]["en"], &claim["version"], &claim["kind"]);
+        assert_eq!((code, said), (0, (&json!(name), &json!(version), &json!("software"))), "{verdict}");
+    }
+    let answer = register(&home, "lam-tools-0.3.1.crate", "9", &["--name-en", "Tools", "--kind", "dataset"]);
+    let claim = &answer["artefact"];
+    let said = (&claim["name"]["en"], &claim["version"], &claim["kind"]);
+    assert_eq!(said, (&json!("Tools"), &json!("9"), &json!("dataset")));
+}
+
+#[test]
+fn a_dataset_is_a_directory_or_a_file_like_any_other() {
+    let home = registered().another_home();
+    fs::create_dir_all(home.file("corpus/train")).unwrap();
+    fs::write(home.file("corpus/train/0001.jsonl"), "{\"text\":\"一\"}\n").unwrap();
+    fs::write(home.file("corpus/README.md"), "a corpus").unwrap();
+    fs::write(home.file("rates.csv"), "year,rate\n2026,8.25\n").unwrap();
+    for (path, bundle) in [("corpus", "corpus.chop"), ("rates.csv", "rates.csv.chop")] {
+        let answer = register(&home, path, "1", &["--kind", "dataset"]);
+        assert_eq!(answer["artefact"]["kind"], "dataset");
+        let found = shared::service().get("/v1/artefacts?kind=dataset&limit=100").json();
+        let ids = found["artefacts"].as_array().unwrap().iter().map(|artefact| &artefact["artefact_id"]);
+        assert!(ids.into_iter().any(|id| *id == answer["artefact_id"]), "{found}");
+        assert_eq!(verify(&home, path, bundle, &[]).0, 0);
+    }
+    fs::write(home.file("corpus/train/0001.jsonl"), "{\"text\":\"二\"}\n").unwrap();
+    assert_eq!(verify(&home, "corpus", "corpus.chop", &[]).0, 3);
 }

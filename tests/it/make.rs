@@ -46,7 +46,7 @@ pub fn manifest(files: &[(&str, &[u8])]) -> Manifest {
             path: FilePath::parse(path).unwrap(),
             size_bytes: u64::try_from(content.len()).unwrap(),
             sha256: Sha256Digest::of(content),
-            blake3: Blake3Digest::of(content),
+            blake3: Some(Blake3Digest::of(content)),
             weights: None,
         })
         .collect();

@@ -4,6 +4,11 @@ use std::collections::BTreeSet;
 use std::thread;
 
 use chopmark_core::bundle::Bundle;
+use chopmark_core::digest::{Blake3Digest, Sha256Digest};
+use chopmark_core::manifest::{
+    Dtype, ExclusionProfile, FileEntry, FilePath, MANIFEST_SIZE_BYTES_MAX, Manifest, TensorEntry, WeightFormat,
+    WeightIndex,
+};
 use chopmark_core::statement::Envelope;
 use chopmark_core::submission::Submission;
 use chopmark_core::trust::{TrustPolicy, TrustedRegistry};
@@ -174,6 +179,37 @@ fn of_contradicting_statements_at_once_one_wins() {
     }
 }
 
+/// A manifest of one weight file with so many small tensors, named as those of experts are.
+fn manifest_of_tensors(tensors: u64) -> Manifest {
+    let name = |number: u64| format!("model.layers.{}.mlp.experts.{number:06}.up_proj.weight", number / 800);
+    let tensors: Vec<_> = (0..tensors)
+        .map(|number| TensorEntry {
+            name: name(number),
+            dtype: Dtype::F32,
+            shape: vec![4, 4],
+            begin: 100 + number * 64,
+            end: 100 + (number + 1) * 64,
+            blake3: Blake3Digest::of(&number.to_be_bytes()),
+        })
+        .collect();
+    let size_bytes = tensors.last().unwrap().end;
+    let index = WeightIndex {
+        format: WeightFormat::Safetensors,
+        header_size_bytes: 100,
+        header_blake3: Blake3Digest::of(b"header"),
+        alignment_bytes: None,
+        tensors,
+    };
+    let file = FileEntry {
+        path: FilePath::parse("model.safetensors").unwrap(),
+        size_bytes,
+        sha256: Sha256Digest::of(b"whole"),
+        blake3: Some(Blake3Digest::of(b"whole")),
+        weights: Some(index),
+    };
+    Manifest::new(ExclusionProfile::V1, vec![file]).unwrap()
+}
+
 /// The largest manifest there can be: in, out again, and proved offline.
 #[test]
 fn a_manifest_near_the_limit_makes_the_whole_way() {
@@ -182,15 +218,18 @@ fn a_manifest_near_the_limit_makes_the_whole_way() {
     let service = &Service::start(place.path());
     let (reference, log_key) = shared::registry(service);
     let author = shared::author(service, "large");
-    let names: Vec<_> = (0..82_000).map(|number| format!("shards/{number:06}.bin")).collect();
+    // As many tensors as the largest published models have, and more files than any.
+    let names: Vec<_> = (0..60_000).map(|number| format!("shards/{number:06}.bin")).collect();
     let files: Vec<_> = names.iter().map(|name| (name.as_str(), name.as_bytes())).collect();
-    let manifest = manifest(&files);
+    let mut files = manifest(&files).files().to_vec();
+    files.extend(manifest_of_tensors(92_000).files().iter().cloned());
+    let manifest = Manifest::new(ExclusionProfile::V1, files).unwrap();
     let document = manifest.to_canonical_bytes();
-    assert!(document.len() > 15 << 20, "{}", document.len());
+    assert!(document.len() > 26 << 20 && document.len() <= MANIFEST_SIZE_BYTES_MAX, "{}", document.len());
     let submission = author.sign(author.payload("large", "1", &manifest), vec![document.clone()]);
     let index = shared::enter(service, &submission, &log_key);
     let id = submission.statement.id;
-    let last = chopmark_core::digest::Sha256Digest::of(names.last().unwrap().as_bytes());
+    let last = Sha256Digest::of(names.last().unwrap().as_bytes());
     let begun = std::time::Instant::now();
     let found = loop {
         let found = service.get(&format!("/v1/artefacts?digest={last}")).json();
@@ -210,5 +249,5 @@ fn a_manifest_near_the_limit_makes_the_whole_way() {
         allow_registry_asserted: true,
     };
     let proven = bundle.verify(&TrustPolicy { registries: vec![trusted] }).unwrap();
-    assert_eq!((proven.index, proven.manifest.files().len()), (index, 82_000));
+    assert_eq!((proven.index, proven.manifest.files().len()), (index, 60_001));
 }

@@ -83,7 +83,7 @@ pub struct StatementView {
 pub struct SubmissionRequest {
     /// DSSE envelope; payload type `application/vnd.in-toto+json`.
     envelope: EnvelopeSchema,
-    /// Documents the statement names (manifests), each in padded base64, 16 MiB at most.
+    /// Documents the statement names (manifests), each in padded base64, 32 MiB at most.
     #[schema(required = false, max_items = 4)]
     documents: Vec<String>,
 }

@@ -9,7 +9,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 /// Arguments of `chopmark hash`.
 #[derive(Debug, Args)]
 pub(crate) struct HashArguments {
-    /// The directory or file
+    /// The directory or file, or a container image by digest (see --manifest)
     #[arg(value_name = "PATH")]
     pub(crate) path: PathBuf,
     #[command(flatten)]
@@ -25,6 +25,10 @@ pub(crate) struct FormArguments {
     /// [default: main, or the only one there is]
     #[arg(long, value_name = "REVISION")]
     pub(crate) revision: Option<String>,
+    /// For a container image, a PATH like oci:registry.example/name@sha256:… – its manifest or index, byte for byte as
+    /// the registry serves it, or an OCI image layout that holds it; nothing is fetched
+    #[arg(long, value_name = "FILE|LAYOUT")]
+    pub(crate) manifest: Option<PathBuf>,
 }
 
 /// How to hash.

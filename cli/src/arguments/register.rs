@@ -18,20 +18,36 @@ use super::party::NameArguments;
 #[expect(clippy::doc_markdown, reason = "clap shows these comments as they are")]
 #[derive(Debug, Args)]
 pub(crate) struct RegisterArguments {
-    /// The directory or file to register; its content stays here, names and digests are sent
-    #[arg(value_name = "PATH")]
-    pub(crate) path: PathBuf,
+    /// The directory or file to register, or a container image by digest (see --manifest); its content stays here,
+    /// names and digests are sent
+    #[arg(value_name = "PATH", required_unless_present = "from")]
+    pub(crate) path: Option<PathBuf>,
+    /// Register everything on a list instead: one JSON object a line, with members named like these options. Run it
+    /// again after an interruption and it goes on
+    #[arg(long, value_name = "LIST", conflicts_with_all = OF_ONE_ARTEFACT)]
+    pub(crate) from: Option<PathBuf>,
+    /// Where to write the report about a list, as one JSON document, or line by line where the name ends in .jsonl
+    /// [default: beside the list, with .report.json]
+    #[arg(long, value_name = "FILE", requires = "from")]
+    pub(crate) report: Option<PathBuf>,
     /// The licence you declare: an SPDX expression such as apache-2.0, or LicenseRef-… for your own terms
-    #[arg(long, alias = "license", value_name = "EXPRESSION", value_parser = DeclaredLicence::parse)]
-    pub(crate) licence: DeclaredLicence,
+    #[arg(
+        long,
+        alias = "license",
+        value_name = "EXPRESSION",
+        value_parser = DeclaredLicence::parse,
+        required_unless_present = "from"
+    )]
+    pub(crate) licence: Option<DeclaredLicence>,
     #[command(flatten)]
     pub(crate) names: NameArguments,
-    /// Version, as you count
-    #[arg(long = "version", value_name = "VERSION", default_value = "1")]
-    pub(crate) artefact_version: String,
-    /// What it is
-    #[arg(long, default_value = "model", value_parser = one_of::<ArtefactKind, 3>(["model", "software", "dataset"]))]
-    pub(crate) kind: ArtefactKind,
+    /// Version, as you count [default: that in the name of a wheel, crate or source archive, or an image's tag; else 1]
+    #[arg(long = "version", value_name = "VERSION")]
+    pub(crate) artefact_version: Option<String>,
+    /// What it is [default: software for wheels, crates, source archives and images, dataset for datasets--… in the
+    /// Hugging Face cache; else model]
+    #[arg(long, value_parser = one_of::<ArtefactKind, 3>(["model", "software", "dataset"]))]
+    pub(crate) kind: Option<ArtefactKind>,
     /// Under which head of intellectual property it is accounted for
     #[arg(long, value_name = "TYPE", default_value = "copyright", value_parser = one_of::<IpType, 8>(IP_TYPES))]
     pub(crate) ip_type: IpType,
@@ -74,6 +90,26 @@ pub(crate) struct RegisterArguments {
     #[command(flatten)]
     pub(crate) engine: EngineArguments,
 }
+
+/// What a list says for each artefact by itself.
+const OF_ONE_ARTEFACT: [&str; 16] = [
+    "path",
+    "licence",
+    "en",
+    "zh_hant",
+    "zh_hans",
+    "artefact_version",
+    "kind",
+    "ip_type",
+    "jurisdiction",
+    "zone",
+    "parents",
+    "relations",
+    "supersedes",
+    "out",
+    "revision",
+    "manifest",
+];
 
 const IP_TYPES: [&str; 8] = [
     "copyright",

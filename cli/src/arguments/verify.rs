@@ -10,7 +10,8 @@ use super::hash::{EngineArguments, FormArguments};
 #[expect(clippy::doc_markdown, reason = "clap shows these comments as they are")]
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArguments {
-    /// The directory or file to check; nothing of its content is sent
+    /// The directory or file to check, for a container image its OCI image layout or its manifest; nothing of its
+    /// content is sent
     #[arg(value_name = "PATH")]
     pub(crate) path: PathBuf,
     /// The offline bundle that proves the registration; without it the service is asked by digest

@@ -6,8 +6,7 @@ use chopmark_core::attestation::AttestationClaim;
 use chopmark_core::bundle::Proven;
 use chopmark_core::kind::Claim;
 use chopmark_core::manifest::FilePath;
-use chopmark_core::verify::{Difference, compare};
-use chopmark_gpu_verify::Purpose;
+use chopmark_core::verify::{Difference, compare, compare_image};
 use serde_json::json;
 
 use super::measuring::{Aim, Measuring, require};
@@ -34,7 +33,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: AttestArguments) -> Result<E
     let AttestArguments { path, artefact, bundle: file, zone, trust, say: said, form, engine } = arguments;
     let settings = context.settings(Overrides { party: said.party, trust })?;
     interrupt::install(printer, context.command)?;
-    require(&path)?;
+    require(&path, &form)?;
     let consent = prepare(context, &settings, said.consent, &said.cosign)?;
     let keys = keys::load_all(&settings.keys)?;
     let client = Client::new(&settings.url)?;
@@ -51,12 +50,22 @@ pub(crate) fn run(context: &Context<'_>, arguments: AttestArguments) -> Result<E
         return Err(Failure::usage(message));
     }
 
-    let measuring = Measuring::start(engine, &form, printer)?;
+    let measuring = Measuring::start(engine, printer)?;
     let tool = format!("chopmark {} ({})", env!("CARGO_PKG_VERSION"), measuring.engine_name());
-    let file_name = proven.manifest.only_file().map(|file| &file.path);
-    let aim = Aim { purpose: Purpose::Verify, exclusions: proven.manifest.exclusions(), file_name };
-    let measured = measuring.measure(&path, aim)?;
-    let difference = compare(&proven.manifest, &measured.manifest, &measured.unreadable);
+    let difference = if proven.manifest.image().is_some() {
+        let found = measuring.find_image(&path, &form, &proven.manifest)?;
+        let (difference, not_read) = compare_image(&proven.manifest, &found);
+        if let Some(blob) = not_read.first() {
+            let message = format!("{blob} was not read: attest an OCI image layout, which holds every blob");
+            return Err(Failure::new(Exit::CouldNotCheck, "not_read", message));
+        }
+        difference
+    } else {
+        let file_name = proven.manifest.only_file().map(|file| &file.path);
+        let aim = Aim { file_name, exclusions: proven.manifest.exclusions(), ..Aim::verify(&form) };
+        let measured = measuring.measure(&path, aim)?;
+        compare(&proven.manifest, &measured.manifest, &measured.unreadable)
+    };
     check_equal(&path, &proven, &difference)?;
 
     let id = proven.statement.id;

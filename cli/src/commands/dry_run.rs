@@ -14,11 +14,31 @@ use crate::units;
 /// # Errors
 /// When stdout can't be written.
 pub(super) fn print(context: &Context<'_>, signed: &Signed, registry: &RegistryRef) -> Result<Exit, Failure> {
+    let (mut members, report, public) = describe(signed, registry, Report::default());
+    let report = headline(report, public);
+    if let serde_json::Value::Object(members) = &mut members {
+        members.insert("dry_run".to_owned(), true.into());
+        members.insert("registry".to_owned(), json!({ "origin": registry.origin, "genesis": registry.genesis }));
+    }
+    context.done(members, &report)
+}
+
+/// Says how much would become public in all.
+pub(super) fn headline(report: Report, public_size_bytes: usize) -> Report {
+    let size = units::bytes(units::length(public_size_bytes));
+    report.headline(
+        Tone::Neutral,
+        format!("DRY RUN: {size} would become public; nothing was sent, and time and nonce will be others"),
+    )
+}
+
+/// What would become public of one statement: as members, as further lines of a report, and how many bytes.
+pub(super) fn describe(signed: &Signed, registry: &RegistryRef, report: Report) -> (serde_json::Value, Report, usize) {
     let submission = &signed.submission;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (entry, payload) = (text(&submission.entry), text(submission.envelope.payload()));
     let size = |bytes: usize| units::bytes(units::length(bytes));
-    let mut report = Report::default()
+    let mut report = report
         .line(format!("# Entry in the log of {}: {}, public for ever", registry.origin, size(entry.len())))
         .line(entry.clone())
         .line(format!("# The statement inside it, as signed: {}", size(payload.len())))
@@ -30,18 +50,12 @@ pub(super) fn print(context: &Context<'_>, signed: &Signed, registry: &RegistryR
         documents.push(json!({ "sha256": digest, "size_bytes": bytes.len(), "content": text(bytes) }));
     }
     let public: usize = entry.len() + submission.documents.values().map(Vec::len).sum::<usize>();
-    let report = report.headline(
-        Tone::Neutral,
-        format!("DRY RUN: {} would become public; nothing was sent, and time and nonce will be others", size(public)),
-    );
     let members = json!({
-        "dry_run": true,
-        "registry": { "origin": registry.origin, "genesis": registry.genesis },
         "entry": entry,
         "payload": payload,
         "documents": documents,
         "public_size_bytes": public,
         "resumed": signed.is_resumed,
     });
-    context.done(members, &report)
+    (members, report, public)
 }

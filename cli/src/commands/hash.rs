@@ -1,7 +1,6 @@
 //! `chopmark hash`: what would be registered, without registering it.
 
-use chopmark_core::manifest::{ExclusionProfile, FileEntry, FilePath};
-use chopmark_gpu_verify::Purpose;
+use chopmark_core::manifest::{FileEntry, FilePath};
 use serde_json::json;
 
 use super::Context;
@@ -18,10 +17,9 @@ use crate::units;
 /// Why there is no manifest, naming the file.
 pub(crate) fn run(context: &Context<'_>, arguments: &HashArguments) -> Result<Exit, Failure> {
     interrupt::install(context.printer, context.command)?;
-    require(&arguments.path)?;
-    let measuring = Measuring::start(arguments.engine, &arguments.form, context.printer)?;
-    let aim = Aim { purpose: Purpose::Register, exclusions: ExclusionProfile::V1, file_name: None };
-    let measured = measuring.measure(&arguments.path, aim)?;
+    require(&arguments.path, &arguments.form)?;
+    let measuring = Measuring::start(arguments.engine, context.printer)?;
+    let measured = measuring.measure(&arguments.path, Aim::register(&arguments.form))?;
     let manifest = &measured.manifest;
     let digest = manifest.digest();
     let files = units::length(manifest.files().len());
@@ -37,6 +35,10 @@ pub(crate) fn run(context: &Context<'_>, arguments: &HashArguments) -> Result<Ex
     if let Some(commit) = &measured.revision {
         report = report.row("revision", commit);
     }
+    if !measured.not_read.is_empty() {
+        let not_read = units::count(units::length(measured.not_read.len()), "blob");
+        report = report.row("not read", format!("{not_read}, known by the digests in the image's manifest"));
+    }
     let report = report
         .row("files", format!("{files}, {} in all", units::bytes(manifest.size_bytes())))
         .headline(Tone::Neutral, format!("manifest sha256 {digest}"));
@@ -47,6 +49,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &HashArguments) -> Result<Ex
         "engine": measuring.engine_name(),
         "excluded": measured.excluded,
         "revision": measured.revision,
+        "not_read": measured.not_read,
         "manifest": manifest,
     });
     context.done(members, &report)

@@ -1,9 +1,16 @@
 //! From a path to a manifest, with progress and Ctrl-C: what `hash`, `register` and `verify` share.
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
-use chopmark_core::manifest::{ExclusionProfile, FilePath};
-use chopmark_gpu_verify::{Engine, MeasureError, MeasureOptions, Measured, Purpose, measure};
+use chopmark_core::digest::Sha256Digest;
+use chopmark_core::image::ImageReference;
+use chopmark_core::manifest::{ExclusionProfile, FilePath, Manifest};
+use chopmark_core::verify::FoundImage;
+use chopmark_gpu_verify::{
+    Engine, MeasureError, MeasureOptions, Measured, Purpose, find_image, images_in_layout, is_image_layout, measure,
+    measure_image,
+};
 
 use crate::arguments::{EngineArguments, FormArguments};
 use crate::exit::{Exit, Failure};
@@ -11,16 +18,22 @@ use crate::interrupt;
 use crate::printer::Printer;
 use crate::progress::HashProgress;
 
-/// A running engine, the form that the artefact has, and who hears of its progress.
+/// What stands before the reference of a container image that is given as a path.
+const IMAGE_PREFIX: &str = "oci:";
+
+/// A running engine, and who hears of its progress.
 pub(crate) struct Measuring<'a> {
     engine: Engine,
-    form: &'a FormArguments,
     printer: &'a Printer,
+    /// One of many: a line about each pass would bury the rest.
+    is_brief: bool,
 }
 
 /// What to measure a path as.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Aim<'a> {
+    /// The form in which the artefact lies there.
+    pub(crate) form: &'a FormArguments,
     /// What for.
     pub(crate) purpose: Purpose,
     /// Which files of a directory do not count.
@@ -29,19 +42,32 @@ pub(crate) struct Aim<'a> {
     pub(crate) file_name: Option<&'a FilePath>,
 }
 
+impl<'a> Aim<'a> {
+    /// To register what is there.
+    pub(crate) fn register(form: &'a FormArguments) -> Self {
+        Self { form, purpose: Purpose::Register, exclusions: ExclusionProfile::V1, file_name: None }
+    }
+
+    /// To verify what is there, before it is known as what it was registered.
+    pub(crate) fn verify(form: &'a FormArguments) -> Self {
+        Self { purpose: Purpose::Verify, ..Self::register(form) }
+    }
+}
+
 impl<'a> Measuring<'a> {
     /// Starts the engine asked for.
     ///
     /// # Errors
     /// An internal failure when it can't start.
-    pub(crate) fn start(
-        arguments: EngineArguments,
-        form: &'a FormArguments,
-        printer: &'a Printer,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn start(arguments: EngineArguments, printer: &'a Printer) -> Result<Self, Failure> {
         let engine = Engine::choose(arguments.engine).map_err(|error| Failure::internal(error.to_string()))?;
         printer.detail(format!("engine: {}", engine.reason()));
-        Ok(Self { engine, form, printer })
+        Ok(Self { engine, printer, is_brief: false })
+    }
+
+    /// For many artefacts, one after the other: without a line about each.
+    pub(crate) fn brief(self) -> Self {
+        Self { is_brief: true, ..self }
     }
 
     /// Name of the engine.
@@ -49,36 +75,103 @@ impl<'a> Measuring<'a> {
         self.engine.hasher().name()
     }
 
-    /// Reads everything at `path` once.
+    /// Reads everything at `path` once; of a container image, what is at hand.
     ///
     /// # Errors
     /// Why there is no manifest, naming the file.
     pub(crate) fn measure(&self, path: &Path, aim: Aim<'_>) -> Result<Measured, Failure> {
-        let progress = HashProgress::start(self.printer);
-        let measured = interrupt::polled(|interrupted| {
-            let Aim { purpose, exclusions, file_name } = aim;
-            let revision = self.form.revision.as_deref();
-            let options = MeasureOptions { exclusions, purpose, file_name, revision, interrupted };
-            measure(path, &options, &progress, self.engine.hasher()).map_err(Failure::from)
-        });
-        match &measured {
-            Ok(measured) => {
-                progress.finish();
-                if let Some(commit) = &measured.revision {
-                    self.printer.note(format!("revision {commit}"));
-                }
+        let Aim { form, purpose, exclusions, file_name } = aim;
+        let image = image_reference(path)?;
+        let measured = self.pass(|progress, interrupted| match &image {
+            Some(reference) if purpose == Purpose::Register => {
+                measure_image(place(path, form), reference, interrupted, progress, self.engine.hasher())
             }
-            Err(_) => progress.abandon(),
+            _ => {
+                let revision = form.revision.as_deref();
+                let options = MeasureOptions { exclusions, purpose, file_name, revision, interrupted };
+                measure(place(path, form), &options, progress, self.engine.hasher())
+            }
+        })?;
+        if let Some(commit) = &measured.revision {
+            self.printer.note(format!("revision {commit}"));
         }
-        measured
+        Ok(measured)
     }
+
+    /// Reads what is at hand of a registered container image.
+    ///
+    /// # Errors
+    /// As [`find_image`].
+    pub(crate) fn find_image(
+        &self,
+        path: &Path,
+        form: &FormArguments,
+        registered: &Manifest,
+    ) -> Result<FoundImage, Failure> {
+        self.pass(|progress, interrupted| {
+            find_image(place(path, form), registered, interrupted, progress, self.engine.hasher())
+        })
+    }
+
+    fn pass<T>(
+        &self,
+        read: impl FnOnce(&HashProgress<'_>, &AtomicBool) -> Result<T, MeasureError>,
+    ) -> Result<T, Failure> {
+        let progress = HashProgress::start(self.printer, self.is_brief);
+        let done = interrupt::polled(|interrupted| read(&progress, interrupted).map_err(Failure::from));
+        if done.is_ok() {
+            progress.finish();
+        } else {
+            progress.abandon();
+        }
+        done
+    }
+}
+
+/// The container image that a path names, if it names one.
+///
+/// # Errors
+/// A usage failure when what follows `oci:` is no reference.
+pub(crate) fn image_reference(path: &Path) -> Result<Option<ImageReference>, Failure> {
+    let Some(text) = path.to_str().and_then(|text| text.strip_prefix(IMAGE_PREFIX)) else { return Ok(None) };
+    text.parse().map(Some).map_err(Failure::usage)
+}
+
+/// Where the bytes are: for a container image, at `--manifest`.
+pub(crate) fn place<'a>(path: &'a Path, form: &'a FormArguments) -> &'a Path {
+    form.manifest.as_deref().unwrap_or(path)
+}
+
+/// Digests by which a container image at `path` would be known, where it may be one.
+pub(crate) fn image_digests(path: &Path, form: &FormArguments) -> Result<Vec<Sha256Digest>, Failure> {
+    if let Some(digest) = image_reference(path)?.and_then(|reference| reference.sha256) {
+        return Ok(vec![digest]);
+    }
+    if is_image_layout(place(path, form)) {
+        // A directory that only looks like a layout may still be registered as a directory.
+        return Ok(images_in_layout(place(path, form)).unwrap_or_default());
+    }
+    Ok(Vec::new())
 }
 
 /// Checks that there is something at `path` before any slow work begins.
 ///
 /// # Errors
-/// A usage failure when there is nothing.
-pub(crate) fn require(path: &Path) -> Result<(), Failure> {
+/// A usage failure when there is nothing, or nothing that tells of the container image meant.
+pub(crate) fn require(path: &Path, form: &FormArguments) -> Result<(), Failure> {
+    match (image_reference(path)?, &form.manifest) {
+        (Some(_), None) => {
+            return Err(Failure::usage(
+                "nothing is fetched: give the image's manifest as `skopeo inspect --raw` or `docker buildx imagetools \
+                 inspect --raw` prints it, or an OCI image layout, with --manifest",
+            ));
+        }
+        (None, Some(_)) => {
+            return Err(Failure::usage("--manifest goes with a container image: oci:registry.example/name@sha256:…"));
+        }
+        _ => {}
+    }
+    let path = place(path, form);
     match path.symlink_metadata() {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

@@ -1,36 +1,40 @@
-//! `chopmark register`: from a directory to an entry in the log and an offline bundle that proves it.
-//!
-//! Nothing the service says is believed: the receipt is proved against the pinned log key, the bundle is verified as an
-//! offline verifier would, and only then written.
+//! `chopmark register`: from a directory to an entry in the log and an offline bundle that proves it; or from a list of
+//! many, with one report.
 
 mod answer;
+mod bulk;
+mod defaults;
+mod session;
 
 use std::path::{Path, PathBuf};
 
-use chopmark_core::artefact::{ArtefactClaim, ManifestRef, Parent, ParentSource, Relation};
+use chopmark_core::artefact::{ArtefactKind, Parent, ParentSource, Relation};
 use chopmark_core::bundle::Proven;
-use chopmark_core::code::Jurisdiction;
 use chopmark_core::kind::Claim;
-use chopmark_core::manifest::ExclusionProfile;
 use chopmark_core::text::{Names, validate_name};
-use chopmark_gpu_verify::{CachedRepository, Measured, Purpose};
+use chopmark_gpu_verify::Measured;
 
+use self::defaults::Defaults;
+use self::session::{Entered, Order, Session};
 use super::consent::Consent;
 use super::measuring::{Aim, Measuring, require};
-use super::submit::{Draft, Registered};
-use super::{Context, bundle, cosign, dry_run, signers};
-use crate::arguments::RegisterArguments;
-use crate::client::{Client, PartyDescription};
+use super::submit::Registered;
+use super::{Context, bundle, cosign, dry_run};
+use crate::arguments::{FormArguments, RegisterArguments};
+use crate::client::Client;
 use crate::config::Overrides;
 use crate::exit::{Exit, Failure};
-use crate::files::{self, Access};
 use crate::interrupt;
-use crate::keys;
+use crate::printer::Printer;
 use crate::trust::Contact;
+
+/// The version of what states none.
+const FIRST_VERSION: &str = "1";
 
 /// What was registered, for the answer.
 struct Outcome<'a> {
     path: &'a Path,
+    form: &'a FormArguments,
     contact: &'a Contact,
     registered: &'a Registered,
     proven: &'a Proven,
@@ -39,7 +43,7 @@ struct Outcome<'a> {
     bundle_size_bytes: u64,
 }
 
-/// Registers what is at a path.
+/// Registers what is at a path, or what is on a list.
 ///
 /// # Errors
 /// Why it is not registered, or not proved to be; see `exit` for the codes.
@@ -48,117 +52,103 @@ pub(crate) fn run(context: &Context<'_>, mut arguments: RegisterArguments) -> Re
     let overrides = Overrides { party: arguments.party.take(), trust: arguments.trust.take() };
     let settings = context.settings(overrides)?;
     interrupt::install(printer, context.command)?;
+    if let Some(list) = arguments.from.take() {
+        if arguments.cosign.sign_only.is_some() {
+            return Err(Failure::usage("--sign-only is for one statement, not for a list"));
+        }
+        return bulk::run(context, settings, &arguments, &list);
+    }
 
     // Everything that can be refused early is, before hours of hashing.
-    require(&arguments.path)?;
-    cosign::check(&arguments.cosign)?;
     let consent = Consent::find(arguments.consent, &settings.url, printer)?;
-    let own_name = own_name(&arguments.path);
-    let names = names(&arguments, own_name.as_deref())?;
-    validate_name(&arguments.artefact_version).map_err(|reason| Failure::usage(format!("--version: {reason}")))?;
-    let out = arguments.out.clone().unwrap_or_else(|| default_bundle(own_name.as_deref()));
+    cosign::check(&arguments.cosign)?;
+    let order = order(&arguments, printer)?;
     if consent != Consent::NotNeeded && arguments.cosign.sign_only.is_none() {
-        bundle::check_replaceable(&out)?;
+        bundle::check_replaceable(&order.out)?;
     }
-    let keys = keys::load_all(&settings.keys)?;
-    let client = Client::new(&settings.url)?;
-    let contact = Contact::meet(&settings, &client)?;
-    let (party, signers) = signers::signing_party(&client, &settings, &contact.registry, &keys, &arguments.cosign)?;
-    let jurisdiction = jurisdiction(arguments.jurisdiction.clone(), &party)?;
-    let parents = parents(&client, &arguments)?;
-    let supersedes = arguments.supersedes.as_deref().map(|id| client.artefact(id)).transpose()?;
+    let session = Session::open(settings, &arguments.cosign)?;
+    let parents = parents(&session.client, &arguments)?;
+    let supersedes = arguments.supersedes.as_deref().map(|id| session.client.artefact(id)).transpose()?;
     let supersedes = supersedes.map(|earlier| earlier.artefact_id);
 
-    let measuring = Measuring::start(arguments.engine, &arguments.form, printer)?;
-    let aim = Aim { purpose: Purpose::Register, exclusions: ExclusionProfile::V1, file_name: None };
-    let measured = measuring.measure(&arguments.path, aim)?;
+    let measuring = Measuring::start(arguments.engine, printer)?;
+    let measured = measuring.measure(&order.path, Aim::register(&order.form))?;
     let manifest = measured.manifest.to_canonical_bytes();
-    let claim = Claim::Artefact(ArtefactClaim {
-        name: names.clone(),
-        version: arguments.artefact_version.clone(),
-        kind: arguments.kind,
-        ip_type: arguments.ip_type,
-        manifest: ManifestRef::to(&measured.manifest),
-        parents,
-        supersedes,
-        author_jurisdiction: jurisdiction,
-        residency_zone: arguments.zone,
-        licence: arguments.licence.clone(),
-    });
-    let draft = Draft {
-        contact: &contact,
-        signers: &signers,
-        keys: &keys,
-        subject_name: names.display(),
-        claim: &claim,
-        document: Some(&manifest),
-    };
-    let signed = draft.signed(&settings.directories)?;
+    let claim = Claim::Artefact(order.claim(&session.party, &measured.manifest, parents, supersedes)?);
+    let draft = session.draft(order.names.display(), &claim, &manifest);
+    let signed = draft.signed(&session.settings.directories)?;
     if consent == Consent::NotNeeded {
-        return dry_run::print(context, &signed, &contact.registry);
+        return dry_run::print(context, &signed, &session.contact.registry);
     }
 
-    let public = answer::what_becomes_public(&signed.submission, party.name.display());
-    consent.obtain(printer, &contact.registry.origin, &public)?;
+    let public = answer::what_becomes_public(&signed.submission, session.party.name.display());
+    consent.obtain(printer, &session.contact.registry.origin, &public)?;
     if let Some(path) = &arguments.cosign.sign_only {
-        let keys = signers::public_keys(&party, &signers);
-        return cosign::write(context, &draft, path, (&client, &settings.directories), keys, &[]);
+        return session.collect(context, &draft, path);
     }
-    contact.pin(&settings.directories, printer)?;
-    printer.note(format!("sending the statement to {}", client.url()));
-    let registered = draft.send(signed, &client, &settings.directories, printer)?;
-
-    let id = registered.statement().id;
-    let (bytes, proven) = bundle::fetch(&client, &id, &contact.trust)?;
-    if proven.index != registered.proved.index {
-        return Err(Failure::proof("the bundle and the receipt name different entries"));
-    }
-    files::replace(&out, &bytes, Access::Shared).map_err(|error| Failure::file("write", &out, &error))?;
+    session.contact.pin(&session.settings.directories, printer)?;
+    printer.note(format!("sending the statement to {}", session.client.url()));
+    let Entered { registered, proven, bundle_size_bytes } = session.enter(draft, signed, &order.out, printer)?;
     let end = answer::print(
         context,
         &Outcome {
-            path: &arguments.path,
-            contact: &contact,
+            path: &order.path,
+            form: &order.form,
+            contact: &session.contact,
             registered: &registered,
             proven: &proven,
             measured: &measured,
-            bundle: &out,
-            bundle_size_bytes: crate::units::length(bytes.len()),
+            bundle: &order.out,
+            bundle_size_bytes,
         },
     );
     registered.forget();
     end
 }
 
-/// The name of the thing at `path`, even when it is given as `.` or through a link, or lies in a cache.
-fn own_name(path: &Path) -> Option<String> {
-    if let Some(repository) = CachedRepository::at(path) {
-        return Some(repository.name);
+/// What the command line asks for, with what the path says about itself where it is silent.
+fn order(arguments: &RegisterArguments, printer: &Printer) -> Result<Order, Failure> {
+    let (Some(path), Some(licence)) = (&arguments.path, &arguments.licence) else {
+        return Err(Failure::usage("name what to register, and its licence with --licence"));
+    };
+    require(path, &arguments.form)?;
+    let defaults = Defaults::of(path)?;
+    let names = names(arguments.names.clone().into(), &defaults)
+        .map_err(|reason| Failure::usage(format!("the name: {reason}; give another with --name-en")))?;
+    let version = arguments.artefact_version.clone().or_else(|| defaults.version.clone());
+    let version = version.unwrap_or_else(|| FIRST_VERSION.to_owned());
+    validate_name(&version).map_err(|reason| Failure::usage(format!("--version: {reason}")))?;
+    let kind = arguments.kind.or(defaults.kind).unwrap_or(ArtefactKind::Model);
+    if let Some(source) = defaults.source {
+        let (name, kind) = (names.display(), bundle::kind_word(kind));
+        printer.note(format!("by {source} and the options given: {name}, version {version}, {kind}"));
     }
-    let whole = path.canonicalize().ok()?;
-    whole.file_name()?.to_str().map(str::to_owned)
+    Ok(Order {
+        path: path.clone(),
+        form: arguments.form.clone(),
+        names,
+        version,
+        kind,
+        ip_type: arguments.ip_type,
+        jurisdiction: arguments.jurisdiction.clone(),
+        zone: arguments.zone,
+        licence: licence.clone(),
+        out: arguments.out.clone().unwrap_or_else(|| default_bundle(defaults.own_name.as_deref())),
+    })
 }
 
 /// The names given, or else the thing's own.
-fn names(arguments: &RegisterArguments, own_name: Option<&str>) -> Result<Names, Failure> {
-    let mut names = Names::from(arguments.names.clone());
+fn names(given: Names, defaults: &Defaults) -> Result<Names, String> {
+    let mut names = given;
     if names == Names::default() {
-        names.en = own_name.map(str::to_owned);
+        names.en.clone_from(&defaults.name);
     }
-    names
-        .validate()
-        .map_err(|error| Failure::usage(format!("the name: {}; give another with --name-en", error.reason)))?;
+    names.validate().map_err(|error| error.reason)?;
     Ok(names)
 }
 
 fn default_bundle(own_name: Option<&str>) -> PathBuf {
     PathBuf::from(format!("{}.chop", own_name.unwrap_or("artefact")))
-}
-
-fn jurisdiction(given: Option<Jurisdiction>, party: &PartyDescription) -> Result<Jurisdiction, Failure> {
-    given.or_else(|| party.jurisdiction.clone()).ok_or_else(|| {
-        Failure::usage("your party states no jurisdiction; say with --jurisdiction where the authors are")
-    })
 }
 
 fn parents(client: &Client, arguments: &RegisterArguments) -> Result<Vec<Parent>, Failure> {
@@ -167,16 +157,19 @@ fn parents(client: &Client, arguments: &RegisterArguments) -> Result<Vec<Parent>
         return Err(Failure::usage("give --relation once for all parents, or once for each of them in the same order"));
     }
     let find = |(id, relation): (&String, &Relation)| {
-        if let Some(digest) = id.strip_prefix("sha256:") {
-            let digest = digest.parse().map_err(|error| Failure::usage(format!("--parent {id}: {error}")))?;
-            return Ok(Parent { relation: *relation, source: ParentSource::Digest(digest) });
-        }
-        let parent = client
-            .artefact(id)
+        let source = parent_source(client, id)
             .map_err(|failure| Failure { message: format!("parent {id}: {}", failure.message), ..failure })?;
-        Ok(Parent { relation: *relation, source: ParentSource::Artefact(parent.artefact_id) })
+        Ok(Parent { relation: *relation, source })
     };
     parents.iter().zip(relations.iter().cycle()).map(find).collect()
+}
+
+/// What a parent is known by, as people name it: an id, or a digest of what is registered nowhere perhaps.
+fn parent_source(client: &Client, id: &str) -> Result<ParentSource, Failure> {
+    if let Some(digest) = id.strip_prefix("sha256:") {
+        return digest.parse().map(ParentSource::Digest).map_err(|error| Failure::usage(format!("{error}")));
+    }
+    client.artefact(id).map(|parent| ParentSource::Artefact(parent.artefact_id))
 }
 
 #[cfg(test)]
@@ -195,18 +188,28 @@ mod tests {
     }
 
     #[test]
-    fn names_default_to_the_things_own() {
-        let directory = tempfile::tempdir().unwrap();
-        let model = directory.path().join("Lam-7B");
-        std::fs::create_dir(&model).unwrap();
-        assert_eq!(own_name(&model.join(".")).as_deref(), Some("Lam-7B"));
-        assert_eq!(names(&arguments(""), Some("Lam-7B")).unwrap().display(), "Lam-7B");
-        let given = names(&arguments("--name-zh-hant 林"), Some("Lam-7B")).unwrap();
+    fn what_is_said_wins_over_what_the_path_says() {
+        let own = |name: Option<&str>| Defaults { name: name.map(str::to_owned), ..Defaults::default() };
+        assert_eq!(names(Names::default(), &own(Some("Lam-7B"))).unwrap().display(), "Lam-7B");
+        let said = Names { zh_hant: Some("林".to_owned()), ..Names::default() };
+        let given = names(said, &own(Some("Lam-7B"))).unwrap();
         assert_eq!((given.en, given.zh_hant.as_deref()), (None, Some("林")));
-        assert_eq!(names(&arguments(""), Some("a\u{202E}b")).unwrap_err().exit, Exit::Usage);
-        assert_eq!(names(&arguments(""), None).unwrap_err().exit, Exit::Usage);
+        assert!(names(Names::default(), &own(Some("a\u{202E}b"))).is_err());
+        assert!(names(Names::default(), &own(None)).is_err());
         assert_eq!(default_bundle(Some("Lam-7B")), Path::new("Lam-7B.chop"));
         assert_eq!(default_bundle(None), Path::new("artefact.chop"));
+
+        let directory = tempfile::tempdir().unwrap();
+        let wheel = directory.path().join("x-1.2.3-py3-none-any.whl");
+        std::fs::write(&wheel, "PK").unwrap();
+        let printer = Printer::before_arguments();
+        let mut asked = arguments("");
+        asked.path = Some(wheel);
+        let found = order(&asked, &printer).unwrap();
+        assert_eq!((found.version.as_str(), found.kind), ("1.2.3", ArtefactKind::Software));
+        (asked.artefact_version, asked.kind) = (Some("9".to_owned()), Some(ArtefactKind::Dataset));
+        let found = order(&asked, &printer).unwrap();
+        assert_eq!((found.version.as_str(), found.kind), ("9", ArtefactKind::Dataset));
     }
 
     #[test]

@@ -3,9 +3,7 @@
 use std::fmt::Write as _;
 
 use chopmark_core::digest::Sha256Digest;
-use chopmark_core::manifest::ExclusionProfile;
 use chopmark_core::time::Timestamp;
-use chopmark_gpu_verify::Purpose;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -102,10 +100,9 @@ fn query(context: &Context<'_>, client: &Client, arguments: &SearchArguments) ->
 /// The digest of a file, or of the manifest of a directory.
 fn measured_digest(context: &Context<'_>, arguments: &SearchArguments) -> Result<Sha256Digest, Failure> {
     let path = arguments.file.as_deref().unwrap_or(std::path::Path::new("."));
-    require(path)?;
-    let measuring = Measuring::start(arguments.engine, &arguments.form, context.printer)?;
-    let aim = Aim { purpose: Purpose::Verify, exclusions: ExclusionProfile::V1, file_name: None };
-    let manifest = measuring.measure(path, aim)?.manifest;
+    require(path, &arguments.form)?;
+    let measuring = Measuring::start(arguments.engine, context.printer)?;
+    let manifest = measuring.measure(path, Aim::verify(&arguments.form))?.manifest;
     Ok(manifest.only_file().filter(|_| path.is_file()).map_or_else(|| manifest.digest(), |file| file.sha256))
 }
 

@@ -11,11 +11,11 @@ use std::path::Path;
 
 use chopmark_core::bundle::Proven;
 use chopmark_core::manifest::FilePath;
-use chopmark_core::verify::compare;
-use chopmark_gpu_verify::{Measured, Purpose};
+use chopmark_core::verify::{compare, compare_image};
+use chopmark_gpu_verify::Measured;
 use serde_json::json;
 
-use super::measuring::{Aim, Measuring, require};
+use super::measuring::{Aim, Measuring, place, require};
 use super::{Context, bundle};
 use crate::arguments::VerifyArguments;
 use crate::config::Overrides;
@@ -23,7 +23,7 @@ use crate::exit::{Exit, Failure};
 use crate::interrupt;
 use crate::printer::{Report, Tone};
 use crate::trust::Trust;
-use verdict::Verdict;
+use verdict::{Compared, Verdict};
 
 /// Verifies what is at a path, and always ends in one of the result states.
 ///
@@ -60,41 +60,44 @@ fn check<'a>(context: &Context<'_>, arguments: &'a VerifyArguments) -> Result<Ve
     if arguments.offline && arguments.bundle.is_none() {
         return Err(Failure::usage("--offline needs the proof at hand: give the bundle with --bundle FILE"));
     }
-    require(&arguments.path)?;
-    let trust = Trust::for_verifying(&settings, &arguments.path, printer)?;
-    let measuring = Measuring::start(arguments.engine, &arguments.form, printer)?;
+    require(&arguments.path, &arguments.form)?;
+    let trust = Trust::for_verifying(&settings, place(&arguments.path, &arguments.form), printer)?;
+    let measuring = Measuring::start(arguments.engine, printer)?;
 
     let (proven, measured, also_registered) = if let Some(path) = &arguments.bundle {
-        let proven = bundle::open(path, &trust)?;
-        let measured = measure_as(&proven, &measuring, &arguments.path)?;
-        (proven, measured, Vec::new())
+        (bundle::open(path, &trust)?, None, Vec::new())
     } else {
-        let found = lookup::find(&settings, &trust, &measuring, &arguments.path)?;
-        let measured = match found.measured {
-            measured if is_measured_as(&found.proven, &measured, &arguments.path) => measured,
-            _ => measure_as(&found.proven, &measuring, &arguments.path)?,
-        };
-        (found.proven, measured, found.others)
+        let found = lookup::find(&settings, &trust, &measuring, &arguments.path, &arguments.form)?;
+        (found.proven, Some(found.measured), found.others)
     };
-
-    let mut difference = compare(&proven.manifest, &measured.manifest, &measured.unreadable);
-    if arguments.strict {
-        difference.extra.extend(measured.excluded.iter().cloned());
-        difference.extra.sort();
-    }
+    let compared = if proven.manifest.image().is_some() {
+        let found = measuring.find_image(&arguments.path, &arguments.form, &proven.manifest)?;
+        let (difference, not_read) = compare_image(&proven.manifest, &found);
+        Compared { difference, not_read, ..Compared::default() }
+    } else {
+        let measured = match measured {
+            Some(measured) if is_measured_as(&proven, &measured, &arguments.path) => measured,
+            _ => measure_as(&proven, &measuring, arguments)?,
+        };
+        let mut difference = compare(&proven.manifest, &measured.manifest, &measured.unreadable);
+        if arguments.strict {
+            difference.extra.extend(measured.excluded.iter().cloned());
+            difference.extra.sort();
+        }
+        let Measured { excluded, revision, .. } = measured;
+        Compared { difference, excluded, revision, not_read: Vec::new() }
+    };
     let said = match &arguments.bundle {
         Some(_) => None,
         None => Some(said::Said::ask(&settings, &proven)?),
     };
-    let Measured { excluded, revision, .. } = measured;
-    Ok(Verdict { arguments, proven, difference, excluded, revision, trust, also_registered, said })
+    Ok(Verdict { arguments, proven, compared, trust, also_registered, said })
 }
 
 /// Measures the path by the rules that the registered manifest records.
-fn measure_as(proven: &Proven, measuring: &Measuring<'_>, path: &Path) -> Result<Measured, Failure> {
-    let aim =
-        Aim { purpose: Purpose::Verify, exclusions: proven.manifest.exclusions(), file_name: registered_name(proven) };
-    measuring.measure(path, aim)
+fn measure_as(proven: &Proven, measuring: &Measuring<'_>, arguments: &VerifyArguments) -> Result<Measured, Failure> {
+    let (exclusions, file_name) = (proven.manifest.exclusions(), registered_name(proven));
+    measuring.measure(&arguments.path, Aim { exclusions, file_name, ..Aim::verify(&arguments.form) })
 }
 
 /// Whether a measurement made before the registration was known follows its rules all the same.

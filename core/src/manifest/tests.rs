@@ -10,7 +10,7 @@ fn entry(path: &str, content: &[u8]) -> FileEntry {
         path: FilePath::parse(path).unwrap(),
         size_bytes: u64::try_from(content.len()).unwrap(),
         sha256: Sha256Digest::of(content),
-        blake3: Blake3Digest::of(content),
+        blake3: Some(Blake3Digest::of(content)),
         weights: None,
     }
 }
@@ -170,6 +170,61 @@ fn gguf_tensors_are_aligned_and_of_its_own_types() {
         pointer_of(|v| v["files"][2]["weights"]["tensors"][0]["dtype"] = json!("Q8_0")),
         "/files/2/weights/tensors/0/dtype"
     );
+}
+
+/// A manifest of an image whose own manifest is `{…}` with one configuration and one layer.
+fn image() -> Manifest {
+    let digest = |content: &[u8]| format!("sha256:{}", Sha256Digest::of(content));
+    let document = json!({
+        "schemaVersion": 2,
+        "config": { "mediaType": "c", "digest": digest(b"{}"), "size": 2 },
+        "layers": [{ "mediaType": "l", "digest": digest(b"layer"), "size": 5 }],
+    });
+    let tree = ImageTree::new(document.to_string().as_bytes()).unwrap();
+    Manifest::of_image(ImageName::parse("registry.example/lam/chat").unwrap(), &tree).unwrap()
+}
+
+#[test]
+fn an_image_is_known_by_sha256_alone_and_nothing_else_is() {
+    let honest = image();
+    assert_eq!(Manifest::parse(&honest.to_canonical_bytes()).unwrap(), honest);
+    assert_eq!(honest.files().len(), 3);
+    let root = honest.image().unwrap().sha256;
+    let text = String::from_utf8(honest.to_canonical_bytes()).unwrap();
+    let image = format!(
+        "\"image\":{{\"media_type\":\"application/vnd.oci.image.manifest.v1+json\",\"name\":\"registry.example/lam/chat\",\
+         \"sha256\":\"{root}\"}},\"schema\":\"chopmark.manifest/v1\"}}"
+    );
+    assert!(text.ends_with(&image) && !text.contains("blake3"), "{text}");
+    let broken = |edit: &dyn Fn(&mut Value)| {
+        let mut value: Value = serde_json::from_slice(&honest.to_canonical_bytes()).unwrap();
+        edit(&mut value);
+        Manifest::parse(&serde_json_canonicalizer::to_vec(&value).unwrap()).unwrap_err().pointer
+    };
+    let digest = "ab".repeat(32);
+    assert_eq!(broken(&|v| v["files"][0]["blake3"] = digest.clone().into()), "/files/0/blake3");
+    assert_eq!(broken(&|v| v["files"][0]["sha256"] = digest.clone().into()), "/files/0/path");
+    assert_eq!(broken(&|v| v["files"][0]["path"] = "blobs/sha256/x".into()), "/files/0/path");
+    assert_eq!(broken(&|v| v["exclusions"] = "chopmark-exclude/v1".into()), "/exclusions");
+    assert_eq!(broken(&|v| v["image"]["sha256"] = digest.clone().into()), "/image/sha256");
+    assert_eq!(broken(&|v| v["image"]["name"] = "alpine".into()), "/image/name");
+    assert_eq!(broken(&|v| v["image"]["tag"] = "1".into()), "/image/tag");
+    assert_eq!(broken(&|v| v["image"]["media_type"] = "text/html".into()), "/image/media_type");
+    assert_eq!(broken(&|v| v["image"]["platforms"] = json!(["linux/amd64"])), "/image/platforms");
+    let index = |platforms: Value| {
+        broken(&|v| {
+            v["image"]["media_type"] = "application/vnd.oci.image.index.v1+json".into();
+            v["image"]["platforms"] = platforms.clone();
+        })
+    };
+    assert_eq!(index(json!(["linux/arm64", "linux/amd64"])), "/image/platforms/1");
+    assert_eq!(index(json!(["linux"])), "/image/platforms/0");
+    assert_eq!(index(json!([])), "", "an empty list is not another spelling of none");
+    // Without an image every file has both digests, and `null` is not another way to say so.
+    assert_eq!(broken(&|v| drop(v.as_object_mut().unwrap().remove("image"))), "/files/0/blake3");
+    assert_eq!(broken(&|v| v["image"] = Value::Null), "/image");
+    assert_eq!(pointer_of(|v| drop(v["files"][0].as_object_mut().unwrap().remove("blake3"))), "/files/0/blake3");
+    assert_eq!(pointer_of(|v| v["files"][0]["blake3"] = Value::Null), "/files/0/blake3");
 }
 
 #[test]

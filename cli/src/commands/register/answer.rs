@@ -66,6 +66,13 @@ pub(super) fn print(context: &Context<'_>, outcome: &Outcome<'_>) -> Result<Exit
     if let Some(commit) = &measured.revision {
         report = report.row("revision", commit);
     }
+    if let Some(image) = measured.manifest.image() {
+        report = report.row("image", format!("{}@sha256:{}", image.name, image.sha256));
+    }
+    if !measured.not_read.is_empty() {
+        let not_read = units::count(units::length(measured.not_read.len()), "blob");
+        report = report.row("not read", format!("{not_read}, registered by the digests in the image's manifest"));
+    }
     let report = report
         .row("id", id.to_string())
         .row("index", format!("{} in a log of {}", proved.index, proved.checkpoint.size()))
@@ -77,7 +84,7 @@ pub(super) fn print(context: &Context<'_>, outcome: &Outcome<'_>) -> Result<Exit
         .headline(Tone::Good, format!("REGISTERED: {} is {shown} at {origin}", outcome.path.display()))
         .next(format!(
             "chopmark verify {} --bundle {} --offline",
-            shell_word(outcome.path),
+            shell_word(outcome.form.manifest.as_deref().unwrap_or(outcome.path)),
             shell_word(outcome.bundle)
         ));
     let members = json!({
@@ -94,6 +101,7 @@ pub(super) fn print(context: &Context<'_>, outcome: &Outcome<'_>) -> Result<Exit
         "content_size_bytes": size,
         "excluded": measured.excluded,
         "revision": measured.revision,
+        "not_read": measured.not_read,
         "proof": proved.proof,
         "closure": proven.closure,
         "bundle": outcome.bundle,

@@ -7,13 +7,14 @@ use std::path::Path;
 
 use chopmark_core::bundle::Proven;
 use chopmark_core::digest::Sha256Digest;
-use chopmark_core::manifest::{ExclusionProfile, Manifest};
+use chopmark_core::manifest::Manifest;
 use chopmark_core::statement::{ShownId, StatementId};
-use chopmark_gpu_verify::{Measured, Purpose};
+use chopmark_gpu_verify::Measured;
 
+use crate::arguments::FormArguments;
 use crate::client::{ArtefactDescription, Client};
 use crate::commands::bundle;
-use crate::commands::measuring::{Aim, Measuring};
+use crate::commands::measuring::{Aim, Measuring, image_digests};
 use crate::config::Settings;
 use crate::exit::{Exit, Failure};
 use crate::trust::Trust;
@@ -40,18 +41,22 @@ pub(super) fn find(
     trust: &Trust,
     measuring: &Measuring<'_>,
     path: &Path,
+    form: &FormArguments,
 ) -> Result<Found, Failure> {
     let client = Client::new(&settings.url)?;
     // A registry that is not trusted can't say anything of use: better to know before hours of hashing.
     trust.check(&client, &client.registry()?)?;
-    let aim = Aim { purpose: Purpose::Verify, exclusions: ExclusionProfile::V1, file_name: None };
-    let measured = measuring.measure(path, aim)?;
-    let (id, others) = choose(&client, &measured.manifest)?;
+    let measured = measuring.measure(path, Aim::verify(form))?;
+    let (id, others) = choose(&client, &measured.manifest, &image_digests(path, form)?)?;
     let (_, proven) = bundle::fetch(&client, &id, trust)?;
     Ok(Found { proven, measured, others })
 }
 
-fn choose(client: &Client, manifest: &Manifest) -> Result<(StatementId, Vec<ShownId>), Failure> {
+fn choose(
+    client: &Client,
+    manifest: &Manifest,
+    images: &[Sha256Digest],
+) -> Result<(StatementId, Vec<ShownId>), Failure> {
     if manifest.files().is_empty() {
         return Err(Failure::new(Exit::CouldNotCheck, "no_files", "there is no file to look for"));
     }
@@ -59,8 +64,10 @@ fn choose(client: &Client, manifest: &Manifest) -> Result<(StatementId, Vec<Show
     hits.add(client.artefacts_with(&manifest.digest())?);
     let mut asked = 1;
     if hits.is_empty() {
-        for digest in largest(manifest) {
-            hits.add(client.artefacts_with(&digest)?);
+        let files = largest(manifest);
+        let images = images.iter().take(FILES_ASKED_MAX).filter(|image| !files.contains(image));
+        for digest in images.chain(&files) {
+            hits.add(client.artefacts_with(digest)?);
             asked += 1;
         }
     }
@@ -119,7 +126,7 @@ impl Hits {
 #[cfg(test)]
 mod tests {
     use chopmark_core::digest::Blake3Digest;
-    use chopmark_core::manifest::{FileEntry, FilePath};
+    use chopmark_core::manifest::{ExclusionProfile, FileEntry, FilePath};
 
     use super::*;
 
@@ -141,7 +148,7 @@ mod tests {
                 path: FilePath::parse(&format!("f{number:02}")).unwrap(),
                 size_bytes: u64::from(number),
                 sha256: Sha256Digest::of(&[number.min(38)]),
-                blake3: Blake3Digest::of(&[number]),
+                blake3: Some(Blake3Digest::of(&[number])),
                 weights: None,
             })
             .collect();

@@ -1,7 +1,7 @@
 //! The answer of `chopmark verify`: a state, the facts behind it with who says so, and what it does not prove.
 
 use chopmark_core::bundle::Proven;
-use chopmark_core::manifest::FilePath;
+use chopmark_core::manifest::{FileEntry, FilePath};
 use chopmark_core::statement::ShownId;
 use chopmark_core::verify::{Difference, FileChange, ResultState, TensorChange, TensorFacts};
 use serde_json::json;
@@ -37,18 +37,27 @@ pub(super) const fn state_words(state: ResultState) -> &'static str {
     }
 }
 
+/// How bytes compare with those registered.
+#[derive(Default)]
+pub(super) struct Compared {
+    /// How they differ.
+    pub(super) difference: Difference,
+    /// What the exclusion profile left out.
+    pub(super) excluded: Vec<FilePath>,
+    /// The commit that was checked, for a repository in the Hugging Face cache.
+    pub(super) revision: Option<String>,
+    /// Blobs of a container image that its manifest names, and that nobody read: only the manifest was at hand.
+    pub(super) not_read: Vec<FilePath>,
+}
+
 /// A comparison with a proven registration.
 pub(super) struct Verdict<'a> {
     /// What was asked.
     pub(super) arguments: &'a VerifyArguments,
     /// What is registered.
     pub(super) proven: Proven,
-    /// How the bytes differ.
-    pub(super) difference: Difference,
-    /// What the exclusion profile left out.
-    pub(super) excluded: Vec<FilePath>,
-    /// The commit that was checked, for a repository in the Hugging Face cache.
-    pub(super) revision: Option<String>,
+    /// How the bytes compare with that.
+    pub(super) compared: Compared,
     /// Whom that rests on.
     pub(super) trust: Trust,
     /// Other registrations of the same bytes, as the service says.
@@ -60,7 +69,7 @@ pub(super) struct Verdict<'a> {
 impl Verdict<'_> {
     /// Extra files are a difference unless they were allowed: an extra file can be code that gets loaded.
     fn state(&self) -> ResultState {
-        let Difference { changed, missing, extra } = &self.difference;
+        let Difference { changed, missing, extra } = &self.compared.difference;
         let are_extra_fine = extra.is_empty() || self.arguments.allow_extra;
         if changed.is_empty() && missing.is_empty() && are_extra_fine {
             ResultState::Verified
@@ -70,9 +79,14 @@ impl Verdict<'_> {
     }
 
     fn message(&self) -> String {
-        let Difference { changed, missing, extra } = &self.difference;
+        let Difference { changed, missing, extra } = &self.compared.difference;
         let (path, id) = (self.arguments.path.display(), self.proven.statement.id.shown("art"));
         match self.state() {
+            ResultState::Verified if !self.compared.not_read.is_empty() => format!(
+                "{path} is exactly the image manifest that was registered as {id}; the {} that it names by digest \
+                 were not read",
+                units::count(units::length(self.compared.not_read.len()), "blob")
+            ),
             ResultState::Verified if extra.is_empty() => format!("{path} is exactly what was registered as {id}"),
             ResultState::Verified => format!(
                 "{path} holds exactly what was registered as {id}, and {} that nobody vouches for",
@@ -129,10 +143,12 @@ impl Verdict<'_> {
                 "claim": artefact,
                 "licence": { "expression": artefact.licence.expression, "said_by": "declared_by_owner" },
             },
-            "difference": self.difference,
+            "difference": self.compared.difference,
             "extra_allowed": self.arguments.allow_extra,
-            "excluded": self.excluded,
-            "revision": self.revision,
+            "excluded": self.compared.excluded,
+            "revision": self.compared.revision,
+            "claims": self.claims(),
+            "not_read": self.compared.not_read,
             "also_registered": self.also_registered,
             "said_by_others": self.said.as_ref().map(Said::members),
             "bundle": self.arguments.bundle,
@@ -142,6 +158,17 @@ impl Verdict<'_> {
             "trust": { "source": self.trust.source.kind(), "path": self.trust.source.path() },
             "does_not_prove": DOES_NOT_PROVE,
         })
+    }
+
+    /// Which claims about the files found were checked, each on its own.
+    fn claims(&self) -> serde_json::Value {
+        let Compared { difference, not_read, .. } = &self.compared;
+        let is_found = |file: &&FileEntry| !difference.missing.contains(&file.path) && !not_read.contains(&file.path);
+        let found: Vec<&FileEntry> = self.proven.manifest.files().iter().filter(is_found).collect();
+        let blake3 = found.iter().filter(|file| file.blake3.is_some()).count();
+        let tensors: usize =
+            found.iter().filter_map(|file| file.weights.as_ref()).map(|index| index.tensors.len()).sum();
+        json!({ "sha256": found.len(), "blake3": blake3, "tensors": tensors })
     }
 
     fn report(&self) -> Report {
@@ -157,7 +184,11 @@ impl Verdict<'_> {
             )
             .row("trust", self.trust.source.to_string())
             .row("closure", closure.explanation());
-        if let Some(commit) = &self.revision {
+        if let Some(image) = manifest.image() {
+            let digest = format!("{}@sha256:{}, checked by SHA-256 and size alone", image.name, image.sha256);
+            report = report.row("image", digest);
+        }
+        if let Some(commit) = &self.compared.revision {
             report = report.row("revision", commit);
         }
         if !self.also_registered.is_empty() {
@@ -170,11 +201,12 @@ impl Verdict<'_> {
         if self.state() == ResultState::Verified {
             report = DOES_NOT_PROVE.into_iter().fold(report, |report, line| report.row("not proved", line));
         }
-        if !self.excluded.is_empty() {
-            let left_out = format!("{} by {}, not vouched for", self.excluded.len(), manifest.exclusions().id());
+        if !self.compared.excluded.is_empty() {
+            let left_out =
+                format!("{} by {}, not vouched for", self.compared.excluded.len(), manifest.exclusions().id());
             report = report.row("left out", left_out);
         }
-        let report = list_difference(report, &self.difference);
+        let report = list_difference(report, &self.compared.difference);
         let tone = if self.state() == ResultState::Verified { Tone::Good } else { Tone::Bad };
         report.headline(tone, format!("{}: {}", state_words(self.state()), self.message()))
     }

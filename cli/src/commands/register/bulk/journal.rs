@@ -1,0 +1,150 @@
+//! What of a list is done: one line for each finished row, on disk before the row counts as finished.
+//!
+//! A row is recognised by what it says, for whom, where, and by sizes and times of its files; then its bytes are not
+//! read again. The journal saves work and nothing more: without it the registry itself says what it holds already.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use chopmark_core::digest::Sha256Digest;
+use chopmark_core::manifest::FILES_MAX;
+use chopmark_core::statement::StatementId;
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
+
+use crate::exit::Failure;
+use crate::files;
+
+/// Largest journal, in bytes: many runs of the longest list.
+const JOURNAL_BYTES_MAX: usize = 64 << 20;
+
+/// A finished row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Finished {
+    /// What the row says, for whom and where.
+    pub(super) row: Sha256Digest,
+    /// Sizes and times of its files.
+    pub(super) files: Sha256Digest,
+    /// What it was registered as.
+    pub(super) artefact_id: StatementId,
+}
+
+/// The journal of one list.
+pub(super) struct Journal {
+    path: PathBuf,
+    file: File,
+    finished: BTreeMap<Sha256Digest, Finished>,
+}
+
+impl Journal {
+    /// Opens the journal, or begins one.
+    ///
+    /// # Errors
+    /// When it can't be read or written.
+    pub(super) fn open(path: PathBuf) -> Result<Self, Failure> {
+        let known = match files::read(&path, JOURNAL_BYTES_MAX) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(Failure::file("read", &path, &error)),
+        };
+        // A line that does not read was cut short by a power cut: the row is done again, with the same result.
+        let lines = known.split(|byte| *byte == b'\n');
+        let finished = lines.filter_map(|line| serde_json::from_slice::<Finished>(line).ok());
+        let finished = finished.map(|finished| (finished.row, finished)).collect();
+        let file = OpenOptions::new().append(true).create(true).open(&path);
+        let mut file = file.map_err(|error| Failure::file("write", &path, &error))?;
+        if !known.is_empty() && !known.ends_with(b"\n") {
+            file.write_all(b"\n").map_err(|error| Failure::file("write", &path, &error))?;
+        }
+        Ok(Self { path, file, finished })
+    }
+
+    /// What is known of a row.
+    pub(super) fn find(&self, row: &Sha256Digest) -> Option<&Finished> {
+        self.finished.get(row)
+    }
+
+    /// Adds a finished row; it is on disk when this returns.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub(super) fn add(&mut self, finished: Finished) -> Result<(), Failure> {
+        let mut line = serde_json::to_vec(&finished).map_err(|error| Failure::internal(error.to_string()))?;
+        line.push(b'\n');
+        let _guard = files::hold();
+        let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
+        written.map_err(|error| Failure::file("write", &self.path, &error))?;
+        self.finished.insert(finished.row, finished);
+        Ok(())
+    }
+}
+
+/// A digest over the names, sizes and times of everything at a path. `None` when there is too much, or it can't be
+/// looked at: then nothing is recognised.
+pub(super) fn look(path: &Path) -> Option<Sha256Digest> {
+    let mut seen = Vec::new();
+    let mut open = vec![path.to_owned()];
+    while let Some(at) = open.pop() {
+        let metadata = fs::symlink_metadata(&at).ok()?;
+        let metadata = if at == path { fs::metadata(&at).ok()? } else { metadata };
+        let name = at.strip_prefix(path).unwrap_or(&at);
+        let times = (metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec());
+        if metadata.is_dir() {
+            for entry in fs::read_dir(&at).ok()? {
+                open.push(entry.ok()?.path());
+            }
+        } else {
+            let target = if metadata.is_symlink() { fs::metadata(&at).ok() } else { None };
+            let behind = target.map(|target| (target.ino(), target.size(), target.mtime(), target.mtime_nsec()));
+            let name = HEXLOWER.encode(name.as_os_str().as_encoded_bytes());
+            seen.push(format!("{name} {} {} {times:?} {behind:?}\n", metadata.ino(), metadata.size()));
+        }
+        if seen.len() > FILES_MAX || open.len() > FILES_MAX {
+            return None;
+        }
+    }
+    seen.sort();
+    Some(Sha256Digest::of(seen.concat().as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finished(name: &[u8]) -> Finished {
+        Finished { row: Sha256Digest::of(name), files: Sha256Digest::of(b"f"), artefact_id: StatementId::of(name) }
+    }
+
+    #[test]
+    fn finished_rows_are_found_again_and_a_torn_line_is_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("j");
+        let mut journal = Journal::open(path.clone()).unwrap();
+        journal.add(finished(b"a")).unwrap();
+        journal.add(finished(b"b")).unwrap();
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[..whole.len() - 9]).unwrap();
+        let mut journal = Journal::open(path.clone()).unwrap();
+        assert_eq!(journal.find(&Sha256Digest::of(b"a")), Some(&finished(b"a")));
+        assert_eq!(journal.find(&Sha256Digest::of(b"b")), None);
+        journal.add(finished(b"c")).unwrap();
+        let journal = Journal::open(path).unwrap();
+        assert_eq!(journal.find(&Sha256Digest::of(b"c")), Some(&finished(b"c")));
+    }
+
+    #[test]
+    fn a_changed_file_does_not_look_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        fs::create_dir(path.join("d")).unwrap();
+        fs::write(path.join("d/f"), "one").unwrap();
+        let before = look(path).unwrap();
+        assert_eq!(look(path), Some(before));
+        fs::write(path.join("d/f"), "two!").unwrap();
+        assert_ne!(look(path), Some(before));
+        assert_eq!(look(&path.join("missing")), None);
+    }
+}

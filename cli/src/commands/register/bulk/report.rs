@@ -1,0 +1,159 @@
+//! The report about a list: what became of each row, the totals, and the worst exit code.
+
+use std::path::Path;
+
+use chopmark_core::statement::StatementId;
+use serde_json::{Value, json};
+
+use super::list::Row;
+use crate::commands::Context;
+use crate::commands::bundle::shell_word;
+use crate::exit::{Exit, Failure};
+use crate::files::{self, Access};
+use crate::printer::{self, Report, Tone};
+use crate::units;
+
+/// Most failed rows that are listed for people; the report lists all.
+const LISTED_MAX: usize = 20;
+
+/// What became of a row.
+#[derive(Debug)]
+pub(super) enum End {
+    /// It is registered and proved, by this run or one that was cut short.
+    Registered(Facts),
+    /// It was registered and proved before, and its bundle is in place.
+    Already(Facts),
+    /// It is not registered, or not proved to be.
+    Failed(Failure),
+    /// Nobody tried: the service could not be reached any more.
+    NotTried,
+}
+
+/// What is known of a registered row.
+#[derive(Debug, Clone)]
+pub(super) struct Facts {
+    /// Its id.
+    pub(super) artefact_id: StatementId,
+    /// Its position in the log.
+    pub(super) index: u64,
+    /// Its manifest's digest, number of files and size.
+    pub(super) manifest: Value,
+    /// Files that were left out and that nobody vouches for; `null` where nobody looked again.
+    pub(super) excluded: Value,
+    /// An earlier run had signed it.
+    pub(super) is_resumed: bool,
+}
+
+impl End {
+    /// What other rows may refer to.
+    pub(super) fn artefact(&self) -> Option<StatementId> {
+        match self {
+            Self::Registered(facts) | Self::Already(facts) => Some(facts.artefact_id),
+            Self::Failed(_) | Self::NotTried => None,
+        }
+    }
+
+    const fn state(&self) -> &'static str {
+        match self {
+            Self::Registered(_) => "registered",
+            Self::Already(_) => "already",
+            Self::Failed(_) => "failed",
+            Self::NotTried => "not_tried",
+        }
+    }
+
+    /// How the run would end if this were all.
+    pub(super) const fn exit(&self) -> Exit {
+        match self {
+            Self::Registered(_) | Self::Already(_) => Exit::Done,
+            Self::Failed(failure) => failure.exit,
+            Self::NotTried => Exit::Network,
+        }
+    }
+
+    fn members(&self, row: &Row) -> Value {
+        let mut members = json!({
+            "row": row.line,
+            "as": row.label,
+            "path": row.order.path,
+            "version": row.order.version,
+            "state": self.state(),
+            "exit_code": self.exit().code(),
+        });
+        let more = match self {
+            Self::Registered(facts) | Self::Already(facts) => json!({
+                "id": facts.artefact_id.shown("art"),
+                "artefact_id": facts.artefact_id,
+                "index": facts.index,
+                "manifest": facts.manifest,
+                "excluded": facts.excluded,
+                "bundle": row.order.out,
+                "resumed": facts.is_resumed,
+            }),
+            Self::Failed(failure) => json!({ "error": failure.to_json() }),
+            Self::NotTried => json!({}),
+        };
+        if let (Value::Object(members), Value::Object(more)) = (&mut members, more) {
+            members.extend(more);
+        }
+        members
+    }
+}
+
+/// Writes the report and prints the result; `ends` has one for each row.
+///
+/// # Errors
+/// When either can't be written.
+pub(super) fn finish(
+    context: &Context<'_>,
+    list: &Path,
+    path: &Path,
+    rows: &[Row],
+    ends: &[End],
+) -> Result<Exit, Failure> {
+    let exit = ends.iter().map(End::exit).max_by_key(|exit| exit.severity()).unwrap_or(Exit::Done);
+    let count = |state: &str| ends.iter().filter(|end| end.state() == state).count();
+    let [registered, already, failed, not_tried] = ["registered", "already", "failed", "not_tried"].map(count);
+    let totals = json!({
+        "rows": rows.len(),
+        "registered": registered,
+        "already": already,
+        "failed": failed,
+        "not_tried": not_tried,
+    });
+    let lines: Vec<Value> = rows.iter().zip(ends).map(|(row, end)| end.members(row)).collect();
+    let is_lines = path.extension().is_some_and(|extension| extension == "jsonl");
+    let members = json!({ "list": list, "report": path, "totals": totals, "rows": lines });
+    let text = if is_lines {
+        let totals = json!({ "totals": totals, "exit_code": exit.code() });
+        lines.iter().chain([&totals]).fold(String::new(), |text, line| text + &line.to_string() + "\n")
+    } else {
+        printer::document(Some(context.command), exit, members.clone())
+    };
+    files::replace(path, text.as_bytes(), Access::Shared).map_err(|error| Failure::file("write", path, &error))?;
+
+    let bad = rows.iter().zip(ends).filter_map(|(row, end)| match end {
+        End::Failed(failure) => Some((row, failure)),
+        _ => None,
+    });
+    let mut report = Report::default();
+    for (row, failure) in bad.take(LISTED_MAX) {
+        report = report.row(&format!("row {}", row.line), format!("{}: {failure}", row.order.path.display()));
+    }
+    if let Some(left) = failed.checked_sub(LISTED_MAX).filter(|left| *left > 0) {
+        report = report.row("  …", format!("{left} more failed; the report lists all"));
+    }
+    if not_tried > 0 {
+        report = report.row("not tried", units::count(units::length(not_tried), "row"));
+    }
+    let (tone, word) = if exit == Exit::Done { (Tone::Good, "REGISTERED") } else { (Tone::Bad, "NOT COMPLETE") };
+    let mut report = report
+        .row("registered", units::count(units::length(registered), "row"))
+        .row("already", units::count(units::length(already), "row"))
+        .row("report", path.display().to_string())
+        .headline(tone, format!("{word}: {} of {} rows of {}", registered + already, rows.len(), list.display()));
+    if exit != Exit::Done {
+        report = report.next(format!("chopmark register --from {} (goes on with what is left)", shell_word(list)));
+    }
+    context.printer.result(context.command, exit, members, &report)
+}
