@@ -8,6 +8,7 @@ use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use chopmark_core::base64;
 use chopmark_core::key::{KeyId, PublicKey};
 use data_encoding::BASE64;
 use ed25519_dalek::SigningKey;
@@ -115,7 +116,7 @@ fn parse(text: &str) -> Result<SigningKey, &'static str> {
         .strip_prefix(FORMAT)
         .and_then(|rest| rest.strip_prefix(' '))
         .ok_or("is not a chopmark-key-v1 file; make one with `chopmark key new`")?;
-    let decoded = BASE64.decode(seed.as_bytes()).map(Zeroizing::new);
+    let decoded = base64::decode(&BASE64, seed).map(Zeroizing::new);
     let seed = decoded.ok().and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok().map(Zeroizing::new));
     seed.map(|seed| SigningKey::from_bytes(&seed)).ok_or("its seed is not 32 bytes in padded base64")
 }
@@ -186,6 +187,7 @@ mod tests {
             "chopmark-key-v1nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=",
             "chopmark-key-v1 nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
             "chopmark-key-v1 nWGxnQ==",
+            "chopmark-key-v1 nWGxne/9WmC6hEr0kuwsxA==RElxWl7MmkZcDusAxyuf2A==",
             "-----BEGIN PRIVATE KEY-----",
         ] {
             assert!(parse(bad).is_err(), "{bad:?}");
