@@ -194,6 +194,31 @@ mod tests {
         }
     }
 
+    /// Every byte of a key file replaced, taken away and doubled.
+    #[test]
+    fn a_damaged_key_file_is_refused_or_has_one_reading() {
+        let file = Key::generate(PathBuf::from("key")).unwrap().render().as_bytes().to_vec();
+        let mut read = 0;
+        for place in 0..file.len() {
+            let (before, after) = file.split_at(place);
+            let replacements: [&[u8]; 10] =
+                [b"", b"\0", b"\n", b"#", b" ", b"=", b"A", b"\xff", &[file[place]; 2], b"\r\n"];
+            for replacement in replacements {
+                let damaged = [before, replacement, &after[1..]].concat();
+                let Ok(text) = String::from_utf8(damaged) else { continue };
+                if let Ok(secret) = parse(&text) {
+                    let mut lines =
+                        text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+                    let spelled = format!("{FORMAT} {}", BASE64.encode(secret.as_bytes()));
+                    assert_eq!(lines.next(), Some(spelled.as_str()));
+                    read += 1;
+                }
+            }
+        }
+        // Comments may say anything.
+        assert!(read > 500, "{read}");
+    }
+
     #[test]
     fn keys_that_others_can_read_are_refused() {
         let directory = tempfile::tempdir().unwrap();

@@ -24,7 +24,7 @@ IGNORABLE = [
     (0x00AD, 0x00AD), (0x034F, 0x034F), (0x061C, 0x061C), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F),
     (0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF),
     (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8), (0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF),
-]  # fmt: skip
+]
 
 
 def fail(at, reason):
@@ -130,7 +130,7 @@ def deceptive(character):
         or code & 0xFFFE == 0xFFFE
         or (unicodedata.east_asian_width(character) == "F" and unicodedata.normalize("NFKC", character).isascii()
             and unicodedata.normalize("NFKC", character).isalnum())
-    )  # fmt: skip
+    )
 
 
 def name(value, at, longest=200):
@@ -245,7 +245,7 @@ def key(claim, at):
         "rotate": {"replaced": digest, "public_key": public_key, "role": ROLES},
         "revoke": {"key": digest, "reason": one_of("compromised", "lost", "retired")},
     }
-    event = lambda value, place: variant(value, place, events)  # noqa: E731
+    event = lambda value, place: variant(value, place, events)
     found = members(claim, at, {"seq": integer, "prev": digest, "event": event})
     integer(found["seq"], at + ["seq"], 1)
     new = found["event"][1].get("public_key")
@@ -291,14 +291,14 @@ def is_licence(expression):
 
 
 def parent(value, at):
-    foreign = lambda inner, place: members(inner, place, {"origin": text, "artefact": digest})  # noqa: E731
+    foreign = lambda inner, place: members(inner, place, {"origin": text, "artefact": digest})
     relation = one_of("finetune", "adapter", "merge", "quantized", "derived")
     found = members(value, at, {"relation": relation}, {"artefact": digest, "digest": digest, "foreign": foreign})
     return found if len(found) == 2 else fail(at, "exactly one of artefact, digest, foreign")
 
 
 def artefact(claim, at):
-    manifest = lambda value, place: members(  # noqa: E731
+    manifest = lambda value, place: members(
         value, place, {"sha256": digest, "files": integer, "content_size_bytes": integer}
     )
     required = {
@@ -313,8 +313,8 @@ def artefact(claim, at):
         "author_jurisdiction": jurisdiction,
         "residency_zone": ZONES,
         "licence": licence,
-    }  # fmt: skip
-    parents = lambda value, place: each(value, place, parent)  # noqa: E731
+    }
+    parents = lambda value, place: each(value, place, parent)
     found = members(claim, at, required, {"parents": parents, "supersedes": digest})
     if found["manifest"]["files"] < 1:
         fail(at + ["manifest", "files"], "at least one file")
@@ -361,7 +361,7 @@ KINDS = {PREDICATE.format(k.__name__): k for k in (policy, party, key, artefact,
 
 
 def signer_group(value, at):
-    head = lambda inner, place: None if inner is None else digest(inner, place)  # noqa: E731
+    head = lambda inner, place: None if inner is None else digest(inner, place)
     return members(
         value,
         at,
@@ -404,7 +404,7 @@ def check_groups(groups, at, first_party):
 
 def statement(value):
     """Checks a payload; returns its signer groups, the documents it names and the keys it introduces."""
-    subject = lambda item, at: members(  # noqa: E731
+    subject = lambda item, at: members(
         item, at, {"name": text, "digest": lambda inner, place: members(inner, place, {"sha256": digest})}
     )
     outer = {
@@ -421,7 +421,7 @@ def statement(value):
     if not 1 <= len(found["subject"][0]["name"]) <= 200:
         fail(["subject", 0, "name"], "a label of 1 to 200 characters")
     place = ["predicate"]
-    registry = lambda inner, at: members(inner, at, {"origin": text, "genesis": digest})  # noqa: E731
+    registry = lambda inner, at: members(inner, at, {"origin": text, "genesis": digest})
     header = members(
         found["predicate"],
         place,

@@ -1,7 +1,7 @@
 """Says of each submission whether its form and its signatures are good, without a line of the code under test.
 
 Standard input: one line of JSON with the public keys that are registered (`keys`, base64), then one submission a line,
-its bytes in base64. Standard output: one line of JSON for each.
+a colon and its bytes in base64. Standard output: one line of JSON for each.
 """
 
 import base64
@@ -103,7 +103,7 @@ def check_signatures(payload, signatures, groups, keys):
 
 
 def request(value):
-    documents = lambda inner, at: rules.each(inner, at, rules.text)  # noqa: E731
+    documents = lambda inner, at: rules.each(inner, at, rules.text)
     found = rules.members(value, [], {"envelope": rules.any_value}, {"documents": documents})
     if len(found.get("documents", [])) > DOCUMENTS_MAX:
         raise Fault(["documents"], "too many documents")

@@ -24,12 +24,12 @@ use chopmark_core::text::skeleton;
 use chopmark_core::time::Timestamp;
 use serde_json::Value;
 
+use crate::harness::is_soak;
 use crate::make::{Author, Random, key};
 
 /// Damaged inputs for each parser.
 fn rounds() -> usize {
-    let is_soak = std::env::var_os("CHOPMARK_SOAK").is_some_and(|value| value == "1");
-    if is_soak { 1_000_000 } else { 10_000 }
+    if is_soak() { 1_000_000 } else { 10_000 }
 }
 
 /// Whether a text is a JSON pointer (RFC 6901).
@@ -56,10 +56,10 @@ fn feed(name: &str, seeds: &[Vec<u8>], parse: impl Fn(&[u8]) -> bool) {
                 input = random.damage(&input).1;
             }
         }
-        match catch_unwind(AssertUnwindSafe(|| parse(&input))) {
-            Ok(is_accepted) => accepted += usize::from(is_accepted),
-            Err(_) => panic!("{name} fails on {:?}", String::from_utf8_lossy(&input)),
-        }
+        let Ok(is_accepted) = catch_unwind(AssertUnwindSafe(|| parse(&input))) else {
+            panic!("{name} fails on {:?}", String::from_utf8_lossy(&input));
+        };
+        accepted += usize::from(is_accepted);
     }
     println!("{name}: {} damaged inputs, {accepted} accepted", rounds());
 }
@@ -188,7 +188,9 @@ fn headers_of_weights_stay_within_their_file() {
     let every_type = include_bytes!("../../gpu-verify/testdata/every_type.gguf").to_vec();
     feed("GGUF header", &[every_type], |file| {
         let size = u64::try_from(file.len()).unwrap();
-        matches!(gguf::parse_header(file, size), Ok(Some(header)) if { within(&header, size); true })
+        let Ok(Some(header)) = gguf::parse_header(file, size) else { return false };
+        within(&header, size);
+        true
     });
 }
 

@@ -1,11 +1,12 @@
-//! The same verdict from two programs that share nothing: `chopmark-core`, and `tests/independent/` in Python, which was
-//! written from `docs/formats/` alone, with its own JSON reader and its own Ed25519.
+//! The same verdict from two programs that share no code: `chopmark-core`, and `tests/independent/` in Python, which follows
+//! `docs/formats/` with its own JSON reader and its own Ed25519.
 //!
 //! Both are given the very same bytes. A difference means that a statement has two readings, and that is always a fault:
 //! of the code or of the documentation.
 
 mod bases;
 mod hostile;
+mod values;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -88,7 +89,7 @@ fn differences(cases: &[Case], ours: &[Value], theirs: &[Value]) -> Vec<String> 
 }
 
 #[test]
-fn two_programs_that_share_nothing_say_the_same() {
+fn two_programs_that_share_no_code_say_the_same() {
     let hostile::Cases { cases, keys } = hostile::cases();
     let ours: Vec<_> = cases.iter().map(|case| self::ours(&case.body, &keys)).collect();
     let theirs = theirs(&cases, &keys);

@@ -95,4 +95,21 @@ mod tests {
         }
         assert!(parse(None, Some(0), 1).is_err() && parse(None, Some(101), 1).is_err());
     }
+
+    #[test]
+    fn a_cursor_that_is_read_is_written_the_same() {
+        let mut texts = vec![String::new()];
+        let mut read = 0;
+        for _ in 0..5 {
+            let longer = |text: &String| ["0", "1", "9", ".", "+", "-", " ", "\0"].map(|next| format!("{text}{next}"));
+            texts = texts.iter().flat_map(longer).collect();
+            for text in &texts {
+                if let Ok(page) = parse(Some(text), None, 100) {
+                    assert_eq!(format!("{}.{}", page.below, page.from), *text);
+                    read += 1;
+                }
+            }
+        }
+        assert!(read > 10, "{read}");
+    }
 }

@@ -79,9 +79,9 @@ impl Envelope {
     }
 
     fn assemble(payload: Vec<u8>, signatures: Vec<Signature>) -> Self {
-        let mut placed: Vec<_> = signatures.into_iter().enumerate().collect();
-        placed.sort_by_key(|(_, signature)| signature.key_id);
-        let (places, signatures) = placed.into_iter().unzip();
+        let mut numbered: Vec<_> = signatures.into_iter().enumerate().collect();
+        numbered.sort_by_key(|(_, signature)| signature.key_id);
+        let (places, signatures) = numbered.into_iter().unzip();
         Self { payload, signatures, places }
     }
 

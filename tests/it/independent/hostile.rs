@@ -14,6 +14,8 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use serde_json::{Value, json};
 
 use super::bases::{Base, bases};
+use super::values;
+use crate::harness::is_soak;
 use crate::json;
 use crate::make::{Random, key};
 use crate::statement::changes;
@@ -87,9 +89,9 @@ impl Maker {
         }
         let pretty = serde_json::to_vec_pretty(&value).unwrap();
         self.exact(format!("{} pretty", base.kind), base.request(&pretty));
-        let mut bare = request.clone();
-        bare.as_object_mut().unwrap().remove("documents");
-        self.exact(format!("{} without documents", base.kind), bare.to_string().into_bytes());
+        let mut alone = request.clone();
+        alone.as_object_mut().unwrap().remove("documents");
+        self.exact(format!("{} without documents", base.kind), alone.to_string().into_bytes());
         for (list, place) in [("identifiers", "party"), ("parents", "artefact of two")] {
             if base.kind == place {
                 let mut spelled_out = value.clone();
@@ -154,101 +156,7 @@ impl Maker {
         for pointer in json::pointers(&payload) {
             let here = payload.pointer(&pointer).unwrap();
             let name = pointer.rsplit('/').next().unwrap();
-            let mut others: Vec<Value> = match here {
-                Value::Number(_) => {
-                    [0_u64, 1, 2, 3, 65, 0xFFFF_FFFF, 0x1_0000_0000, 9_007_199_254_740_991].map(Value::from).into()
-                }
-                Value::String(text) if text.len() == 64 => {
-                    let mut others =
-                        vec![text.to_uppercase(), format!("{text}0"), text[1..].to_owned(), "0".repeat(64)];
-                    others.extend([
-                        "self".to_owned(),
-                        format!(" {text}"),
-                        text.replace(['a', 'b', 'c', 'd', 'e', 'f'], "g"),
-                    ]);
-                    others.into_iter().map(Value::from).collect()
-                }
-                Value::String(text) => [
-                    String::new(),
-                    format!("{text} "),
-                    format!(" {text}"),
-                    text.to_uppercase(),
-                    text.to_lowercase(),
-                    format!("{text}\n"),
-                    format!("{text}\u{200b}"),
-                    format!("{text}{text}"),
-                    "x".repeat(64),
-                    "x".repeat(65),
-                    "x".repeat(200),
-                    "x".repeat(201),
-                ]
-                .map(Value::from)
-                .into(),
-                Value::Array(items) if !items.is_empty() => {
-                    let doubled = [items.as_slice(), items.as_slice()].concat();
-                    let many = vec![items[0].clone(); 66];
-                    let backwards: Vec<_> = items.iter().rev().cloned().collect();
-                    vec![json!([]), json!(doubled), json!(many), json!(backwards)]
-                }
-                // An object as a list of its values, in their order and in any other one of few.
-                Value::Object(members) => {
-                    let mut values: Vec<_> = members.values().cloned().collect();
-                    let listed = json!(values);
-                    values.reverse();
-                    vec![listed, json!(values)]
-                }
-                _ => Vec::new(),
-            };
-            others.extend(match name {
-                "issued_at" | "not_after" => vec![
-                    json!("2026-05-02T08:30:00Z"),
-                    json!("2026-05-02T08:30:00.000+00:00"),
-                    json!("2026-02-30T08:30:00.000Z"),
-                    json!("2026-05-02t08:30:00.000z"),
-                    json!("2026-06-30T23:59:60.000Z"),
-                    json!("2026-05-02T24:00:00.000Z"),
-                    json!("２０２６-05-02T08:30:00.000Z"),
-                    json!("2026-05-02 08:30:00.000Z"),
-                    json!("9999-12-31T23:59:59.999Z"),
-                    json!("2024-02-29T00:00:00.000Z"),
-                    json!("2025-02-29T00:00:00.000Z"),
-                    json!("10000-01-01T00:00:00.000Z"),
-                ],
-                "nonce" => [30, 31, 32, 64, 66].map(|length| json!("a".repeat(length))).into(),
-                "jurisdiction" | "author_jurisdiction" => ["CN", "hk", "XX", "HKG", "ＨＫ"].map(Value::from).into(),
-                "expression" => [
-                    "MIT OR Apache-2.0",
-                    "mit",
-                    "MIT or Apache-2.0",
-                    "MIT AND (Apache-2.0 OR BSD-3-Clause)",
-                    "(MIT)",
-                    "MIT OR",
-                    "MIT  OR Apache-2.0",
-                    "GPL-2.0-only WITH Classpath-exception-2.0",
-                    "LicenseRef-own",
-                    "No-Such-Licence",
-                    "( MIT )",
-                    "MIT OR (Apache-2.0",
-                    "MIT\u{a0}OR Apache-2.0",
-                    "MIT OR(Apache-2.0)",
-                    "(MIT)OR MIT",
-                ]
-                .map(Value::from)
-                .into(),
-                "license_list_version" => ["3", "3.27.0.1", "3.27-rc", "1.2.3.4.5.6.7.8.9"].map(Value::from).into(),
-                "value" => ["1234567", "１２３４５６７８", "HWUPKR0MPOU8FGXBT395", "9144030071526726XX"]
-                    .map(Value::from)
-                    .into(),
-                "origin" => ["", "/log", "log/", "https://log", "a b", "a+b", "登記.hk", "localhost:8080"]
-                    .map(Value::from)
-                    .into(),
-                "predicateType" => ["artefact", "party", "key", "policy", "endorsement", "attestation", "grant"]
-                    .map(|kind| json!(format!("urn:chopmark:predicate:{kind}:v1")))
-                    .into(),
-                "_type" => vec![json!("https://in-toto.io/Statement/v0.1"), json!("https://in-toto.io/Statement/v1/")],
-                "keys" => vec![json!([]), json!([KeyId::from_digest(Sha256Digest::of(b"k")).to_string()])],
-                _ => Vec::new(),
-            });
+            let others = values::of_its_type(here).into_iter().chain(values::of_its_name(name));
             // A new value at one place can break a rule about another, and then there are two faults to choose from.
             let exact = !matches!(name, "predicateType" | "keys" | "root_keys" | "party") && !pointer.is_empty();
             for other in others {
@@ -320,8 +228,8 @@ impl Maker {
         // The right signatures, over something else than the pre-authentication encoding.
         let mut envelope = honest["envelope"].clone();
         for (position, signer) in sorted(&base.signers).iter().enumerate() {
-            let bare = signer.sign(&base.payload).to_bytes();
-            envelope["signatures"][position]["sig"] = BASE64.encode(&bare).into();
+            let direct = signer.sign(&base.payload).to_bytes();
+            envelope["signatures"][position]["sig"] = BASE64.encode(&direct).into();
         }
         let changed = json::with(&honest, "/envelope", envelope).to_string();
         self.exact(format!("{} request: signed bare", base.kind), changed.into_bytes());
@@ -339,7 +247,7 @@ impl Maker {
     /// Bytes changed, added, taken away at random: in what is sent, and in what is signed.
     fn damage(&mut self, base: &Base) {
         let request = base.request(&base.payload);
-        for round in 0..40 {
+        for round in 0..if is_soak() { 1_000 } else { 40 } {
             let (what, body) = self.random.damage(&request);
             self.damaged(format!("{} request, {what}, {round}", base.kind), body);
             let (what, payload) = self.random.damage(&base.payload);
