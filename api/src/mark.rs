@@ -87,6 +87,8 @@ pub enum MarkError {
 pub struct Mark {
     path: PathBuf,
     signed: Signed,
+    /// What a write that failed half-way may have left in the file all the same. Nothing was signed for it.
+    attempted: Option<Signed>,
     /// Held open for its lock.
     _lock: File,
 }
@@ -102,7 +104,7 @@ impl Mark {
             return Err(MarkError::Exists { path: path.to_owned() });
         }
         let signed = Signed { schema: MARK_SCHEMA.to_owned(), origin: origin.to_owned(), size: 0, root: empty_root() };
-        let mark = Self { path: path.to_owned(), signed, _lock: lock };
+        let mark = Self { path: path.to_owned(), signed, attempted: None, _lock: lock };
         mark.write(&mark.signed)?;
         Ok(mark)
     }
@@ -114,7 +116,7 @@ impl Mark {
     pub fn open(path: &Path, origin: &str) -> Result<Self, MarkError> {
         let lock = lock(path)?;
         let signed = read(path, Some(origin))?;
-        Ok(Self { path: path.to_owned(), signed, _lock: lock })
+        Ok(Self { path: path.to_owned(), signed, attempted: None, _lock: lock })
     }
 
     /// What the mark at `path` says, without taking its lock; `None` when there is no mark.
@@ -137,13 +139,17 @@ impl Mark {
     /// Moves the mark to a larger checkpoint, durably, before its signature leaves. Blocks on the disk.
     ///
     /// # Errors
-    /// [`MarkError::Moved`] when the file no longer says what this process wrote; then nothing is written.
+    /// [`MarkError::Moved`] when the file no longer says what this process wrote; then nothing is written. After
+    /// [`MarkError::Io`], which a full disk is, nothing may be signed, and the same again, or a larger checkpoint, may be
+    /// tried.
     pub fn advance(&mut self, size: u64, root: Sha256Digest) -> Result<(), MarkError> {
         let found = read(&self.path, Some(&self.signed.origin))?;
-        if found != self.signed || size < found.size || (size == found.size && root != found.root) {
+        let is_ours = found == self.signed || Some(&found) == self.attempted.as_ref();
+        if !is_ours || size < found.size || (size == found.size && root != found.root) {
             return Err(MarkError::Moved { path: self.path.clone(), expected: self.signed.size, found: found.size });
         }
         let next = Signed { size, root, ..found };
+        self.attempted = Some(next.clone());
         self.write(&next)?;
         self.signed = next;
         Ok(())
@@ -234,6 +240,27 @@ mod tests {
         assert!(matches!(Mark::open(&path, "other"), Err(MarkError::Foreign { .. })));
         fs::write(&path, "{}").unwrap();
         assert!(matches!(Mark::open(&path, "log"), Err(MarkError::Foreign { .. })));
+    }
+
+    /// As a full disk does it: the write beside fails; or it was renamed, and only then something failed.
+    #[test]
+    fn a_write_that_failed_is_tried_again() {
+        let (directory, path) = place();
+        let root = |size: u64| Sha256Digest::of(&size.to_be_bytes());
+        let mut mark = Mark::create(&path, "log").unwrap();
+        mark.advance(2, root(2)).unwrap();
+        let in_the_way = directory.path().join("log.tmp");
+        fs::create_dir(&in_the_way).unwrap();
+        assert!(matches!(mark.advance(5, root(5)), Err(MarkError::Io { .. })));
+        assert_eq!((mark.signed().size, Mark::peek(&path).unwrap().unwrap().size), (2, 2));
+        assert!(matches!(mark.advance(6, root(6)), Err(MarkError::Io { .. })));
+        let renamed = Signed { size: 6, root: root(6), ..mark.signed().clone() };
+        fs::write(&path, serde_json::to_vec(&renamed).unwrap()).unwrap();
+        fs::remove_dir(&in_the_way).unwrap();
+        assert!(matches!(mark.advance(5, root(5)), Err(MarkError::Moved { .. })), "never back");
+        assert!(matches!(mark.advance(6, root(7)), Err(MarkError::Moved { .. })), "never another root");
+        mark.advance(7, root(7)).unwrap();
+        assert_eq!((mark.signed().size, Mark::peek(&path).unwrap().unwrap().size), (7, 7));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::publisher::Status;
-use crate::sequencer::Depth;
+use crate::sequencer::{Depth, Trouble};
 
 /// Connections the metrics listener keeps open at most: a scraper and somebody who looks.
 const CONNECTIONS_MAX: usize = 16;
@@ -135,6 +135,8 @@ pub struct Sources {
     pub metrics: Arc<Metrics>,
     /// Statements that wait.
     pub depth: Depth,
+    /// Why the database takes no entries, if it does not.
+    pub trouble: watch::Receiver<Option<Trouble>>,
     /// Entries committed, 0 until the first commit of this process.
     pub committed: watch::Receiver<u64>,
     /// What is published.
@@ -152,6 +154,8 @@ struct Page {
     log_size_entries: Gauge<u64, AtomicU64>,
     published_size_entries: Gauge<u64, AtomicU64>,
     halted: Gauge,
+    stalled: Gauge,
+    signer: Gauge,
     connections_in_use: Gauge,
     /// When the newest checkpoint was published.
     checkpoint: watch::Receiver<Instant>,
@@ -169,6 +173,8 @@ impl Page {
             log_size_entries: Gauge::default(),
             published_size_entries: Gauge::default(),
             halted: Gauge::default(),
+            stalled: Gauge::default(),
+            signer: Gauge::default(),
             connections_in_use: Gauge::default(),
             checkpoint,
         };
@@ -186,6 +192,12 @@ impl Page {
             page.published_size_entries.clone(),
         );
         registry.register("chopmark_halted", "1 while the service is read-only", page.halted.clone());
+        registry.register(
+            "chopmark_stalled",
+            "1 while nothing is entered or signed, which ends by itself",
+            page.stalled.clone(),
+        );
+        registry.register("chopmark_signer", "1 where this process signs", page.signer.clone());
         registry.register(
             "chopmark_database_connections_in_use",
             "Reading connections taken from the pool",
@@ -216,9 +228,10 @@ impl Page {
 
     fn render(&self) -> Result<String, std::fmt::Error> {
         let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        let (published, halted) = {
+        let (published, halted, stalled, signs) = {
             let status = self.sources.status.borrow();
-            (status.published.as_ref().map_or(0, |published| published.size), status.halted.is_some())
+            let published = status.published.as_ref().map_or(0, |published| published.size);
+            (published, status.halted.is_some(), status.stalled.is_some(), status.signs)
         };
         self.queue_statements.set(gauge(self.sources.depth.statements()));
         self.connections_in_use.set(gauge(self.sources.store.connections_in_use()));
@@ -226,6 +239,8 @@ impl Page {
         self.published_size_entries.set(published);
         self.log_size_entries.set(published.max(*self.sources.committed.borrow()));
         self.halted.set(i64::from(halted));
+        self.stalled.set(i64::from(stalled || self.sources.trouble.borrow().is_some()));
+        self.signer.set(i64::from(signs));
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)

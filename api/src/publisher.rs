@@ -1,26 +1,39 @@
-//! The publisher: signs a checkpoint for what is committed, and only then is anything acknowledged.
+//! Publishing: what readers are shown, and who signs it.
 //!
-//! Before it signs it reads the committed bytes back, hashes them again and compares every tile and the root: public
-//! logs have died of one flipped bit that was signed first. What it signed last it remembers outside PostgreSQL.
+//! Several replicas may run on one database. The one that holds the lock of the mark signs; every other one shows what
+//! that one signed, and takes over where it has the same key and mark, once the lock is free.
 
+mod reader;
+mod signer;
+
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use chopmark_core::digest::Sha256Digest;
-use chopmark_core::ledger::checkpoint::{Checkpoint, SIGNED_SIZE_MIN, open_checkpoint, sign_checkpoint};
 use chopmark_core::ledger::edge::Edge;
-use chopmark_core::ledger::note::NoteSigner;
-use chopmark_core::ledger::tree::leaf_hash;
-use chopmark_store::{Store, StoreError, StoredCheckpoint};
+use chopmark_core::ledger::note::{NoteSigner, VerifierKey};
+use chopmark_store::{News, Store, StoreError};
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 
 use crate::mark::{Mark, MarkError};
+use reader::newest;
+use signer::Signer;
 
-/// Entries read back at a time: at most 64 MiB of envelopes, usually well below one.
-const READ_BACK_ENTRIES: u64 = 1_024;
+/// How often to look for what nobody told of: entries, checkpoints, a lock that became free.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// Pause after a failure that may pass, such as a database that restarts.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
+
+/// How long entries may wait for a signature before it is said that they do: longer than a restart of the signer.
+const STALLED_AFTER: Duration = Duration::from_secs(5);
+
+/// How long signing may fail before it is said that it does.
+const FAILING_AFTER: Duration = Duration::from_secs(1);
+
+/// Attempts to sign what is committed when the service stops; the next one to start signs it otherwise.
+const LAST_ATTEMPTS: u32 = 25;
 
 /// A published state of the log: everything readers are shown is of one such state.
 #[derive(Debug, Clone)]
@@ -33,235 +46,304 @@ pub struct Published {
     pub edge: Edge,
 }
 
-/// What the publisher makes known: the latest published state, and why it signs nothing more, if so.
+/// What the publisher makes known: the latest published state, and why nothing more is signed, if so.
 #[derive(Debug, Clone, Default)]
 pub struct Status {
     /// `None` until the first checkpoint.
     pub published: Option<Arc<Published>>,
     /// Set once and for good: the service is read-only until somebody acts.
     pub halted: Option<Arc<str>>,
+    /// Why entries wait for their checkpoint, while they do for long; ends by itself.
+    pub stalled: Option<Arc<str>>,
+    /// Whether this process signs.
+    pub signs: bool,
 }
 
-/// Why nothing could be signed.
+impl Status {
+    fn published_size(&self) -> u64 {
+        self.published.as_ref().map_or(0, |published| published.size)
+    }
+}
+
+/// What it takes to sign.
+pub struct Signing {
+    /// The log key.
+    pub key: NoteSigner,
+    /// Where its mark is.
+    pub mark: PathBuf,
+}
+
+/// Why nothing could be published.
 #[derive(Debug, thiserror::Error)]
 enum PublishError {
-    /// Signing would put the log's integrity at risk: stop for good.
+    /// Going on would put the log's integrity at risk: stop for good.
     #[error("{0}")]
     Halt(String),
     /// May pass: try again.
     #[error(transparent)]
-    Retry(StoreError),
+    Store(StoreError),
+    /// The same, of the mark.
+    #[error(transparent)]
+    Mark(MarkError),
 }
 
 impl From<StoreError> for PublishError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Damaged { .. } => Self::Halt(error.to_string()),
-            other => Self::Retry(other),
+            other => Self::Store(other),
         }
     }
 }
 
 impl From<MarkError> for PublishError {
     fn from(error: MarkError) -> Self {
-        Self::Halt(error.to_string())
+        match error {
+            // A mark that could not be written is on the disk as it was, and is read again before the next attempt.
+            MarkError::Io { .. } => Self::Mark(error),
+            other => Self::Halt(other.to_string()),
+        }
     }
 }
 
-/// The one signer of a log.
+impl PublishError {
+    /// What clients may know of it: rows, causes and paths are the operator's business.
+    fn in_public(&self) -> &'static str {
+        match self {
+            Self::Halt(_) => "nothing more is signed",
+            Self::Store(_) => "checkpoints wait for the database",
+            Self::Mark(_) => "checkpoints wait for a disk that does not take the signer's mark; is it full?",
+        }
+    }
+}
+
+/// Why publishing could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database can't be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The mark can't be used.
+    #[error(transparent)]
+    Mark(#[from] MarkError),
+}
+
+/// Publishes for this process, as the signer or as one of the others.
 pub struct Publisher {
     store: Store,
-    signer: NoteSigner,
-    mark: Option<Mark>,
-    /// The tree as last signed.
-    edge: Edge,
+    log_key: VerifierKey,
+    /// What it would sign with.
+    signing: Option<Signing>,
+    /// Set while this process signs.
+    signer: Option<Signer>,
     status: watch::Sender<Status>,
+    waiting: Waiting,
+}
+
+/// What waits, and since when.
+#[derive(Default)]
+struct Waiting {
+    since: Option<Instant>,
+    /// What was published when it began to wait.
+    published: u64,
+    /// What the log says of it, which says it once.
+    said: String,
 }
 
 impl Publisher {
-    /// Compares the database with the mark and publishes what is committed. Comes up read-only, with the reason in
-    /// [`Status::halted`], when signing would contradict what was signed before.
+    /// Takes the lock where there is something to sign with and nobody else has it, compares the database with the mark
+    /// and publishes what is committed; shows the newest stored checkpoint otherwise. Comes up read-only, with the reason
+    /// in [`Status::halted`], when signing would contradict what was signed before.
     ///
     /// # Errors
-    /// When the database can't be read.
+    /// When the database or the mark can't be read.
     pub async fn start(
         store: Store,
-        signer: NoteSigner,
-        mark: Mark,
-    ) -> Result<(Self, watch::Receiver<Status>), StoreError> {
+        log_key: VerifierKey,
+        signing: Option<Signing>,
+    ) -> Result<(Self, watch::Receiver<Status>), StartError> {
         let (status, receiver) = watch::channel(Status::default());
-        let mut publisher = Self { store, signer, mark: Some(mark), edge: Edge::new(), status };
-        match publisher.resume().await {
+        let mut publisher = Self { store, log_key, signing, signer: None, status, waiting: Waiting::default() };
+        publisher.take_over().await?;
+        let begun = publisher.publish().await;
+        match begun {
             Ok(()) => {}
-            Err(PublishError::Retry(error)) => return Err(error),
+            Err(PublishError::Store(error)) => return Err(error.into()),
+            Err(PublishError::Mark(error)) => return Err(error.into()),
             Err(PublishError::Halt(reason)) => {
                 publisher.halt(&reason);
-                publisher.publish_stored().await?;
+                publisher.show_stored().await?;
             }
         }
         Ok((publisher, receiver))
     }
 
-    /// Signs whenever more is committed, until the channel closes.
-    pub async fn run(mut self, mut committed: watch::Receiver<u64>) {
-        while committed.changed().await.is_ok() {
-            loop {
-                if self.status.borrow().halted.is_some() {
+    /// Publishes whenever there is something new, until the first channel, which is the sequencer's, closes.
+    pub async fn run(mut self, mut committed: watch::Receiver<u64>, mut heard: watch::Receiver<News>) {
+        let (mut is_open, mut attempts) = (true, 0);
+        loop {
+            match self.look().await {
+                Ok(()) if !is_open => return,
+                Ok(()) => is_open = self.woken(&mut committed, &mut heard).await,
+                Err(PublishError::Halt(reason)) => {
+                    self.halt(&reason);
+                    // The lock is kept: what stops one signer must not be left to the next one to find out.
+                    while committed.changed().await.is_ok() {}
                     return;
                 }
-                match self.publish().await {
-                    Ok(()) => break,
-                    Err(PublishError::Halt(reason)) => self.halt(&reason),
-                    Err(PublishError::Retry(error)) => {
-                        tracing::warn!(error = %error, "a checkpoint has to wait");
-                        tokio::time::sleep(RETRY_PAUSE).await;
+                Err(error) => {
+                    attempts = if is_open { 0 } else { attempts + 1 };
+                    if attempts >= LAST_ATTEMPTS {
+                        return;
                     }
+                    self.failed(&error);
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                    is_open = committed.has_changed().is_ok();
                 }
             }
         }
+    }
+
+    /// Waits for something to look at; whether the sequencer still runs.
+    async fn woken(&self, committed: &mut watch::Receiver<u64>, heard: &mut watch::Receiver<News>) -> bool {
+        let published = self.status.borrow().published_size();
+        let signs = self.signer.is_some();
+        let mut later = core::pin::pin!(tokio::time::sleep(LOOK_AGAIN));
+        loop {
+            tokio::select! {
+                changed = committed.changed() => {
+                    if changed.is_err() {
+                        return false;
+                    }
+                    if signs && *committed.borrow_and_update() > published {
+                        return true;
+                    }
+                }
+                Ok(()) = heard.changed() => {
+                    let news = *heard.borrow_and_update();
+                    if (if signs { news.committed } else { news.published }) > published {
+                        return true;
+                    }
+                }
+                () = &mut later => return true,
+            }
+        }
+    }
+
+    /// One look at everything.
+    async fn look(&mut self) -> Result<(), PublishError> {
+        if let Err(error) = self.take_over().await {
+            self.say(&error.to_string(), "the signing can't be taken over");
+        }
+        self.publish().await?;
+        match &self.signer {
+            Some(_) => self.goes_on(),
+            None => self.watch_signer().await?,
+        }
+        Ok(())
+    }
+
+    /// Takes the lock of the mark if it is free.
+    async fn take_over(&mut self) -> Result<(), MarkError> {
+        let Some(signing) = &self.signing else { return Ok(()) };
+        let (mark, origin) = (signing.mark.clone(), self.log_key.name().to_owned());
+        let opened = spawn_blocking(move || Mark::open(&mark, &origin)).await;
+        let opened = opened
+            .map_err(|error| MarkError::Io { path: signing.mark.clone(), error: std::io::Error::other(error) })?;
+        match opened {
+            Ok(mark) => {
+                let Some(Signing { key, .. }) = self.signing.take() else { return Ok(()) };
+                tracing::info!(size = mark.signed().size, "holds the mark; signs from here on");
+                self.signer = Some(Signer::new(self.store.clone(), key, mark));
+                self.status.send_modify(|status| status.signs = true);
+                Ok(())
+            }
+            Err(MarkError::Held { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Signs what is committed, or takes in what somebody else signed.
+    async fn publish(&mut self) -> Result<(), PublishError> {
+        let known = self.status.borrow().published.clone();
+        let published = match &mut self.signer {
+            Some(signer) => signer.publish(known.map(|known| known.size)).await?,
+            None => newest(&self.store, &self.log_key, known.as_deref()).await?,
+        };
+        if let Some(published) = published {
+            self.status.send_modify(|status| status.published = Some(Arc::new(published)));
+        }
+        Ok(())
+    }
+
+    /// Read-only: shows the newest stored checkpoint that the entries still bear out.
+    async fn show_stored(&self) -> Result<(), StoreError> {
+        match newest(&self.store, &self.log_key, None).await {
+            Ok(Some(published)) => {
+                self.status.send_modify(|status| status.published = Some(Arc::new(published)));
+                Ok(())
+            }
+            Ok(None) => Ok(()),
+            Err(PublishError::Store(error)) => Err(error),
+            Err(error) => {
+                tracing::error!(error = %error, "the stored checkpoint does not fit the stored entries; nothing is shown");
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether somebody signs what is committed.
+    async fn watch_signer(&mut self) -> Result<(), PublishError> {
+        let (size, _) = self.store.log_state().await?;
+        let published = self.status.borrow().published_size();
+        if size <= published {
+            self.goes_on();
+            return Ok(());
+        }
+        if self.waiting.since.is_none() || self.waiting.published != published {
+            self.goes_on();
+            self.waiting = Waiting { since: Some(Instant::now()), published, said: String::new() };
+        } else if self.waiting.since.is_some_and(|since| since.elapsed() >= STALLED_AFTER) {
+            let reason = "entries wait for the process that signs, which is not running or does not get on";
+            self.say(reason, "a checkpoint has to wait");
+            self.stall(reason);
+        }
+        Ok(())
+    }
+
+    fn goes_on(&mut self) {
+        self.waiting = Waiting::default();
+        self.status.send_if_modified(|status| status.stalled.take().is_some());
+    }
+
+    fn failed(&mut self, error: &PublishError) {
+        self.say(&error.to_string(), "a checkpoint has to wait");
+        let since = *self.waiting.since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= FAILING_AFTER {
+            self.stall(error.in_public());
+        }
+    }
+
+    /// The same is said once.
+    fn say(&mut self, error: &str, message: &'static str) {
+        if self.waiting.said != error {
+            tracing::warn!(error, "{message}");
+            error.clone_into(&mut self.waiting.said);
+        }
+    }
+
+    fn stall(&self, reason: &str) {
+        self.status.send_if_modified(|status| {
+            let is_new = status.stalled.as_deref() != Some(reason);
+            if is_new {
+                status.stalled = Some(reason.into());
+            }
+            is_new
+        });
     }
 
     fn halt(&self, reason: &str) {
         tracing::error!(reason, "READ-ONLY: nothing more is signed");
         self.status.send_modify(|status| status.halted = Some(reason.into()));
-    }
-
-    fn mark(&mut self) -> Result<&mut Mark, PublishError> {
-        self.mark.as_mut().ok_or_else(|| PublishError::Halt("the mark was lost in a failed write".to_owned()))
-    }
-
-    /// Rebuilds the tree at the mark and checks that the database still holds what was signed.
-    async fn resume(&mut self) -> Result<(), PublishError> {
-        let signed = self.mark()?.signed().clone();
-        let (size, _) = self.store.log_state().await?;
-        if size < signed.size {
-            return Err(PublishError::Halt(format!(
-                "the database holds {size} entries, but a checkpoint over {} was signed: it was restored from before that \
-                 checkpoint. Restore a newer backup, or recover the missing {} entries from a replica; \
-                 signing again would fork the log",
-                signed.size,
-                signed.size - size
-            )));
-        }
-        self.edge = self.store.edge_at(signed.size).await?;
-        if self.edge.root() != signed.root {
-            return Err(PublishError::Halt(format!(
-                "the first {} entries in the database have the root {}, but {} was signed: the log was rewritten. \
-                 Run `chopmark audit` and restore the database from a backup",
-                signed.size,
-                self.edge.root(),
-                signed.root
-            )));
-        }
-        self.refuse_second_signer().await?;
-        self.publish().await
-    }
-
-    /// A stored checkpoint beyond the mark was signed by somebody else with this key.
-    async fn refuse_second_signer(&mut self) -> Result<(), PublishError> {
-        let signed = self.mark()?.signed().size;
-        match self.store.latest_checkpoint().await? {
-            Some(latest) if latest.size > signed => Err(PublishError::Halt(format!(
-                "the database holds a checkpoint over {} entries, but this signer has only signed {signed}: another \
-                 signer uses the same log key, or the mark is old. Stop the other one, or restore the newest mark",
-                latest.size
-            ))),
-            _ => Ok(()),
-        }
-    }
-
-    /// Signs and publishes everything committed so far.
-    async fn publish(&mut self) -> Result<(), PublishError> {
-        let (size, root) = self.store.log_state().await?;
-        if size < self.edge.size() {
-            let reason = format!("the log shrank from {} to {size} entries while the service ran", self.edge.size());
-            return Err(PublishError::Halt(reason));
-        }
-        let published = self.status.borrow().published.as_ref().map(|published| published.size);
-        if size < SIGNED_SIZE_MIN || published == Some(size) {
-            return Ok(());
-        }
-        self.refuse_second_signer().await?;
-        let edge = self.read_back(size).await?;
-        if edge.root() != root {
-            let reason = format!(
-                "the entries read back have the root {}, log.log_state says {root} at size {size}",
-                edge.root()
-            );
-            return Err(PublishError::Halt(reason));
-        }
-        let checkpoint = Checkpoint::new(self.signer.verifier_key().name(), size, root)
-            .and_then(|checkpoint| sign_checkpoint(&checkpoint, core::slice::from_ref(&self.signer)));
-        let note = checkpoint.map_err(|error| PublishError::Halt(error.to_string()))?;
-        // Nothing of this signature has left the process yet: the mark goes first.
-        self.advance_mark(size, root).await?;
-        let signed = StoredCheckpoint { size, root, note };
-        self.store.insert_checkpoint(&signed).await?;
-        self.edge = edge.clone();
-        let published = Published { size, note: signed.note, edge };
-        self.status.send_modify(|status| status.published = Some(Arc::new(published)));
-        Ok(())
-    }
-
-    /// The disk is waited for off the runtime; a failed write leaves no mark to sign with.
-    async fn advance_mark(&mut self, size: u64, root: Sha256Digest) -> Result<(), PublishError> {
-        let Some(mut mark) = self.mark.take() else { return self.mark().map(|_| ()) };
-        let advanced = tokio::task::spawn_blocking(move || mark.advance(size, root).map(|()| mark)).await;
-        let mark = advanced.map_err(|error| PublishError::Halt(error.to_string()))??;
-        self.mark = Some(mark);
-        Ok(())
-    }
-
-    /// Hashes the committed bytes from the last signed size on, and compares every hash and tile that is stored.
-    async fn read_back(&self, size: u64) -> Result<Edge, PublishError> {
-        let mut edge = self.edge.clone();
-        while edge.size() < size {
-            let entries = self.store.entries(edge.size(), READ_BACK_ENTRIES.min(size - edge.size())).await?;
-            if entries.is_empty() {
-                return Err(PublishError::Halt(format!(
-                    "entry {} is missing although {size} are committed",
-                    edge.size()
-                )));
-            }
-            for entry in entries {
-                let leaf = leaf_hash(&entry.body);
-                if leaf != entry.leaf_hash {
-                    let (index, stored) = (entry.index, entry.leaf_hash);
-                    let reason = format!("entry {index} hashes to {leaf}, but the stored leaf hash is {stored}");
-                    return Err(PublishError::Halt(reason));
-                }
-                for tile in edge.append(leaf) {
-                    if self.store.full_tile(tile.coordinate).await? != tile.hashes {
-                        let (level, n) = (tile.coordinate.level(), tile.coordinate.n());
-                        let reason = format!("the stored tile {n} of level {level} differs from the entries it covers");
-                        return Err(PublishError::Halt(reason));
-                    }
-                }
-            }
-        }
-        Ok(edge)
-    }
-
-    /// Read-only: shows the newest stored checkpoint that the entries still bear out.
-    async fn publish_stored(&mut self) -> Result<(), StoreError> {
-        let Some(latest) = self.store.latest_checkpoint().await? else { return Ok(()) };
-        let key = self.signer.verifier_key().clone();
-        let signed = open_checkpoint(&latest.note, &[key])
-            .is_ok_and(|checkpoint| checkpoint.size() == latest.size && checkpoint.root() == latest.root);
-        match self.store.edge_at(latest.size).await {
-            Ok(edge) if signed && edge.root() == latest.root => {
-                let published = Published { size: latest.size, note: latest.note, edge };
-                self.status.send_modify(|status| status.published = Some(Arc::new(published)));
-                Ok(())
-            }
-            Ok(_) | Err(StoreError::Damaged { .. }) => {
-                tracing::error!(
-                    size = latest.size,
-                    "the stored checkpoint does not fit the stored entries; nothing is shown"
-                );
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
     }
 }

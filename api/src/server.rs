@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
-use chopmark_core::ledger::note::NoteSigner;
+use chopmark_core::ledger::note::VerifierKey;
 use chopmark_store::{Store, StoreError};
 use tokio::sync::oneshot;
 use utoipa::OpenApi as _;
@@ -17,11 +17,12 @@ use crate::bodies::Bodies;
 use crate::follow;
 use crate::guard::{Guard, NOT_COUNTED};
 use crate::limits::{Limits, RateLimits};
-use crate::mark::{Mark, MarkError};
+use crate::mark::MarkError;
 use crate::metrics::{self, Metrics, Sources};
+use crate::news;
 use crate::pace::limit_stall;
 use crate::problem::PROBLEM_CONTENT_TYPE;
-use crate::publisher::Publisher;
+use crate::publisher::{Publisher, Signing, StartError};
 use crate::routes::docs::Reference;
 use crate::routes::fallback::Paths;
 use crate::routes::operations::OpenApiDocument;
@@ -58,24 +59,31 @@ pub enum ServeError {
     Http(#[from] std::io::Error),
     /// The log key is not the one the registry was founded with.
     #[error(
-        "the log key is for {found}, the registry in the database is {expected}; use the data directory it was founded with"
+        "the log key is {found}, the registry in the database has {expected}; use the data directory it was founded with"
     )]
     ForeignKey {
-        /// Origin of the registry.
+        /// Verifier key of the registry.
         expected: String,
-        /// Name of the key.
+        /// That of the key.
         found: String,
     },
+}
+
+impl From<StartError> for ServeError {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Store(error) => Self::Store(error),
+            StartError::Mark(error) => Self::Mark(error),
+        }
+    }
 }
 
 /// What the service is started with.
 pub struct ServeConfig {
     /// A database that holds a registry.
     pub store: Store,
-    /// The log key.
-    pub signer: NoteSigner,
-    /// Its mark.
-    pub mark: Mark,
+    /// The log key and its mark; a process without them enters statements and leaves the signing to another one.
+    pub signing: Option<Signing>,
     /// A bound socket.
     pub listener: TcpListener,
     /// Connections each worker (one per core) keeps open at most.
@@ -90,6 +98,8 @@ pub struct ServeConfig {
     pub log_addresses: bool,
     /// A bound socket that shows the metrics and nothing else.
     pub metrics_listener: Option<TcpListener>,
+    /// Routes beside the service's own, behind the same guard and with the same state: what a benchmark compares with.
+    pub further_routes: fn(&mut web::ServiceConfig),
 }
 
 /// The base of the OpenAPI document; paths and schemas are collected from the routes.
@@ -182,9 +192,12 @@ pub struct Running {
     server: tokio::task::JoinHandle<std::io::Result<()>>,
     sequencer: tokio::task::JoinHandle<()>,
     publisher: tokio::task::JoinHandle<()>,
+    news: tokio::task::JoinHandle<()>,
     follower: tokio::task::JoinHandle<()>,
     /// Why it is read-only, if it came up so.
     pub halted: Option<Arc<str>>,
+    /// Whether it came up as the one that signs.
+    pub signs: bool,
     /// Fires when the server ended by itself.
     pub ended: oneshot::Receiver<()>,
 }
@@ -205,13 +218,14 @@ impl Running {
         self.announce_stop();
         let drained = {
             let (handle, http, sequencer) = (&self.handle, &mut self.server, &mut self.sequencer);
-            let (publisher, follower) = (&mut self.publisher, &mut self.follower);
+            let (publisher, follower, news) = (&mut self.publisher, &mut self.follower, &mut self.news);
             let drain = async move {
                 handle.stop(true).await;
                 let end = http.await;
                 let _ = sequencer.await;
                 let _ = publisher.await;
                 let _ = follower.await;
+                let _ = news.await;
                 end
             };
             tokio::select! {
@@ -228,6 +242,7 @@ impl Running {
             self.sequencer.abort();
             self.publisher.abort();
             self.follower.abort();
+            self.news.abort();
             return Ok(());
         };
         end.map_err(std::io::Error::other)??;
@@ -240,26 +255,34 @@ impl Running {
 /// # Errors
 /// A [`ServeError`] that says what to do.
 pub async fn start(config: ServeConfig) -> Result<Running, ServeError> {
-    let ServeConfig { store, signer, mark, listener, metrics_listener, .. } = config;
+    let ServeConfig { store, signing, listener, metrics_listener, further_routes, .. } = config;
     let registry = store.registry().await?;
-    let log_key = signer.verifier_key().to_string();
-    if signer.verifier_key().name() != registry.reference.origin {
-        let found = signer.verifier_key().name().to_owned();
-        return Err(ServeError::ForeignKey { expected: registry.reference.origin, found });
+    let log_key = registry.log_key.clone();
+    let verifier: VerifierKey =
+        log_key.parse().map_err(|error| StoreError::damaged("log.entry 0", format!("its log key: {error}")))?;
+    if let Some(found) = signing.as_ref().map(|signing| signing.key.verifier_key())
+        && *found != verifier
+    {
+        return Err(ServeError::ForeignKey { expected: log_key, found: found.to_string() });
     }
     let appender = store.appender(registry.clone());
     // Readers have connections of their own, and can't keep the publisher from its work.
     let readers = store.with_statement_limit(config.statement_time_max)?;
-    let (publisher, status) = Publisher::start(store, signer, mark).await?;
-    let halted = status.borrow().halted.clone();
+    let (publisher, status) = Publisher::start(store.clone(), verifier, signing).await?;
+    let (halted, signs) = {
+        let status = status.borrow();
+        (status.halted.clone(), status.signs)
+    };
     let metrics = Arc::new(Metrics::default());
     let (queue, committed, sequencer) =
         sequencer::start(appender, status.clone(), config.queue_statements_max, Arc::clone(&metrics));
-    let publisher = tokio::spawn(publisher.run(committed.clone()));
+    let (heard, news) = news::start(store, committed.clone(), status.clone());
+    let publisher = tokio::spawn(publisher.run(committed.clone(), heard));
     let (applied, follower) = follow::start(readers.follower(), committed.clone());
     let sources = Sources {
         metrics: Arc::clone(&metrics),
         depth: queue.depth(),
+        trouble: queue.troubles(),
         committed,
         status: status.clone(),
         store: readers.clone(),
@@ -288,6 +311,7 @@ pub async fn start(config: ServeConfig) -> Result<Running, ServeError> {
             .app_data(document.clone())
             .app_data(reference.clone())
             .app_data(paths.clone())
+            .configure(further_routes)
             .default_service(web::to(fallback::fallback))
     })
     .on_connect(limit_stall)
@@ -306,5 +330,17 @@ pub async fn start(config: ServeConfig) -> Result<Running, ServeError> {
         let _ = gone.send(());
         result
     });
-    Ok(Running { handle, stopping, metrics: metrics_page, server, sequencer, publisher, follower, halted, ended })
+    Ok(Running {
+        handle,
+        stopping,
+        metrics: metrics_page,
+        server,
+        sequencer,
+        publisher,
+        news,
+        follower,
+        halted,
+        signs,
+        ended,
+    })
 }

@@ -76,6 +76,25 @@ impl Service {
         self.status.borrow().halted.clone()
     }
 
+    /// Whether this process signs, or shows what another one does.
+    pub fn signs(&self) -> bool {
+        self.status.borrow().signs
+    }
+
+    /// The error for whoever asks whether statements can be taken, while none is taken or signed.
+    ///
+    /// # Errors
+    /// 503 with the reason; it ends by itself.
+    pub fn refuse_when_stalled(&self) -> Result<(), ApiError> {
+        if let Some(trouble) = self.queue.trouble() {
+            return Err(trouble.error());
+        }
+        match &self.status.borrow().stalled {
+            Some(reason) => Err(ApiError::unavailable("checkpoint_pending", &**reason)),
+            None => Ok(()),
+        }
+    }
+
     /// The error for writes while the service is read-only.
     pub fn refuse_when_halted(&self) -> Result<(), ApiError> {
         match self.halted() {
@@ -92,15 +111,19 @@ impl Service {
     pub async fn published_beyond(&self, index: u64) -> Result<Arc<Published>, ApiError> {
         let covers = |status: &Status| status.published.as_ref().is_some_and(|published| published.size > index);
         let mut status = self.status.clone();
-        let waited =
-            tokio::time::timeout(CHECKPOINT_WAIT, status.wait_for(|status| covers(status) || status.halted.is_some()));
-        if let Ok(Ok(status)) = waited.await
-            && let Some(published) = status.published.clone().filter(|published| published.size > index)
-        {
-            return Ok(published);
-        }
+        let is_over = |status: &Status| covers(status) || status.halted.is_some() || status.stalled.is_some();
+        let waited = tokio::time::timeout(CHECKPOINT_WAIT, status.wait_for(is_over));
+        let stalled = match waited.await {
+            Ok(Ok(status)) => match status.published.clone().filter(|published| published.size > index) {
+                Some(published) => return Ok(published),
+                None => status.stalled.clone(),
+            },
+            _ => None,
+        };
         self.refuse_when_halted()?;
-        let detail = "the statement is entered, its checkpoint is not signed yet; send the same statement again";
+        let why = stalled.map(|reason| format!(" ({reason})")).unwrap_or_default();
+        let detail =
+            format!("the statement is entered, its checkpoint is not signed yet{why}; send the same statement again");
         Err(ApiError::unavailable("checkpoint_pending", detail))
     }
 

@@ -9,8 +9,8 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use chopmark_api::ServeError;
 use chopmark_api::mark::{Mark, MarkError, Signed};
+use chopmark_api::{ServeError, Signing};
 use chopmark_core::ledger::note::NoteSigner;
 use chopmark_core::policy::{Founding, validate_origin};
 use chopmark_core::text::Names;
@@ -90,9 +90,9 @@ impl DataDirectory {
         self.log_key().exists()
     }
 
-    /// The signer's mark, locked.
-    pub(crate) fn open_mark(&self, origin: &str) -> Result<Mark, Failure> {
-        Ok(Mark::open(&self.mark(), origin)?)
+    /// What this registry's checkpoints are signed with.
+    pub(crate) fn signing(&self, origin: &str) -> Result<Signing, Failure> {
+        Ok(Signing { key: self.signer(origin)?, mark: self.mark() })
     }
 
     /// What the mark says, when there is one.

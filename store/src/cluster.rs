@@ -153,22 +153,44 @@ impl Cluster {
     /// Every variant of [`ClusterError`] but `Exited` and `NotRunning`; nothing is left running then.
     pub async fn start(config: ClusterConfig) -> Result<Self, ClusterError> {
         let mut cluster = Self::prepare(config).await?;
+        match cluster.launch_patiently().await {
+            Ok(()) => Ok(cluster),
+            Err(error) => {
+                // What went wrong first is what matters.
+                let _ = cluster.stop().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts the server again after it has [exited](Self::exited), with the programs and the lock that there are.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cluster::start`]; no server runs then, and the same may be tried again.
+    pub async fn restart(&mut self) -> Result<(), ClusterError> {
+        self.server = None;
+        orphan::settle(&self.layout.data, &self.socket_directory, self.stop_limit).await?;
+        let launched = self.launch_patiently().await;
+        if launched.is_err() {
+            let _ = self.shut_down().await;
+        }
+        launched
+    }
+
+    /// Starts the server, as often as the workers of one that was killed are still there.
+    async fn launch_patiently(&mut self) -> Result<(), ClusterError> {
         let deadline = Instant::now() + WORKERS_GONE_LIMIT;
         loop {
-            match cluster.launch().await {
-                Ok(()) => return Ok(cluster),
+            match self.launch().await {
                 // The last workers of a server that was killed still hold its shared memory; they are on their way.
                 Err(ClusterError::NotReady { log_tail, .. })
                     if log_tail.contains("pre-existing shared memory block") && Instant::now() < deadline =>
                 {
-                    cluster.server = None;
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    self.server = None;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
                 }
-                Err(error) => {
-                    // What went wrong first is what matters.
-                    let _ = cluster.stop().await;
-                    return Err(error);
-                }
+                launched => return launched,
             }
         }
     }

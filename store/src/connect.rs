@@ -11,6 +11,8 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrations};
 use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
+use tokio_postgres::tls::NoTlsStream;
+use tokio_postgres::{Client, Connection, NoTls, Socket};
 
 use crate::error::StoreError;
 
@@ -23,11 +25,24 @@ const SERVER_VERSION_MIN: i32 = 150_000;
 /// How long a statement may take unless told otherwise: a batch, a part of an audit.
 pub(crate) const STATEMENT_TIME_MAX: Duration = Duration::from_secs(30);
 
+/// How long one statement of an audit or a rebuild may take: comparing a table of hundreds of millions of rows.
+pub(crate) const AUDIT_STATEMENT_TIME_MAX: Duration = Duration::from_hours(6);
+
 /// How long a request may wait for its turn to have a reading connection.
 const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// How long a connection may take to be made.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How long sent bytes may stay unacknowledged by the database's machine.
+const SILENCE_MAX: Duration = Duration::from_secs(15);
+
+/// How long a process may leave a writing transaction alone before PostgreSQL ends it. A replica that is frozen, or whose
+/// machine is gone, holds the log's row lock for no longer; others wait for it twice as long (`lock_timeout`).
+const WRITER_IDLE_MAX: Duration = Duration::from_secs(5);
+
+/// Key of the advisory lock under which the schema is brought up to date: replicas may start at the same moment.
+const MIGRATION_LOCK: i64 = 0x0063_686f_706d_6172;
 
 /// What every connection of the service starts with. The role owns nothing, so the grants are what it may do; the
 /// durability settings hold even where the server's defaults were changed.
@@ -42,11 +57,23 @@ SET TimeZone = 'UTC'";
 /// A pool of reading connections.
 pub(crate) type ReadPool = Pool<AsyncPgConnection>;
 
+/// A connection that nobody drives yet. A server that has vanished from the network is noticed, unless the URL says
+/// something else.
+pub(crate) async fn raw(url: &str) -> Result<(Client, Connection<Socket, NoTlsStream>), tokio_postgres::Error> {
+    let mut config: tokio_postgres::Config = url.parse()?;
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT_TIME_MAX);
+    }
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(SILENCE_MAX);
+    }
+    config.connect(NoTls).await
+}
+
 /// Opens one connection and drives it on `runtime`.
 async fn open(url: &str, runtime: &Handle) -> Result<AsyncPgConnection, diesel::ConnectionError> {
     let failed = |error: &dyn std::fmt::Display| diesel::ConnectionError::BadConnection(error.to_string());
-    let (client, connection) =
-        tokio_postgres::connect(url, tokio_postgres::NoTls).await.map_err(|error| failed(&describe(&error)))?;
+    let (client, connection) = raw(url).await.map_err(|error| failed(&describe(&error)))?;
     runtime.spawn(async move {
         if let Err(error) = connection.await {
             tracing::warn!(error = %describe(&error), "a database connection ended");
@@ -56,7 +83,7 @@ async fn open(url: &str, runtime: &Handle) -> Result<AsyncPgConnection, diesel::
 }
 
 /// A connection error with its cause, which alone says what happened.
-fn describe(error: &tokio_postgres::Error) -> String {
+pub(crate) fn describe(error: &tokio_postgres::Error) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
@@ -75,6 +102,20 @@ pub(crate) async fn session(
         Ok(connection)
     });
     task.await.map_err(|error| diesel::ConnectionError::BadConnection(error.to_string()))?
+}
+
+/// A connection that writes what others wait for.
+pub(crate) async fn writer(url: &str, runtime: &Handle) -> Result<AsyncPgConnection, StoreError> {
+    let failed = |error: &dyn std::fmt::Display| StoreError::Connect(error.to_string());
+    let mut connection = session(url, STATEMENT_TIME_MAX, runtime).await.map_err(|error| failed(&error))?;
+    let limit = format!("SET idle_in_transaction_session_timeout = '{}ms'", WRITER_IDLE_MAX.as_millis());
+    connection.batch_execute(&limit).await.map_err(|error| failed(&error))?;
+    Ok(connection)
+}
+
+/// A connection of the user that the URL names, with none of the service's settings.
+pub(crate) async fn plain(url: &str, runtime: &Handle) -> Result<AsyncPgConnection, StoreError> {
+    open(url, runtime).await.map_err(|error| StoreError::Connect(error.to_string()))
 }
 
 /// A pool of at most `connections` sessions.
@@ -106,7 +147,9 @@ pub(crate) fn pool(
 pub(crate) async fn migrate(url: &str, runtime: &Handle) -> Result<(), StoreError> {
     let mut connection = open(url, runtime).await.map_err(|error| StoreError::Connect(error.to_string()))?;
     check_version(&mut connection).await?;
-    connection.batch_execute("SET client_min_messages = warning").await?;
+    // Held until the connection ends.
+    let prepare = format!("SET client_min_messages = warning; SELECT pg_advisory_lock({MIGRATION_LOCK})");
+    connection.batch_execute(&prepare).await?;
     let mut harness = diesel_async::AsyncMigrationHarness::new(connection);
     let applied = harness.run_pending_migrations(MIGRATIONS).map_err(|error| StoreError::Migrate(error.to_string()))?;
     for migration in applied {

@@ -52,8 +52,17 @@ impl StoreError {
         )
     }
 
+    /// Whether a disk of the database is full. PostgreSQL says so in words only, and in those of its own language.
+    pub fn is_disk_full(&self) -> bool {
+        matches!(
+            self,
+            Self::Query(diesel::result::Error::DatabaseError(_, information))
+                if information.message().contains("No space left on device")
+        )
+    }
+
     /// A row that is not what was written.
-    pub(crate) fn damaged(place: impl Into<String>, reason: impl fmt::Display) -> Self {
+    pub fn damaged(place: impl Into<String>, reason: impl fmt::Display) -> Self {
         Self::Damaged { place: place.into(), reason: format!("{reason}") }
     }
 }

@@ -10,8 +10,10 @@ mod connect;
 mod error;
 mod find;
 mod follow;
+mod news;
 mod project;
 mod query;
+mod rebuild;
 mod schema;
 
 use std::sync::Arc;
@@ -33,7 +35,9 @@ pub use append::{Appender, BATCH_MAX, Batch, Outcome, Registry};
 pub use error::StoreError;
 pub use find::{ArtefactFilter, Conflict, FoundArtefact, Page, PartyFilter};
 pub use follow::{Applied, Follower};
+pub use news::{News, NewsLine};
 pub use query::{StoredCheckpoint, StoredEntry};
+pub use rebuild::Rebuilt;
 
 use connect::ReadPool;
 
@@ -118,7 +122,7 @@ impl Store {
         let mut appender = Appender::new(self.inner.url.clone(), self.inner.runtime.clone(), None);
         let batch = appender.append(&[descriptor, anchors], now).await?;
         match batch.outcomes.as_slice() {
-            [Outcome::Appended { index: 0 }, Outcome::Appended { index: 1 }] => {
+            [Outcome::Appended { index: 0, .. }, Outcome::Appended { index: 1, .. }] => {
                 Registry::founded_by(&descriptor.entry, &descriptor.statement)
             }
             other => Err(StoreError::damaged("founding", format!("{other:?}"))),
@@ -154,6 +158,14 @@ impl Store {
     /// When rows are missing or can't be read.
     pub async fn edge_at(&self, size: u64) -> Result<Edge, StoreError> {
         query::edge_at(&mut *self.inner.pool.get().await?, size).await
+    }
+
+    /// Leaf hashes of `number` entries from `first` on, as stored; not recomputed.
+    ///
+    /// # Errors
+    /// When a row is missing or can't be read.
+    pub async fn leaf_hashes(&self, first: u64, number: u64) -> Result<Vec<Sha256Digest>, StoreError> {
+        query::leaf_hashes(&mut *self.inner.pool.get().await?, first, number).await
     }
 
     /// Entries from `first` on, at most `number`, without gaps.
@@ -263,6 +275,14 @@ impl Store {
             .load(&mut *self.inner.pool.get().await?)
             .await?;
         indices.into_iter().map(|index| error::count(index, "view.key_event")).collect()
+    }
+
+    /// A line to the other replicas.
+    ///
+    /// # Errors
+    /// When the database can't be reached.
+    pub async fn news_line(&self) -> Result<NewsLine, StoreError> {
+        NewsLine::open(&self.inner.url, &self.inner.runtime).await
     }
 
     /// Whoever brings the tables that are searched up to the log.

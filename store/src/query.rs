@@ -32,7 +32,7 @@ pub struct StoredEntry {
 }
 
 /// A signed checkpoint as it is stored.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredCheckpoint {
     /// Entries it covers.
     pub size: u64,
@@ -83,7 +83,8 @@ pub(crate) async fn edge_at(connection: &mut AsyncPgConnection, size: u64) -> Re
     Edge::rebuild(size, partials).map_err(|error| StoreError::damaged(format!("log size {size}"), error))
 }
 
-async fn leaf_hashes(
+/// Leaf hashes of exactly `number` entries from `first` on.
+pub(crate) async fn leaf_hashes(
     connection: &mut AsyncPgConnection,
     first: u64,
     number: u64,
@@ -267,6 +268,3 @@ pub(crate) async fn document(
         body => Ok(body),
     }
 }
-
-/// A connection from the reading pool.
-pub(crate) type ReadConnection = diesel_async::pooled_connection::deadpool::Object<AsyncPgConnection>;

@@ -231,6 +231,9 @@ async fn server_killed_or_dropped_is_noticed_and_recovers() {
     let error = cluster.exited().await;
     assert!(matches!(error, ClusterError::Exited { .. }), "{error}");
     assert!(error.to_string().contains("signal: 9") && error.to_string().contains("postgres.log"), "{error}");
+    cluster.restart().await.unwrap();
+    let client = connect(&cluster.connection_url(DATABASE)).await;
+    assert_eq!(text(&client, "select number::text from kept").await, "7");
     cluster.stop().await.unwrap();
 
     let cluster = start(&directory).await;

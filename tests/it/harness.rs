@@ -365,6 +365,11 @@ impl Service {
         wait_at_most(&mut self.child, STOP_LIMIT).expect("the service does not end").code()
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends the service a signal.
     pub fn send(&self, number: Signal) {
         signal(&self.child, number);

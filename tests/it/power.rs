@@ -20,7 +20,7 @@ use chopmark_core::statement::{Envelope, StatementId};
 use chopmark_core::submission::Submission;
 use rustix::process::{Signal, kill_process};
 
-use crate::harness::{Answer, Client, Home, Service, binary, place};
+use crate::harness::{Answer, Client, Home, Service, binary, is_soak, place};
 use crate::ledger::entries_of;
 use crate::make::Random;
 use crate::shared;
@@ -235,7 +235,7 @@ impl Load {
 }
 
 /// Every entry there is, from the bundles that readers get.
-fn entries(client: &Client) -> Vec<Vec<u8>> {
+pub fn entries(client: &Client) -> Vec<Vec<u8>> {
     const WIDTH: u64 = 256;
     let size = client.get("/v1/registry").json()["size"].as_u64().unwrap();
     let full = (0..size / WIDTH).map(|tile| format!("/tile/entries/{tile:03}"));
@@ -245,7 +245,7 @@ fn entries(client: &Client) -> Vec<Vec<u8>> {
 }
 
 /// Waits for something; whether it came.
-fn comes(within: Duration, condition: impl Fn() -> bool) -> bool {
+pub fn comes(within: Duration, condition: impl Fn() -> bool) -> bool {
     let deadline = Instant::now() + within;
     while Instant::now() < deadline {
         if condition() {
@@ -385,8 +385,7 @@ fn survive(program: &Path, kills: &[Kill]) -> Result<Survived, Vec<Finding>> {
 
 #[test]
 fn nothing_that_was_acknowledged_is_lost_when_service_and_database_are_killed() {
-    let is_soak = std::env::var_os("CHOPMARK_SOAK").is_some_and(|value| value == "1");
-    let (service, database) = if is_soak { (100, 50) } else { (20, 10) };
+    let (service, database) = if is_soak() { (100, 50) } else { (20, 10) };
     let survived = survive(&binary(), &kills(service, database)).unwrap_or_else(|findings| panic!("{findings:#?}"));
     println!(
         "{} acknowledged statements survived {service} kills of the service and {database} of PostgreSQL, none missing, \

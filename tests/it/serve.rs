@@ -63,18 +63,23 @@ fn keys_are_private_and_an_origin_can_be_chosen_once() {
 }
 
 #[test]
-fn a_second_service_on_the_same_directory_is_refused() {
+fn a_second_service_on_the_same_directory_never_signs() {
     let place = place();
     let service = Service::start(place.path());
     let url = service.database_url();
     let second = refused(Service::try_start(place.path(), "data", &[]));
     assert!(second.code != 0 && second.stdout.is_empty(), "{second:?}");
-    // Also when it brings a database of its own: the mark has one holder.
-    let second = refused(Service::try_start(place.path(), "data", &["--database-url", &url]));
-    assert_eq!(second.code, 9, "{second:?}");
-    assert!(second.stderr.contains("only one may sign"), "{second:?}");
-    let author = shared::author(&service, "after the refused second");
-    assert_eq!(service.post(&author.artefact("still writing").to_request()).status, 201);
+    // With the database of the first it is a replica: the mark has one holder.
+    std::os::unix::fs::symlink(&service.directory, place.path().join("beside")).unwrap();
+    let second = Service::try_start(place.path(), "beside", &["--database-url", &url]).unwrap();
+    assert_eq!(second.get("/readyz").json()["signs"], false);
+    assert_eq!(service.get("/readyz").json()["signs"], true);
+    let author = shared::author(&service, "beside a second");
+    for replica in [&service, &second] {
+        let label = format!("through {}", replica.url());
+        assert_eq!(replica.post(&author.artefact(&label).to_request()).status, 201);
+    }
+    second.stop();
     service.stop();
 }
 

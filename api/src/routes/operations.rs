@@ -21,6 +21,8 @@ pub struct Readiness {
     pub ready: bool,
     /// Entries published.
     pub size: u64,
+    /// Whether this process signs; another one does otherwise.
+    pub signs: bool,
 }
 
 /// The process is alive.
@@ -40,7 +42,7 @@ pub async fn healthz() -> HttpResponse {
     tag = "operations",
     responses(
         (status = 200, description = "Ready", body = Readiness),
-        (status = 503, description = "Read-only, stopping or without its database; the detail says why", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Read-only, stopping, without its database or without a signer; the detail says why", body = Problem, content_type = "application/problem+json"),
     )
 )]
 #[get("/readyz")]
@@ -51,7 +53,8 @@ pub async fn readyz(service: web::Data<Service>, guard: web::Data<Guard>) -> Res
     service.refuse_when_halted()?;
     let published = service.published()?;
     service.store.log_state().await?;
-    current(&Readiness { ready: true, size: published.size })
+    service.refuse_when_stalled()?;
+    current(&Readiness { ready: true, size: published.size, signs: service.signs() })
 }
 
 /// This interface as an OpenAPI 3.1 document.

@@ -5,10 +5,9 @@
 
 use std::future;
 use std::net::{SocketAddr, TcpListener};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chopmark_api::{RateLimits, Running, ServeConfig};
-use chopmark_store::cluster::Cluster;
 use chopmark_store::{Store, StoreError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -19,8 +18,11 @@ use crate::log;
 use crate::printer::Printer;
 use crate::registry::{self, DataDirectory, Database};
 
-/// Pause before a private PostgreSQL that died is started again.
+/// Pause before a private PostgreSQL that did not start is tried again; doubled after each failure.
 const RESTART_PAUSE: Duration = Duration::from_millis(200);
+
+/// Longest such pause: a full disk, say, takes a while, and every attempt writes to the log.
+const RESTART_PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// Runs the service until it is told to stop.
 ///
@@ -38,7 +40,7 @@ async fn serve(arguments: &ServeArguments, printer: &Printer) -> Result<Exit, Fa
     let end = match start(arguments, printer, &directory, store).await {
         Ok(running) => {
             let delay = Duration::from_secs(arguments.drain_delay);
-            supervise(running, &mut database, &directory, &mut stop, delay).await
+            supervise(running, &mut database, &mut stop, delay).await
         }
         Err(failure) => Err(failure),
     };
@@ -68,15 +70,19 @@ async fn start(
         let message = format!("this registry has the origin {}; it can't be changed", registry.reference.origin);
         return Err(Failure::usage(message));
     }
-    let signer = directory.signer(&registry.reference.origin)?;
-    let mark = directory.open_mark(&registry.reference.origin)?;
+    // Another machine's replica of a database that is there has no log key, and needs none.
+    let signing = if arguments.store.database_url.is_none() || directory.has_log_key() {
+        Some(directory.signing(&registry.reference.origin)?)
+    } else {
+        tracing::info!("there is no log key in the data directory: another process has to sign");
+        None
+    };
     let (listener, address) = listen(arguments.listen)?;
     let metrics = arguments.metrics_listen.map(listen).transpose()?;
     let metrics_address = metrics.as_ref().map(|(_, address)| *address);
     let running = chopmark_api::start(ServeConfig {
         store,
-        signer,
-        mark,
+        signing,
         listener,
         connections_per_worker_max: arguments.connections_per_worker_max,
         queue_statements_max: arguments.queue_statements_max,
@@ -88,6 +94,7 @@ async fn start(
         },
         log_addresses: arguments.log_addresses,
         metrics_listener: metrics.map(|(listener, _)| listener),
+        further_routes: |_| {},
     })
     .await?;
     tracing::info!(
@@ -96,6 +103,7 @@ async fn start(
         registry.genesis = registry.reference.genesis.to_hex(),
         listen.address = %address,
         metrics.address = metrics_address.map(|address| address.to_string()),
+        signs = running.signs,
         "started"
     );
     printer.ready(&format!("listening on http://{address}"))?;
@@ -113,7 +121,6 @@ fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
 async fn supervise(
     mut running: Running,
     database: &mut Database,
-    directory: &DataDirectory,
     stop: &mut Stop,
     drain_delay: Duration,
 ) -> Result<(), Failure> {
@@ -126,11 +133,9 @@ async fn supervise(
             }
             reason = database_exited(database) => {
                 tracing::error!(reason = %reason, "the private PostgreSQL ended; it is started again");
-                // The dead one gives its lock back before the next one asks for it.
-                *database = Database::External;
                 tokio::select! {
                     () = stop.asked() => break,
-                    started = restart(directory) => *database = Database::Private(Box::new(started)),
+                    () = restart(database) => {}
                 }
             }
         }
@@ -154,14 +159,15 @@ async fn database_exited(database: &mut Database) -> String {
 }
 
 /// Tries until it starts: the service answers 503 meanwhile, and whoever watches it decides when to give up.
-async fn restart(directory: &DataDirectory) -> Cluster {
-    loop {
-        tokio::time::sleep(RESTART_PAUSE).await;
-        match Cluster::start(registry::cluster_config(directory)).await {
-            Ok(cluster) => return cluster,
-            Err(error) => tracing::error!(error = %error, "the private PostgreSQL does not start"),
-        }
+async fn restart(database: &mut Database) {
+    let Database::Private(cluster) = database else { return };
+    let (begun, mut pause) = (Instant::now(), RESTART_PAUSE);
+    while let Err(error) = cluster.restart().await {
+        tracing::error!(error = %error, "the private PostgreSQL does not start");
+        tokio::time::sleep(pause).await;
+        pause = (2 * pause).min(RESTART_PAUSE_MAX);
     }
+    tracing::info!(duration_ms = begun.elapsed().as_millis(), "the private PostgreSQL runs again");
 }
 
 /// The signals that ask for a clean stop.
