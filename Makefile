@@ -48,6 +48,7 @@ setup:
 	@scripts/install-postgresql.sh
 	@scripts/install-model.sh
 	@scripts/install-browser.sh
+	@scripts/install-schemathesis.sh
 
 clean-tools:
 	rm -rf .tools

@@ -11,7 +11,8 @@ cd "$root"
 if [ -f "$tools/env" ]; then . "$tools/env"; fi
 CHOPMARK_TEST_MODEL=$("$root/scripts/install-model.sh")
 CHOPMARK_TEST_BROWSER=$("$root/scripts/install-browser.sh")
-export CHOPMARK_TEST_MODEL CHOPMARK_TEST_BROWSER
+CHOPMARK_TEST_SCHEMATHESIS=$("$root/scripts/install-schemathesis.sh")
+export CHOPMARK_TEST_MODEL CHOPMARK_TEST_BROWSER CHOPMARK_TEST_SCHEMATHESIS
 
 # The integration tests run the real binary, so it is there first; and before it a control that acknowledges what is not
 # committed, because a harness that can't find that out shows nothing.

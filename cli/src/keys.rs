@@ -8,6 +8,7 @@ use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use chopmark_core::base64;
 use chopmark_core::key::{KeyId, PublicKey};
 use data_encoding::BASE64;
 use ed25519_dalek::SigningKey;
@@ -115,7 +116,7 @@ fn parse(text: &str) -> Result<SigningKey, &'static str> {
         .strip_prefix(FORMAT)
         .and_then(|rest| rest.strip_prefix(' '))
         .ok_or("is not a chopmark-key-v1 file; make one with `chopmark key new`")?;
-    let decoded = BASE64.decode(seed.as_bytes()).map(Zeroizing::new);
+    let decoded = base64::decode(&BASE64, seed).map(Zeroizing::new);
     let seed = decoded.ok().and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok().map(Zeroizing::new));
     seed.map(|seed| SigningKey::from_bytes(&seed)).ok_or("its seed is not 32 bytes in padded base64")
 }
@@ -186,10 +187,36 @@ mod tests {
             "chopmark-key-v1nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=",
             "chopmark-key-v1 nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
             "chopmark-key-v1 nWGxnQ==",
+            "chopmark-key-v1 nWGxne/9WmC6hEr0kuwsxA==RElxWl7MmkZcDusAxyuf2A==",
             "-----BEGIN PRIVATE KEY-----",
         ] {
             assert!(parse(bad).is_err(), "{bad:?}");
         }
+    }
+
+    /// Every byte of a key file replaced, taken away and doubled.
+    #[test]
+    fn a_damaged_key_file_is_refused_or_has_one_reading() {
+        let file = Key::generate(PathBuf::from("key")).unwrap().render().as_bytes().to_vec();
+        let mut read = 0;
+        for place in 0..file.len() {
+            let (before, after) = file.split_at(place);
+            let replacements: [&[u8]; 10] =
+                [b"", b"\0", b"\n", b"#", b" ", b"=", b"A", b"\xff", &[file[place]; 2], b"\r\n"];
+            for replacement in replacements {
+                let damaged = [before, replacement, &after[1..]].concat();
+                let Ok(text) = String::from_utf8(damaged) else { continue };
+                if let Ok(secret) = parse(&text) {
+                    let mut lines =
+                        text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+                    let spelled = format!("{FORMAT} {}", BASE64.encode(secret.as_bytes()));
+                    assert_eq!(lines.next(), Some(spelled.as_str()));
+                    read += 1;
+                }
+            }
+        }
+        // Comments may say anything.
+        assert!(read > 500, "{read}");
     }
 
     #[test]

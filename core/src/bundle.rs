@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::admission::{PartyRecord, Rejection, View};
 use crate::artefact::ArtefactClaim;
+use crate::base64;
 use crate::digest::Sha256Digest;
 use crate::kind::Claim;
 use crate::ledger::checkpoint::{Checkpoint, open_checkpoint};
@@ -294,7 +295,7 @@ impl Bundle {
         let mut documents = Vec::with_capacity(self.documents.len());
         for (position, text) in self.documents.iter().enumerate() {
             let place = format!("documents/{position}");
-            documents.push(BASE64.decode(text.as_bytes()).map_err(|error| invalid(place, error))?);
+            documents.push(base64::decode(&BASE64, text).map_err(|error| invalid(place, error))?);
         }
         let envelope = self.statement.envelope("statement/envelope")?;
         let attached = documents.len();

@@ -10,6 +10,7 @@ use data_encoding::BASE64;
 use ed25519_dalek::{Signature, SigningKey, VerifyingKey};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::base64;
 use crate::digest::{ParseDigestError, Sha256Digest};
 
 /// Why 32 bytes, or a text, are not a public key that Chopmark accepts.
@@ -120,7 +121,7 @@ impl FromStr for PublicKey {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let bytes = BASE64.decode(text.as_bytes()).map_err(|_| KeyError::Encoding)?;
+        let bytes = base64::decode(&BASE64, text).map_err(|_| KeyError::Encoding)?;
         Self::admit(&bytes.try_into().map_err(|_| KeyError::Encoding)?)
     }
 }

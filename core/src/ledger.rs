@@ -5,6 +5,7 @@
 
 use data_encoding::BASE64;
 
+use crate::base64;
 use crate::digest::Sha256Digest;
 
 pub mod checkpoint;
@@ -22,7 +23,7 @@ fn parse_decimal(text: &str) -> Option<u64> {
 
 /// Reads a hash written as 44 characters of padded standard base64.
 fn parse_hash(text: &str) -> Option<Sha256Digest> {
-    Sha256Digest::from_slice(&BASE64.decode(text.as_bytes()).ok()?)
+    Sha256Digest::from_slice(&base64::decode(&BASE64, text).ok()?)
 }
 
 /// Writes a hash as [`parse_hash`] reads it.

@@ -6,6 +6,7 @@
 pub mod admission;
 pub mod artefact;
 pub mod attestation;
+pub mod base64;
 pub mod bundle;
 pub mod code;
 pub mod digest;

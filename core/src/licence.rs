@@ -31,7 +31,10 @@ impl DeclaredLicence {
         if text.len() > EXPRESSION_BYTES_MAX {
             return Err(format!("a licence expression has at most {EXPRESSION_BYTES_MAX} bytes"));
         }
-        let expression = text.split_whitespace().map(canonical_word).collect::<Vec<_>>().join(" ");
+        // Parentheses are words of their own wherever they stand, and are written without spaces within.
+        let apart = text.replace('(', " ( ").replace(')', " ) ");
+        let expression = apart.split_whitespace().map(canonical_word).collect::<Vec<_>>().join(" ");
+        let expression = expression.replace("( ", "(").replace(" )", ")");
         spdx::Expression::parse(&expression).map_err(|error| {
             format!(
                 "{text:?} is not an SPDX licence expression ({}); see spdx.org/licenses for identifiers",
@@ -71,25 +74,20 @@ impl DeclaredLicence {
 
 /// One word of an expression in canonical spelling: operators in capitals, identifiers as the SPDX list writes them.
 fn canonical_word(word: &str) -> String {
-    let start = word.len() - word.trim_start_matches('(').len();
-    let end = word.trim_end_matches(')').len().max(start);
-    let (open, rest) = word.split_at(start);
-    let (identifier, close) = rest.split_at(end - start);
-    let canonical = match identifier.to_ascii_lowercase().as_str() {
+    match word.to_ascii_lowercase().as_str() {
         "and" => "AND".to_owned(),
         "or" => "OR".to_owned(),
         "with" => "WITH".to_owned(),
         _ => {
-            let (name, plus) = identifier.strip_suffix('+').map_or((identifier, ""), |name| (name, "+"));
+            let (name, plus) = word.strip_suffix('+').map_or((word, ""), |name| (name, "+"));
             let listed = spdx::identifiers::LICENSES
                 .iter()
                 .map(|license| license.name)
                 .chain(spdx::identifiers::EXCEPTIONS.iter().map(|exception| exception.name))
                 .find(|known| known.eq_ignore_ascii_case(name));
-            listed.map_or_else(|| identifier.to_owned(), |known| format!("{known}{plus}"))
+            listed.map_or_else(|| word.to_owned(), |known| format!("{known}{plus}"))
         }
-    };
-    format!("{open}{canonical}{close}")
+    }
 }
 
 #[cfg(test)]
@@ -103,6 +101,7 @@ mod tests {
             ("mit or (apache-2.0 and bsd-3-clause)", "MIT OR (Apache-2.0 AND BSD-3-Clause)"),
             ("GPL-2.0-only with classpath-exception-2.0", "GPL-2.0-only WITH Classpath-exception-2.0"),
             ("LicenseRef-chopmark-00", "LicenseRef-chopmark-00"),
+            ("( ( mit ) )or(apache-2.0 )", "((MIT)) OR (Apache-2.0)"),
         ] {
             let parsed = DeclaredLicence::parse(typed).unwrap();
             assert_eq!(parsed.expression, canonical);

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::admission::{Code, Document, Rejection};
+use crate::base64;
 use crate::digest::Sha256Digest;
 use crate::key::{KeyId, PublicKey};
 use crate::manifest::{MANIFEST_SIZE_BYTES_MAX, Manifest};
@@ -67,8 +68,7 @@ impl Submission {
         let mut documents = Vec::with_capacity(wire.documents.len());
         for (position, text) in wire.documents.iter().enumerate() {
             let place = format!("/documents/{position}");
-            let bytes = BASE64
-                .decode(text.as_bytes())
+            let bytes = base64::decode(&BASE64, text)
                 .map_err(|error| malformed(StrictError::new(place.clone(), format!("not padded base64: {error}"))))?;
             documents.push(bytes);
         }

@@ -97,7 +97,8 @@ fn refusal(character: char) -> Option<&'static str> {
 }
 
 /// Characters that change how the text around them is shown without being seen themselves: controls, zero-width and
-/// directional characters, fillers, selectors, tags (UTS 39, section 3.1; UAX 9).
+/// directional characters, fillers, selectors, tags (UTS 39, section 3.1; UAX 9). Everything that Unicode calls
+/// `Default_Ignorable_Code_Point` is among them.
 pub(crate) fn is_invisible(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -113,7 +114,9 @@ pub(crate) fn is_invisible(character: char) -> bool {
             | '\u{2800}'                // blank Braille pattern
             | '\u{FE00}'..='\u{FE0F}'   // variation selectors
             | '\u{FEFF}'                // byte order mark
-            | '\u{FFF9}'..='\u{FFFB}'   // interlinear annotation
+            | '\u{FFF0}'..='\u{FFFB}'   // unassigned and ignorable, interlinear annotation
+            | '\u{1BCA0}'..='\u{1BCA3}' // shorthand format controls
+            | '\u{1D173}'..='\u{1D17A}' // musical format controls
             | '\u{E0000}'..='\u{E0FFF}' // tags, more variation selectors
         )
 }
@@ -142,6 +145,7 @@ mod tests {
             ("Lam\u{00A0}AI", "U+00A0"),
             ("Lam\u{3164}", "U+3164"),
             ("Lam\u{FE0F}", "U+FE0F"),
+            ("Lam\u{1D173}AI", "U+1D173"),
         ] {
             let reason = validate_name(name).unwrap_err();
             assert!(reason.contains(code), "{name:?}: {reason}");

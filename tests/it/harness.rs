@@ -51,6 +51,11 @@ pub fn binary() -> PathBuf {
     binary
 }
 
+/// Whether what runs long runs long (`make soak`).
+pub fn is_soak() -> bool {
+    std::env::var_os("CHOPMARK_SOAK").is_some_and(|value| value == "1")
+}
+
 /// A directory that goes with the test. PostgreSQL runs as another user when this runs as root, and must get through.
 pub fn place() -> TempDir {
     let place = tempfile::Builder::new().prefix("chopmark-it-").tempdir().unwrap();

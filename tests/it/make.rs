@@ -170,4 +170,39 @@ impl Random {
     pub fn below(&mut self, limit: usize) -> usize {
         usize::try_from(self.next() % u64::try_from(limit).unwrap()).unwrap()
     }
+    /// Bytes with one small thing changed at a place, and what that was. There must be some bytes.
+    pub fn damage(&mut self, bytes: &[u8]) -> (String, Vec<u8>) {
+        const CHARACTERS: &[u8] = b"\"\\{}[]:,0-+.eE \0\n\x7f\xff\xc0/=_";
+        let mut changed = bytes.to_vec();
+        let place = self.below(bytes.len());
+        let what = match self.below(6) {
+            0 => {
+                changed[place] ^= 1 << self.below(8);
+                "a bit flipped"
+            }
+            1 => {
+                changed[place] = CHARACTERS[self.below(CHARACTERS.len())];
+                "a byte replaced"
+            }
+            2 => {
+                changed.insert(place, CHARACTERS[self.below(CHARACTERS.len())]);
+                "a byte added"
+            }
+            3 => {
+                changed.remove(place);
+                "a byte gone"
+            }
+            4 => {
+                let end = (place + 1 + self.below(40)).min(bytes.len());
+                changed.extend_from_within(place..end);
+                changed[place..].rotate_right(end - place);
+                "a stretch twice"
+            }
+            _ => {
+                changed.truncate(place);
+                "cut short"
+            }
+        };
+        (format!("{what} at {place}"), changed)
+    }
 }

@@ -20,7 +20,7 @@ use chopmark_core::statement::{Envelope, StatementId};
 use chopmark_core::submission::Submission;
 use rustix::process::{Signal, kill_process};
 
-use crate::harness::{Answer, Client, Home, Service, binary, place};
+use crate::harness::{Answer, Client, Home, Service, binary, is_soak, place};
 use crate::ledger::entries_of;
 use crate::make::Random;
 use crate::shared;
@@ -385,8 +385,7 @@ fn survive(program: &Path, kills: &[Kill]) -> Result<Survived, Vec<Finding>> {
 
 #[test]
 fn nothing_that_was_acknowledged_is_lost_when_service_and_database_are_killed() {
-    let is_soak = std::env::var_os("CHOPMARK_SOAK").is_some_and(|value| value == "1");
-    let (service, database) = if is_soak { (100, 50) } else { (20, 10) };
+    let (service, database) = if is_soak() { (100, 50) } else { (20, 10) };
     let survived = survive(&binary(), &kills(service, database)).unwrap_or_else(|findings| panic!("{findings:#?}"));
     println!(
         "{} acknowledged statements survived {service} kills of the service and {database} of PostgreSQL, none missing, \

@@ -91,7 +91,7 @@ fn parent(pointer: &str) -> &str {
 }
 
 /// Every change to a document that must be refused wherever it is made, with the pointer the refusal must carry.
-fn changes(document: &Value) -> Vec<(String, Vec<u8>, String)> {
+pub fn changes(document: &Value) -> Vec<(String, Vec<u8>, String)> {
     let mut all = Vec::new();
     let mut add = |what: String, text: Vec<u8>, pointer: &str| all.push((what, text, pointer.to_owned()));
     for pointer in json::pointers(document) {

@@ -1,6 +1,8 @@
 //! Artefacts by id, by the digest of anything in them, by filters and by words.
 
 use actix_web::{HttpRequest, HttpResponse, get, web};
+use chopmark_core::artefact::ArtefactKind;
+use chopmark_core::code::{Jurisdiction, ResidencyZone};
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::statement::StatementId;
 use chopmark_store::{ArtefactFilter, FoundArtefact};
@@ -80,23 +82,42 @@ pub struct ArtefactQuery {
     #[param(pattern = "^[0-9a-f]{64}$")]
     owner: Option<String>,
     /// `model`, `software` or `dataset`.
+    #[param(pattern = "^(model|software|dataset)$")]
     kind: Option<String>,
     /// An SPDX identifier in its declared licence, such as `Apache-2.0`.
+    #[param(pattern = "^[A-Za-z0-9.:+-]{1,100}$")]
     licence: Option<String>,
     /// Where its authors are: ISO 3166-1 alpha-2.
+    #[param(pattern = "^[A-Z]{2}$")]
     jurisdiction: Option<String>,
     /// Where its bytes may be kept: `HK`, `CN-GBA`, `CN` or `WORLD`.
+    #[param(pattern = "^(HK|CN-GBA|CN|WORLD)$")]
     zone: Option<String>,
     /// Registered at this moment or later: RFC 3339, UTC, with milliseconds.
+    #[param(pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z$")]
     since: Option<String>,
     /// Where the next page begins, from the answer before.
+    #[param(pattern = "^[0-9]+\\.[0-9]+$")]
     cursor: Option<String>,
     /// Most artefacts in the answer.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
 }
 
+/// Longest licence identifier that is looked for; the longest on the SPDX list has 36 characters.
+const LICENCE_BYTES_MAX: usize = 100;
+
 impl ArtefactQuery {
+    /// The licence, when it could be an SPDX identifier or a reference to a document.
+    fn licence(&self) -> Result<Option<String>, ApiError> {
+        let Some(licence) = &self.licence else { return Ok(None) };
+        let is_identifier = |byte: u8| byte.is_ascii_alphanumeric() || b".:+-".contains(&byte);
+        if (1..=LICENCE_BYTES_MAX).contains(&licence.len()) && licence.bytes().all(is_identifier) {
+            return Ok(Some(licence.clone()));
+        }
+        Err(ApiError::bad_parameter("query", "licence", "not one SPDX identifier, such as Apache-2.0"))
+    }
+
     fn filter(&self) -> Result<ArtefactFilter, ApiError> {
         let bad = |name: &'static str| move |error: String| ApiError::bad_parameter("query", name, error);
         let digest: Option<Sha256Digest> =
@@ -105,10 +126,10 @@ impl ArtefactQuery {
             self.owner.as_deref().map(str::parse).transpose().map_err(|error| bad("owner")(format!("{error}")))?;
         Ok(ArtefactFilter {
             owner,
-            kind: self.kind.clone(),
-            licence: self.licence.clone(),
-            jurisdiction: self.jurisdiction.clone(),
-            residency_zone: self.zone.clone(),
+            kind: page::word::<ArtefactKind>("kind", self.kind.as_deref())?,
+            licence: self.licence()?,
+            jurisdiction: page::word::<Jurisdiction>("jurisdiction", self.jurisdiction.as_deref())?,
+            residency_zone: page::word::<ResidencyZone>("zone", self.zone.as_deref())?,
             digest,
             since: page::since(self.since.as_deref())?,
             terms: page::terms(self.q.as_deref())?,

@@ -6,6 +6,8 @@ use actix_web::http::header::{HeaderValue, LINK};
 use chopmark_core::text::search::query_terms;
 use chopmark_core::time::Timestamp;
 use chopmark_store::Page;
+use serde::de::DeserializeOwned;
+use serde::de::value::StrDeserializer;
 
 use crate::problem::ApiError;
 
@@ -23,7 +25,10 @@ pub fn parse(cursor: Option<&str>, limit: Option<u32>, applied_size: u64) -> Res
     let Some(cursor) = cursor else { return Ok(Page { from: 0, below: applied_size, limit }) };
     let parsed = cursor.split_once('.').and_then(|(below, from)| Some((below.parse().ok()?, from.parse().ok()?)));
     match parsed {
-        Some((below, from)) if from <= below && below <= applied_size => Ok(Page { from, below, limit }),
+        // As [`next`] writes it and in no other spelling.
+        Some((below, from)) if from <= below && below <= applied_size && cursor == format!("{below}.{from}") => {
+            Ok(Page { from, below, limit })
+        }
         _ => Err(ApiError::bad_parameter("query", "cursor", "not a cursor that this list gave; begin without one")),
     }
 }
@@ -39,6 +44,15 @@ pub fn terms(query: Option<&str>) -> Result<Vec<String>, ApiError> {
     match query {
         None => Ok(Vec::new()),
         Some(query) => query_terms(query).map_err(|error| ApiError::bad_parameter("query", "q", error.to_string())),
+    }
+}
+
+/// A filter that takes the words of a type.
+pub fn word<T: DeserializeOwned>(name: &str, text: Option<&str>) -> Result<Option<String>, ApiError> {
+    let Some(text) = text else { return Ok(None) };
+    match T::deserialize(StrDeserializer::<serde::de::value::Error>::new(text)) {
+        Ok(_) => Ok(Some(text.to_owned())),
+        Err(error) => Err(ApiError::bad_parameter("query", name, error.to_string())),
     }
 }
 
@@ -76,9 +90,26 @@ mod tests {
         let second = parse(Some(&cursor), None, 99).unwrap();
         assert_eq!((second.from, second.below, second.limit), (5, 10, ROWS_MAX));
         assert_eq!(next(second, 3, Some(9)), None);
-        for bad in ["", "5", "5.6", "x.1", "100.1", "-1.0", "10.1.2"] {
+        for bad in ["", "5", "5.6", "x.1", "100.1", "-1.0", "10.1.2", "+10.1", "10.01", "10.1 ", "１0.1", "9.\0"] {
             assert!(parse(Some(bad), None, 99).is_err(), "{bad}");
         }
         assert!(parse(None, Some(0), 1).is_err() && parse(None, Some(101), 1).is_err());
+    }
+
+    #[test]
+    fn a_cursor_that_is_read_is_written_the_same() {
+        let mut texts = vec![String::new()];
+        let mut read = 0;
+        for _ in 0..5 {
+            let longer = |text: &String| ["0", "1", "9", ".", "+", "-", " ", "\0"].map(|next| format!("{text}{next}"));
+            texts = texts.iter().flat_map(longer).collect();
+            for text in &texts {
+                if let Ok(page) = parse(Some(text), None, 100) {
+                    assert_eq!(format!("{}.{}", page.below, page.from), *text);
+                    read += 1;
+                }
+            }
+        }
+        assert!(read > 10, "{read}");
     }
 }

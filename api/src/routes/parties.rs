@@ -1,6 +1,7 @@
 //! Parties by id, by filters and by words.
 
 use actix_web::{HttpRequest, HttpResponse, get, web};
+use chopmark_core::code::Jurisdiction;
 use chopmark_core::statement::StatementId;
 use chopmark_store::{FoundParty, PartyFilter};
 use serde::{Deserialize, Serialize};
@@ -68,10 +69,13 @@ pub struct PartyQuery {
     #[param(max_length = 200)]
     q: Option<String>,
     /// Where it is established: ISO 3166-1 alpha-2.
+    #[param(pattern = "^[A-Z]{2}$")]
     jurisdiction: Option<String>,
     /// Registered at this moment or later: RFC 3339, UTC, with milliseconds.
+    #[param(pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z$")]
     since: Option<String>,
     /// Where the next page begins, from the answer before.
+    #[param(pattern = "^[0-9]+\\.[0-9]+$")]
     cursor: Option<String>,
     /// Most parties in the answer.
     #[param(minimum = 1, maximum = 100)]
@@ -138,7 +142,7 @@ pub async fn find(
 ) -> Result<HttpResponse, ApiError> {
     let query = query.map_err(page::malformed)?;
     let filter = PartyFilter {
-        jurisdiction: query.jurisdiction.clone(),
+        jurisdiction: page::word::<Jurisdiction>("jurisdiction", query.jurisdiction.as_deref())?,
         since: page::since(query.since.as_deref())?,
         terms: page::terms(query.q.as_deref())?,
     };

@@ -81,6 +81,30 @@ fn a_policy_file_is_strict() {
     assert_eq!(read_named(&absent).unwrap_err().exit, Exit::Usage);
 }
 
+/// Every byte of a policy replaced, taken away and doubled: it is refused, or says the same when it is written again.
+#[test]
+fn a_damaged_policy_is_refused_or_has_one_reading() {
+    let policy = PolicyFile { registries: vec![entry("a.example/log", 1, "http://a")] };
+    let file = toml::to_string(&policy).unwrap();
+    let (mut read, mut refused) = (0, 0);
+    for place in 0..file.len() {
+        for replacement in ["", "\0", "\n", "\"", "\\", "#", "[", "=", "0", "é", &file[place..=place].repeat(2)] {
+            let damaged = [&file[..place], replacement, &file[place + 1..]].concat();
+            let parsed = toml::from_str::<PolicyFile>(&damaged).ok();
+            match parsed.filter(|parsed| parsed.policy().validate().is_ok()) {
+                Some(parsed) => {
+                    assert_eq!(toml::from_str::<PolicyFile>(&toml::to_string(&parsed).unwrap()).unwrap(), parsed);
+                    // Whatever is read, it trusts no other key under the name that was written.
+                    assert!(parsed.registries.iter().all(|registry| registry.log_key == policy.registries[0].log_key));
+                    read += 1;
+                }
+                None => refused += 1,
+            }
+        }
+    }
+    assert!(read > 50 && refused > 1_000, "{read} {refused}");
+}
+
 #[test]
 fn a_policy_that_comes_with_the_model_is_not_its_judge() {
     let directory = tempfile::tempdir().unwrap();

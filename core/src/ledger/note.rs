@@ -10,6 +10,7 @@ use data_encoding::{BASE64, HEXLOWER};
 use ed25519_dalek::{Signer as _, SigningKey};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::base64;
 use crate::digest::Sha256Digest;
 use crate::key::{KeyError, PublicKey};
 
@@ -177,7 +178,7 @@ impl FromStr for VerifierKey {
             return Err(VerifierKeyError::Format);
         };
         let id = HEXLOWER.decode(id.as_bytes()).map_err(|_| VerifierKeyError::Format)?;
-        let material = BASE64.decode(material.as_bytes()).map_err(|_| VerifierKeyError::Format)?;
+        let material = base64::decode(&BASE64, material).map_err(|_| VerifierKeyError::Format)?;
         let (found, key) = material.split_first().ok_or(VerifierKeyError::Format)?;
         if *found != ED25519 {
             return Err(VerifierKeyError::Type { found: *found });
@@ -246,7 +247,7 @@ impl NoteSignature {
     /// Reads a line without its newline.
     fn parse(line: &str) -> Option<Self> {
         let (name, encoded) = line.strip_prefix(SIGNATURE_MARK)?.split_once(' ')?;
-        let bytes = BASE64.decode(encoded.as_bytes()).ok()?;
+        let bytes = base64::decode(&BASE64, encoded).ok()?;
         let (id, signature) = bytes.split_first_chunk()?;
         let complete = is_key_name(name) && !signature.is_empty();
         complete.then(|| Self { name: name.to_owned(), id: NoteKeyId(*id), signature: signature.to_vec() })

@@ -12,6 +12,7 @@ use super::checkpoint::{Checkpoint, CheckpointError, open_checkpoint};
 use super::note::{NOTE_BYTES_MAX, Note, VerifierKey};
 use super::tree::{ProofError, verify_inclusion};
 use super::{format_hash, parse_decimal, parse_hash};
+use crate::base64;
 use crate::digest::Sha256Digest;
 
 /// First line of every proof.
@@ -160,7 +161,7 @@ impl FromStr for TlogProof {
 }
 
 fn parse_extra(line: &str) -> Option<Vec<u8>> {
-    let bytes = BASE64.decode(line.strip_prefix("extra ")?.as_bytes()).ok()?;
+    let bytes = base64::decode(&BASE64, line.strip_prefix("extra ")?).ok()?;
     (1..=EXTRA_BYTES_MAX).contains(&bytes.len()).then_some(bytes)
 }
 

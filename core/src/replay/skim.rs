@@ -115,7 +115,7 @@ mod tests {
             path: FilePath::parse("w").unwrap(),
             size_bytes: 1,
             sha256: Sha256Digest::of(b"w"),
-            blake3: Blake3Digest::of(b"w"),
+            blake3: Some(Blake3Digest::of(b"w")),
             weights: None,
         };
         let claim = Claim::Artefact(ArtefactClaim {

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::{Header, SignerGroup, StatementId};
 use crate::admission::{Code, Rejection};
+use crate::base64;
 use crate::key::{KeyId, PublicKey};
 use crate::strict::{self, StrictError};
 
@@ -32,11 +33,22 @@ pub struct Signature {
 }
 
 /// A payload with its signatures, sorted by key id.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Envelope {
     payload: Vec<u8>,
     signatures: Vec<Signature>,
+    /// Where each signature stood in what was sent, so that a refusal points at the right one.
+    places: Vec<usize>,
 }
+
+/// The order in which signatures were sent is no part of what an envelope says.
+impl PartialEq for Envelope {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.payload, &self.signatures) == (&other.payload, &other.signatures)
+    }
+}
+
+impl Eq for Envelope {}
 
 /// Members in the order they are stored.
 #[derive(Serialize, Deserialize)]
@@ -66,9 +78,11 @@ impl Envelope {
         Self::assemble(payload, signatures)
     }
 
-    fn assemble(payload: Vec<u8>, mut signatures: Vec<Signature>) -> Self {
-        signatures.sort_by_key(|signature| signature.key_id);
-        Self { payload, signatures }
+    fn assemble(payload: Vec<u8>, signatures: Vec<Signature>) -> Self {
+        let mut numbered: Vec<_> = signatures.into_iter().enumerate().collect();
+        numbered.sort_by_key(|(_, signature)| signature.key_id);
+        let (places, signatures) = numbered.into_iter().unzip();
+        Self { payload, signatures, places }
     }
 
     /// Reads an envelope from JSON bytes.
@@ -115,7 +129,7 @@ impl Envelope {
         if self.payload != other.payload {
             return None;
         }
-        let Self { payload, mut signatures } = self;
+        let Self { payload, mut signatures, .. } = self;
         for signature in other.signatures {
             if signatures.iter().all(|own| own.key_id != signature.key_id) {
                 signatures.push(signature);
@@ -188,7 +202,7 @@ impl Envelope {
         find: impl Fn(&KeyId) -> Option<&'k PublicKey>,
     ) -> Result<(), Rejection> {
         let encoding = pre_authentication_encoding(&self.payload);
-        for (position, signature) in self.signatures.iter().enumerate() {
+        for (signature, position) in self.signatures.iter().zip(&self.places) {
             let refuse = |code, member: &str, reason: String| {
                 Rejection::in_request(
                     code,
@@ -230,5 +244,5 @@ fn decode_base64(text: &str) -> Result<Vec<u8>, String> {
         (false, false) => BASE64_NOPAD,
         (true, false) => BASE64URL_NOPAD,
     };
-    encoding.decode(text.as_bytes()).map_err(|error| format!("not base64: {error}"))
+    base64::decode(&encoding, text).map_err(|error| format!("not base64: {error}"))
 }

@@ -16,7 +16,7 @@ fn payload() -> Value {
         name: Names { en: Some("Lam AI Limited".to_owned()), ..Names::default() },
         identifiers: Vec::new(),
         jurisdiction: Jurisdiction::new("HK").unwrap(),
-        root_keys: KeySet::new(vec![key.clone()], 1),
+        root_keys: KeySet::new(vec![key], 1),
     });
     let header = Header {
         registry: Some(RegistryRef { origin: "test".to_owned(), genesis: Sha256Digest::of(b"") }),

@@ -2,11 +2,15 @@
 //!
 //! What serde derives for a struct also reads a list of its members' values, in the order our source happens to have.
 //! No other reader would, so here a struct is read from an object and from nothing else. This is a wrapper around any
-//! deserializer; it passes everything through but `deserialize_struct`, and goes along into what is nested.
+//! deserializer; it passes everything through but `deserialize_struct`, and goes along into what is nested. In the same way
+//! a variant without content is read from a string and not from an object that holds `null`.
 
 use core::fmt;
+use core::marker::PhantomData;
 
-use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, VariantAccess, Visitor,
+};
 
 /// The wrapper: around a deserializer, a seed, a visitor, or what a visitor is given.
 pub(super) struct Objects<T>(pub(super) T);
@@ -201,7 +205,11 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Objects<A> {
     type Error = A::Error;
 
     fn unit_variant(self) -> Result<(), A::Error> {
-        self.0.unit_variant()
+        // `{"word": null}` reads as `"word"` in serde_json; only the object has something to give here.
+        match self.0.newtype_variant_seed(PhantomData::<IgnoredAny>) {
+            Ok(_) => Err(Error::custom("a word is written as a string, not as an object")),
+            Err(_) => Ok(()),
+        }
     }
 
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, A::Error> {

@@ -1,0 +1,295 @@
+//! Every parser of what comes from elsewhere, fed with damaged documents of its own kind: none panics, none accepts what it
+//! would not write the same way, and every refusal points into the document.
+//!
+//! The inputs follow from a seed. `CHOPMARK_SOAK=1` makes a hundred times as many.
+
+use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::str::FromStr;
+
+use chopmark_core::bundle::{BUNDLE_SCHEMA, Bundle, Closure, KeyChain, ProvenEntry};
+use chopmark_core::digest::Sha256Digest;
+use chopmark_core::key::{KeyId, PublicKey};
+use chopmark_core::ledger::checkpoint::{Checkpoint, sign_checkpoint};
+use chopmark_core::ledger::note::{Note, NoteSigner, VerifierKey};
+use chopmark_core::ledger::proof::TlogProof;
+use chopmark_core::ledger::tile::{TilePath, decode_entry_bundle, encode_entry_bundle};
+use chopmark_core::licence::DeclaredLicence;
+use chopmark_core::manifest::{FilePath, Manifest, gguf, safetensors};
+use chopmark_core::statement::{Envelope, IdReference, RegistryRef, Statement, StatementId};
+use chopmark_core::strict::{self, StrictError};
+use chopmark_core::submission::Submission;
+use chopmark_core::text::search::{query_terms, search_terms};
+use chopmark_core::text::skeleton;
+use chopmark_core::time::Timestamp;
+use serde_json::Value;
+
+use crate::harness::is_soak;
+use crate::make::{Author, Random, key};
+
+/// Damaged inputs for each parser.
+fn rounds() -> usize {
+    if is_soak() { 1_000_000 } else { 10_000 }
+}
+
+/// Whether a text is a JSON pointer (RFC 6901).
+fn is_pointer(text: &str) -> bool {
+    let escapes_are_whole = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+    (text.is_empty() || text.starts_with('/')) && escapes_are_whole
+}
+
+fn refused(error: &StrictError) {
+    assert!(is_pointer(&error.pointer) && !error.reason.is_empty(), "{error:?}");
+}
+
+/// Feeds damaged seeds to a parser, and says how many it accepted. `parse` checks all that has to hold.
+fn feed(name: &str, seeds: &[Vec<u8>], parse: impl Fn(&[u8]) -> bool) {
+    let mut random = Random::new(u64::try_from(name.len()).unwrap());
+    for seed in seeds {
+        assert!(parse(seed), "{name}: an honest input is refused: {:?}", String::from_utf8_lossy(seed));
+    }
+    let mut accepted = 0;
+    for round in 0..rounds() {
+        let mut input = seeds[round % seeds.len()].clone();
+        for _ in 0..=random.below(3) {
+            if !input.is_empty() {
+                input = random.damage(&input).1;
+            }
+        }
+        let Ok(is_accepted) = catch_unwind(AssertUnwindSafe(|| parse(&input))) else {
+            panic!("{name} fails on {:?}", String::from_utf8_lossy(&input));
+        };
+        accepted += usize::from(is_accepted);
+    }
+    println!("{name}: {} damaged inputs, {accepted} accepted", rounds());
+}
+
+/// A text that parses is written the same.
+fn text<T: FromStr + Display>(name: &str, seeds: &[&str]) {
+    let seeds: Vec<_> = seeds.iter().map(|seed| seed.as_bytes().to_vec()).collect();
+    feed(name, &seeds, |bytes| {
+        let parsed = std::str::from_utf8(bytes).ok().and_then(|text| Some((text, text.parse::<T>().ok()?)));
+        if let Some((text, parsed)) = &parsed {
+            assert_eq!(parsed.to_string(), *text, "two spellings");
+        }
+        parsed.is_some()
+    });
+}
+
+fn author() -> (Author, Submission) {
+    let registry = RegistryRef { origin: "log.example/x".to_owned(), genesis: Sha256Digest::of(b"genesis") };
+    Author::new(&registry, "fuzz", 2, 1)
+}
+
+#[test]
+fn strict_json_has_one_reading() {
+    let (author, party) = author();
+    let mut seeds = vec![party.to_request(), party.envelope.payload().to_vec(), author.artefact("fuzz").to_request()];
+    for seed in [r#"{"a":[1,-2,9007199254740991,{"b~/":"é\u00e9\ud83d\ude00"}],"c":null,"d":true}"#, "[]", "\"\"", "7"]
+    {
+        seeds.push(seed.as_bytes().to_vec());
+    }
+    feed("strict JSON", &seeds, |bytes| {
+        let value = strict::value_from_slice(bytes);
+        // The short way and the long way say the same.
+        assert_eq!(strict::from_slice::<Value>(bytes), value);
+        match value {
+            Ok(value) => {
+                let canonical = strict::to_canonical(&value).unwrap();
+                assert_eq!(strict::value_from_slice(&canonical), Ok(value));
+                true
+            }
+            Err(error) => {
+                refused(&error);
+                false
+            }
+        }
+    });
+}
+
+#[test]
+fn envelopes_statements_and_submissions_have_one_reading() {
+    let (author, party) = author();
+    let artefact = author.artefact("fuzz");
+    let envelopes = [party.envelope.to_bytes(), artefact.envelope.to_bytes()];
+    feed("envelope", &envelopes, |bytes| match Envelope::parse(bytes) {
+        Ok(envelope) => {
+            let stored = envelope.to_bytes();
+            let again = Envelope::parse(&stored).unwrap();
+            assert_eq!((again.to_bytes(), again), (stored, envelope));
+            true
+        }
+        Err(error) => {
+            refused(&error);
+            false
+        }
+    });
+    let payloads = [party.envelope.payload().to_vec(), artefact.envelope.payload().to_vec()];
+    feed("statement", &payloads, |bytes| match Statement::parse(bytes) {
+        Ok(statement) => {
+            assert_eq!(statement.id, StatementId::of(bytes));
+            // Written again in our own words it says the same.
+            let again = Statement::compose("again", &statement.header, &statement.claim).unwrap();
+            assert_eq!(Statement::parse(&again).unwrap().claim, statement.claim);
+            true
+        }
+        Err(rejection) => {
+            assert!(is_pointer(&rejection.pointer), "{rejection:?}");
+            false
+        }
+    });
+    let requests = [party.to_request(), artefact.to_request()];
+    feed("submission", &requests, |bytes| match Submission::parse(bytes) {
+        Ok(submission) => {
+            let again = Submission::parse(&submission.to_request()).unwrap();
+            assert_eq!((again.entry, again.documents), (submission.entry, submission.documents));
+            true
+        }
+        Err(rejection) => {
+            assert!(is_pointer(&rejection.pointer), "{rejection:?}");
+            false
+        }
+    });
+}
+
+#[test]
+fn manifests_have_one_spelling() {
+    let files: [(&str, &[u8]); 3] = [("a/b.bin", b"x"), ("config.json", b"{}"), ("模型.bin", b"y")];
+    feed("manifest", &[crate::make::manifest(&files).to_canonical_bytes()], |bytes| match Manifest::parse(bytes) {
+        Ok(manifest) => {
+            assert_eq!(manifest.to_canonical_bytes(), bytes);
+            true
+        }
+        Err(error) => {
+            refused(&error);
+            false
+        }
+    });
+}
+
+#[test]
+fn headers_of_weights_stay_within_their_file() {
+    let within = |header: &chopmark_core::manifest::header::Header, file_size_bytes: u64| {
+        let ends = header.tensors.iter().map(|tensor| tensor.end).max().unwrap_or_default();
+        assert!(ends <= file_size_bytes, "{header:?}");
+    };
+    let json = br#"{"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},"b":{"dtype":"U8","shape":[3],"data_offsets":[16,19]}}"#;
+    let file = [&u64::try_from(json.len()).unwrap().to_le_bytes(), json.as_slice(), &[0; 19]].concat();
+    feed("safetensors header", &[file], |file| {
+        let size = u64::try_from(file.len()).unwrap();
+        let Some(prefix) = file.first_chunk::<8>() else { return false };
+        let Ok(length) = safetensors::header_size_bytes(*prefix, size) else { return false };
+        let header = &file[..usize::try_from(length).unwrap()];
+        safetensors::parse_header(header, size).is_ok_and(|header| {
+            within(&header, size);
+            true
+        })
+    });
+    let every_type = include_bytes!("../../gpu-verify/testdata/every_type.gguf").to_vec();
+    feed("GGUF header", &[every_type], |file| {
+        let size = u64::try_from(file.len()).unwrap();
+        let Ok(Some(header)) = gguf::parse_header(file, size) else { return false };
+        within(&header, size);
+        true
+    });
+}
+
+#[test]
+fn notes_proofs_and_tiles_have_one_spelling() {
+    let signer = NoteSigner::new("log.example/x", key("fuzz log")).unwrap();
+    let checkpoint = Checkpoint::new("log.example/x", 2, Sha256Digest::of(b"leaf")).unwrap();
+    let note = sign_checkpoint(&checkpoint, &[signer]).unwrap();
+    feed("note", &[note.clone().into_bytes()], |bytes| {
+        let Some(text) = std::str::from_utf8(bytes).ok() else { return false };
+        Note::parse(text).is_ok_and(|note| {
+            assert_eq!(note.to_string(), text);
+            true
+        })
+    });
+    feed("checkpoint", &[checkpoint.to_string().into_bytes()], |bytes| {
+        let Some(text) = std::str::from_utf8(bytes).ok() else { return false };
+        Checkpoint::parse(text).is_ok_and(|checkpoint| {
+            assert_eq!(checkpoint.to_string(), text);
+            true
+        })
+    });
+    let proof = TlogProof::new(0, vec![Sha256Digest::of(b"sibling")], note).unwrap().to_string();
+    text::<TlogProof>("tlog-proof", &[&proof]);
+    text::<TilePath>("tile path", &["/tile/0/000", "/tile/1/x001/234.p/5", "/tile/entries/x001/x234/067.p/255"]);
+    let entries = encode_entry_bundle([b"one".as_slice(), b"", b"three"]).unwrap();
+    feed("entry bundle", &[entries], |bytes| {
+        decode_entry_bundle(3, bytes).is_ok_and(|entries| {
+            assert_eq!(encode_entry_bundle(entries).unwrap(), bytes);
+            true
+        })
+    });
+}
+
+#[test]
+fn bundles_have_one_reading() {
+    let (author, party) = author();
+    let artefact = author.artefact("fuzz");
+    let proven = |submission: &Submission| ProvenEntry {
+        envelope: serde_json::from_slice(&submission.entry).unwrap(),
+        proof: "c2sp.org/tlog-proof@v1\n".to_owned(),
+    };
+    let bundle = Bundle {
+        schema: BUNDLE_SCHEMA.to_owned(),
+        registry: author.registry.clone(),
+        closure: Closure::RegistryAsserted,
+        statement: proven(&artefact),
+        documents: Vec::new(),
+        genesis: proven(&party),
+        key_chains: vec![KeyChain { party: author.party, entries: vec![proven(&party)] }],
+    };
+    feed("bundle", &[bundle.to_bytes().unwrap()], |bytes| {
+        Bundle::parse(bytes).is_ok_and(|bundle| {
+            let written = bundle.to_bytes().unwrap();
+            assert_eq!(Bundle::parse(&written).unwrap().to_bytes().unwrap(), written);
+            true
+        })
+    });
+}
+
+#[test]
+fn small_texts_have_one_spelling() {
+    let id = StatementId::of(b"x");
+    let public = PublicKey::from(&key("fuzz"));
+    text::<Sha256Digest>("digest", &[&id.to_hex()]);
+    text::<KeyId>("key id", &[&public.id().to_string()]);
+    text::<PublicKey>("public key", &[&public.to_string()]);
+    text::<VerifierKey>("verifier key", &[&VerifierKey::new("a.example/b", public).unwrap().to_string()]);
+    text::<Timestamp>("time", &["2026-05-02T08:30:00.000Z", "0000-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"]);
+    text::<FilePath>("path", &["a/b.bin", "模型/é.bin"]);
+    feed("id", &[id.to_hex().into_bytes(), id.shown("art").to_string().into_bytes()], |bytes| {
+        let Some(text) = std::str::from_utf8(bytes).ok() else { return false };
+        text.parse::<IdReference>().is_ok_and(|id| {
+            let is_one = match id {
+                IdReference::Full(id) => id.to_hex() == text,
+                IdReference::Shown { low, high } => {
+                    let prefix = text.split('_').next().unwrap();
+                    low <= high && [low, high].iter().all(|id| id.shown(prefix).to_string() == text)
+                }
+            };
+            assert!(is_one, "{text}");
+            true
+        })
+    });
+    let licences =
+        ["MIT OR (Apache-2.0 AND BSD-3-Clause)", "GPL-2.0-only WITH Classpath-exception-2.0", "LicenseRef-a"];
+    feed("licence", &licences.map(|licence| licence.as_bytes().to_vec()), |bytes| {
+        let Some(text) = std::str::from_utf8(bytes).ok() else { return false };
+        DeclaredLicence::parse(text).is_ok_and(|licence| {
+            // What is made canonical is what a statement may say, and making it so again changes nothing.
+            assert_eq!(licence.validate(), Ok(()), "{text:?}");
+            true
+        })
+    });
+    let words = ["Lam AI Limited 3.27", "林氏人工智能 (香港) ＡＢＣ", "Straße ﬁne ΟΔΟΣ"];
+    feed("words", &words.map(|words| words.as_bytes().to_vec()), |bytes| {
+        let Some(text) = std::str::from_utf8(bytes).ok() else { return false };
+        assert!(search_terms(text).iter().all(|term| !term.is_empty() && !term.contains('\0')));
+        let _ = (query_terms(text), skeleton(text));
+        true
+    });
+}
