@@ -112,6 +112,8 @@ pub async fn show(service: web::Data<Service>, id: web::Path<String>) -> Result<
     let found = service.store.party(&id).await?;
     let (party, keys) = found.ok_or_else(|| ApiError::not_found("no party has this id"))?;
     service.published_beyond(party.index).await?;
+    // Look-alikes come from the tables that follow, which are given their moment as in a search.
+    service.searchable_size().await?;
     let look_alikes = service.store.look_alikes(&id, page::ROWS_MAX).await?;
     revalidated(&view(party, &keys, &look_alikes)?)
 }
