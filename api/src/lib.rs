@@ -18,6 +18,14 @@ mod sequencer;
 mod server;
 mod service;
 
+/// What the routes of a benchmark are made of: the service's own way in, up to where the peers part.
+pub mod way_in {
+    pub use crate::guard::Guard;
+    pub use crate::problem::ApiError;
+    pub use crate::routes::statements::admissible;
+    pub use crate::service::Service;
+}
+
 pub use limits::{Rate, RateLimits};
 pub use problem::Problem;
 pub use publisher::Signing;

@@ -98,6 +98,8 @@ pub struct ServeConfig {
     pub log_addresses: bool,
     /// A bound socket that shows the metrics and nothing else.
     pub metrics_listener: Option<TcpListener>,
+    /// Routes beside the service's own, behind the same guard and with the same state: what a benchmark compares with.
+    pub further_routes: fn(&mut web::ServiceConfig),
 }
 
 /// The base of the OpenAPI document; paths and schemas are collected from the routes.
@@ -253,7 +255,7 @@ impl Running {
 /// # Errors
 /// A [`ServeError`] that says what to do.
 pub async fn start(config: ServeConfig) -> Result<Running, ServeError> {
-    let ServeConfig { store, signing, listener, metrics_listener, .. } = config;
+    let ServeConfig { store, signing, listener, metrics_listener, further_routes, .. } = config;
     let registry = store.registry().await?;
     let log_key = registry.log_key.clone();
     let verifier: VerifierKey =
@@ -309,6 +311,7 @@ pub async fn start(config: ServeConfig) -> Result<Running, ServeError> {
             .app_data(document.clone())
             .app_data(reference.clone())
             .app_data(paths.clone())
+            .configure(further_routes)
             .default_service(web::to(fallback::fallback))
     })
     .on_connect(limit_stall)

@@ -95,7 +95,7 @@ pub(crate) enum Command {
     /// Look at the service's database
     #[command(subcommand)]
     Db(DbCommand),
-    /// Recompute the whole ledger and compare: leaves, tiles, root, checkpoints, documents
+    /// Recompute the whole ledger and compare: in the database, or with --url over HTTP
     Audit(AuditArguments),
     /// Print a completion script for a shell
     Completions {
@@ -121,6 +121,7 @@ impl Command {
             Self::Serve(_) => "serve",
             Self::Ledger(LedgerCommand::Init(_)) => "ledger init",
             Self::Db(DbCommand::Url(_)) => "db url",
+            Self::Db(DbCommand::Rebuild(_)) => "db rebuild",
             Self::Audit(_) => "audit",
             Self::Completions { .. } => "completions",
         }
@@ -176,7 +177,9 @@ mod tests {
             ("chopmark serve --data-dir d --listen 127.0.0.1:0", "serve"),
             ("chopmark ledger init --database-url postgres:///x", "ledger init"),
             ("chopmark db url --data-dir d", "db url"),
+            ("chopmark db rebuild --data-dir d", "db rebuild"),
             ("chopmark audit --data-dir d", "audit"),
+            ("chopmark audit --url http://a --from f --save f", "audit"),
             ("chopmark completions bash", "completions"),
         ] {
             let parsed = parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));

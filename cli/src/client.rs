@@ -160,6 +160,20 @@ impl Client {
         self.read(response, units::length(BUNDLE_BYTES_MAX))
     }
 
+    /// The bytes at a path; `None` where there are none.
+    ///
+    /// # Errors
+    /// A network or service failure.
+    pub(crate) fn file(&self, path: &str, limit_bytes: usize) -> Result<Option<Vec<u8>>, Failure> {
+        let url = format!("{}{path}", self.base);
+        let response = self.ask(|| self.agent.get(&url).call())?;
+        match response.status().as_u16() {
+            200..300 => self.read(response, units::length(limit_bytes)).map(Some),
+            404 | 410 => Ok(None),
+            _ => Err(self.refused(response)),
+        }
+    }
+
     fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         let response = self.get(path)?;
         self.read_json(response)
@@ -172,15 +186,18 @@ impl Client {
 
     /// Sends a request, again after a pause while the service asks for that, and turns refusals into failures.
     fn patiently(&self, send: impl Fn() -> Result<Response<Body>, ureq::Error>) -> Result<Response<Body>, Failure> {
+        let response = self.ask(send)?;
+        if (200..300).contains(&response.status().as_u16()) { Ok(response) } else { Err(self.refused(response)) }
+    }
+
+    /// Sends a request, again after a pause while the service asks for that; whatever it answers in the end.
+    fn ask(&self, send: impl Fn() -> Result<Response<Body>, ureq::Error>) -> Result<Response<Body>, Failure> {
         for attempt in 1.. {
             let response = send().map_err(|error| self.unreachable(&error))?;
-            let status = response.status().as_u16();
-            if (200..300).contains(&status) {
-                return Ok(response);
-            }
-            match pause(&response).filter(|_| matches!(status, 429 | 503) && attempt < ATTEMPTS_MAX) {
+            let is_busy = matches!(response.status().as_u16(), 429 | 503);
+            match pause(&response).filter(|_| is_busy && attempt < ATTEMPTS_MAX) {
                 Some(pause) => std::thread::sleep(pause),
-                None => return Err(self.refused(response)),
+                None => return Ok(response),
             }
         }
         Err(Failure::internal("the attempts to reach the service ended without an answer"))

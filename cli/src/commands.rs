@@ -73,6 +73,7 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Exit, Failu
         Command::Serve(arguments) => serve::run(&context, &arguments),
         Command::Ledger(LedgerCommand::Init(arguments)) => ledger::init(&context, &arguments),
         Command::Db(DbCommand::Url(arguments)) => db::url(&context, &arguments),
+        Command::Db(DbCommand::Rebuild(arguments)) => db::rebuild(&context, &arguments),
         Command::Audit(arguments) => audit::run(&context, &arguments),
         Command::Completions { shell } => completions::run(&context, shell),
     }

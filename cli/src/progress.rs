@@ -11,6 +11,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::printer::{self, Printer};
 use crate::units;
 
+mod steps;
+
+pub(crate) use steps::Steps;
+
 /// Time between two plain lines; long enough for a log to stay readable.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -35,7 +39,7 @@ impl<'a> HashProgress<'a> {
         let started = Instant::now();
         Self {
             printer,
-            bar: bar(printer),
+            bar: bar(printer, TEMPLATE),
             started,
             files: AtomicU64::new(0),
             total_size_bytes: AtomicU64::new(0),
@@ -114,11 +118,11 @@ impl Progress for HashProgress<'_> {
     }
 }
 
-fn bar(printer: &Printer) -> Option<ProgressBar> {
+fn bar(printer: &Printer, template: &str) -> Option<ProgressBar> {
     if printer.is_quiet() || !io::stderr().is_terminal() || printer::is_dumb() {
         return None;
     }
-    let style = ProgressStyle::with_template(TEMPLATE).ok()?.progress_chars("=> ");
+    let style = ProgressStyle::with_template(template).ok()?.progress_chars("=> ");
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style);
     Some(bar.with_prefix("hashing"))
 }

@@ -248,8 +248,12 @@ impl PolicyFile {
             ));
         }
         if let Some(known) = self.registries.iter_mut().find(|known| known.origin == met.origin) {
-            let description =
-                RegistryDescription { origin: met.origin.clone(), genesis: met.genesis, log_key: met.log_key.clone() };
+            let description = RegistryDescription {
+                origin: met.origin.clone(),
+                genesis: met.genesis,
+                log_key: met.log_key.clone(),
+                operator: None,
+            };
             agree(&known.trusted(), &description, path)?;
             let before = known.urls.len();
             let new: Vec<String> = met.urls.iter().filter(|url| !known.urls.contains(url)).cloned().collect();

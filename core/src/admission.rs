@@ -7,7 +7,7 @@ mod rejection;
 
 pub use rejection::{Class, Code, Document, Rejection};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::artefact::ArtefactClaim;
 use crate::attestation::AttestationClaim;
@@ -192,7 +192,7 @@ pub struct EndorsementRecord {
 }
 
 /// What makes a registration the same as an earlier one.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VersionKey {
     /// The party that registers.
     pub owner: StatementId,
@@ -248,10 +248,11 @@ pub struct View {
     operator: Option<StatementId>,
     parties: BTreeMap<StatementId, PartyRecord>,
     keys: BTreeMap<KeyId, KeyRecord>,
-    artefacts: BTreeMap<StatementId, ArtefactHead>,
-    versions: BTreeMap<VersionKey, StatementId>,
-    nonces: BTreeSet<(StatementId, Nonce)>,
-    statements: BTreeMap<StatementId, StatementId>,
+    // These grow with the log where a whole one is replayed, and nothing depends on their order.
+    artefacts: HashMap<StatementId, ArtefactHead>,
+    versions: HashMap<VersionKey, StatementId>,
+    nonces: HashSet<(StatementId, Nonce)>,
+    statements: HashMap<StatementId, StatementId>,
     endorsements: BTreeMap<(StatementId, StatementId), StatementId>,
     verified_names: BTreeMap<String, BTreeSet<StatementId>>,
 }

@@ -146,7 +146,7 @@ fn rejected(place: &str) -> impl Fn(Rejection) -> BundleError + '_ {
 impl ProvenEntry {
     /// Reads the envelope, which must be spelled as the log stores it.
     fn envelope(&self, place: &str) -> Result<Envelope, BundleError> {
-        let envelope = Envelope::from_value(self.envelope.clone()).map_err(|error| invalid(place, error))?;
+        let envelope = Envelope::from_value(&self.envelope).map_err(|error| invalid(place, error))?;
         let stored = strict::value_from_slice(&envelope.to_bytes()).map_err(|error| invalid(place, error))?;
         if stored == self.envelope {
             Ok(envelope)

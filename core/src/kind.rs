@@ -106,7 +106,7 @@ macro_rules! kinds {
             }
 
             /// Decodes a claim; `None` when the predicate type is of no known kind.
-            pub(crate) fn decode(predicate_type: &str, value: Value) -> Option<Result<Self, StrictError>> {
+            pub(crate) fn decode(predicate_type: &str, value: &Value) -> Option<Result<Self, StrictError>> {
                 match predicate_type {
                     $(<$claim>::PREDICATE_TYPE => Some(strict::decode(value).map(Self::$variant)),)*
                     _ => None,
@@ -133,14 +133,14 @@ kinds! {
 
 impl Claim {
     /// The digest a statement's only subject must have: that of the document the claim is about, or else the SHA-256 of
-    /// the claim's own canonical JSON (RFC 8785).
+    /// the canonical JSON (RFC 8785) of the claim as it is written, which may say what goes without saying.
     ///
     /// # Errors
     /// When the claim can't be written in canonical form, which none causes.
-    pub fn subject(&self) -> Result<Sha256Digest, StrictError> {
+    pub(crate) fn subject(&self, written: &Value) -> Result<Sha256Digest, StrictError> {
         match self.kind().documents().first() {
             Some(document) => Ok(*document),
-            None => Ok(Sha256Digest::of(&strict::to_canonical(&self.to_value()?)?)),
+            None => Ok(Sha256Digest::of(&strict::to_canonical(written)?)),
         }
     }
 

@@ -17,6 +17,7 @@ pub mod licence;
 pub mod manifest;
 pub mod party;
 pub mod policy;
+pub mod replay;
 pub mod statement;
 pub mod strict;
 pub mod submission;

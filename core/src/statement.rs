@@ -94,13 +94,14 @@ impl Statement {
             return Err(StrictError::new("/subject/0/name", reason));
         }
         let (header, claim) = split_predicate(wire.predicate).map_err(|error| error.under("/predicate"))?;
-        let header: Header = strict::decode(header).map_err(|error| error.under("/predicate"))?;
-        let claim = Claim::decode(&wire.predicate_type, claim)
+        let header: Header = strict::decode(&header).map_err(|error| error.under("/predicate"))?;
+        let written = claim;
+        let claim = Claim::decode(&wire.predicate_type, &written)
             .ok_or_else(|| StrictError::new("/predicateType", Claim::unknown_type(&wire.predicate_type)))?
             .map_err(|error| error.under("/predicate/claim"))?;
         header.validate(&claim).map_err(|error| error.under("/predicate"))?;
         claim.kind().validate().map_err(|error| error.under("/predicate/claim"))?;
-        let expected = claim.subject()?;
+        let expected = claim.subject(&written)?;
         if subject.digest.sha256 != expected {
             let reason = format!("the subject of this kind of statement is the digest {expected}");
             return Err(StrictError::new("/subject/0/digest/sha256", reason));
@@ -114,14 +115,15 @@ impl Statement {
     /// A [`Rejection`] when the statement would not be accepted when read back: what can't be parsed must not be signed.
     pub fn compose(subject_name: &str, header: &Header, claim: &Claim) -> Result<Vec<u8>, Rejection> {
         let compose = || {
+            let value = claim.to_value()?;
             let wire = WireStatement {
                 statement_type: STATEMENT_TYPE.to_owned(),
                 subject: vec![WireSubject {
                     name: subject_name.chars().take(SUBJECT_NAME_CHARACTERS_MAX).collect(),
-                    digest: WireDigests { sha256: claim.subject()? },
+                    digest: WireDigests { sha256: claim.subject(&value)? },
                 }],
                 predicate_type: claim.predicate_type().to_owned(),
-                predicate: strict::to_value(&WirePredicate { header, claim: claim.to_value()? })?,
+                predicate: strict::to_value(&WirePredicate { header, claim: value })?,
             };
             strict::to_canonical(&wire)
         };
@@ -152,3 +154,6 @@ fn split_predicate(predicate: Value) -> Result<(Value, Value), StrictError> {
     let claim = members.remove("claim").ok_or_else(|| StrictError::new("", "missing field `claim`"))?;
     Ok((Value::Object(members), claim))
 }
+
+#[cfg(test)]
+mod tests;

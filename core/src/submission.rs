@@ -62,7 +62,7 @@ impl Submission {
         if wire.documents.len() > DOCUMENTS_MAX {
             return Err(malformed(StrictError::new("/documents", format!("at most {DOCUMENTS_MAX} documents"))));
         }
-        let envelope = Envelope::from_value(wire.envelope)
+        let envelope = Envelope::from_value(&wire.envelope)
             .map_err(|error| Rejection::in_request(Code::MalformedEnvelope, error.under("/envelope")))?;
         let mut documents = Vec::with_capacity(wire.documents.len());
         for (position, text) in wire.documents.iter().enumerate() {

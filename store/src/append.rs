@@ -3,7 +3,7 @@
 //! The row lock on `log.log_state` serialises writers and the guarded update at the end is the fence; indices never
 //! come from a sequence. Nothing is acknowledged here: that is the publisher's, after the commit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chopmark_core::admission::{Change, Reads, Rejection, View};
 use chopmark_core::digest::Sha256Digest;
@@ -40,6 +40,8 @@ pub enum Outcome {
     Appended {
         /// Position in the log.
         index: u64,
+        /// When it was entered, by the registry's clock.
+        recorded_at: Timestamp,
     },
     /// The log holds this statement already; nothing was written.
     Existing {
@@ -220,6 +222,7 @@ async fn transact(
     let mut tiles = Vec::new();
     let mut changes = Vec::new();
     head.recorded_at = head.recorded_at.max(DateTime::from_timestamp_millis(now.unix_ms()).unwrap_or(head.recorded_at));
+    let recorded_at = Timestamp::from(head.recorded_at);
     for submission in batch {
         let leaf = leaf_hash(&submission.entry);
         let id = submission.statement.id;
@@ -239,7 +242,7 @@ async fn transact(
                 tiles.extend(head.edge.append(leaf));
                 rows.push(index, submission, leaf, head.recorded_at);
                 changes.push((submission.statement.issuer(), &submission.statement.header.nonce, made));
-                outcomes.push(Outcome::Appended { index });
+                outcomes.push(Outcome::Appended { index, recorded_at });
             }
         }
     }
@@ -339,27 +342,45 @@ impl<'a> EntryRows<'a> {
     }
 }
 
+/// Bytes of documents in one statement, unless a single one is larger: what is sent is copied on its way.
+const DOCUMENT_BYTES_AT_A_TIME: usize = 4 << 20;
+
 /// Keeps the documents of appended statements, each once.
 async fn insert_documents(
     connection: &mut AsyncPgConnection,
     batch: &[&Submission],
     outcomes: &[Outcome],
 ) -> Result<(), StoreError> {
-    let mut kept = BTreeSet::new();
-    for (submission, outcome) in batch.iter().zip(outcomes) {
-        if !matches!(outcome, Outcome::Appended { .. }) {
-            continue;
-        }
-        for (digest, body) in &submission.documents {
-            if kept.insert(*digest) {
-                diesel::insert_into(document::table)
-                    .values((document::sha256.eq(digest.as_bytes().as_slice()), document::body.eq(body)))
-                    .on_conflict_do_nothing()
-                    .execute(connection)
-                    .await?;
-            }
+    let appended = batch.iter().zip(outcomes).filter(|(_, outcome)| matches!(outcome, Outcome::Appended { .. }));
+    let kept: BTreeMap<&Sha256Digest, &Vec<u8>> = appended.flat_map(|(submission, _)| &submission.documents).collect();
+    let (mut digests, mut bodies, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for (digest, body) in kept {
+        digests.push(digest.as_bytes().as_slice());
+        bodies.push(body.as_slice());
+        bytes += body.len();
+        if bytes >= DOCUMENT_BYTES_AT_A_TIME {
+            insert_document_rows(connection, core::mem::take(&mut digests), core::mem::take(&mut bodies)).await?;
+            bytes = 0;
         }
     }
+    if digests.is_empty() {
+        return Ok(());
+    }
+    insert_document_rows(connection, digests, bodies).await
+}
+
+async fn insert_document_rows(
+    connection: &mut AsyncPgConnection,
+    digests: Vec<&[u8]>,
+    bodies: Vec<&[u8]>,
+) -> Result<(), StoreError> {
+    diesel::sql_query(
+        "INSERT INTO log.document (sha256, body) SELECT * FROM unnest($1, $2) ON CONFLICT (sha256) DO NOTHING",
+    )
+    .bind::<Array<Binary>, _>(digests)
+    .bind::<Array<Binary>, _>(bodies)
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

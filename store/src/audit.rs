@@ -1,31 +1,28 @@
-//! Auditing: recompute everything from the rows and name the first thing that does not hold.
+//! Auditing: recompute everything from the entries and name the first thing that does not hold.
 //!
-//! Leaf, tile, root, checkpoint, document, in that order. Triggers and grants only slow an administrator down; this is
-//! what finds them out, together with a checkpoint that was kept outside the database.
+//! Leaf, tile, root, checkpoint, columns, admission, signatures, documents, read tables, schema. Triggers and grants only
+//! slow an administrator down; this is what finds them out, together with a checkpoint kept outside the database.
+//! [`Examiner`] is what judges, and knows nothing of where entries come from; [`audit`] feeds it from the database.
+
+mod beyond;
+mod catalogue;
+mod documents;
+mod examiner;
+mod rows;
+mod run;
+pub(crate) mod tables;
+
+pub use examiner::{Columns, Examined, Examiner, FoundEntry, JudgedEntry, Piece, Source};
+pub use run::{audit, check_schema};
 
 use chopmark_core::digest::Sha256Digest;
-use chopmark_core::ledger::checkpoint::open_checkpoint;
-use chopmark_core::ledger::edge::Edge;
 use chopmark_core::ledger::note::VerifierKey;
-use chopmark_core::ledger::tile::full_tiles;
-use chopmark_core::ledger::tree::leaf_hash;
-use chopmark_core::statement::Envelope;
-use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable};
-use diesel_async::RunQueryDsl;
 
-use crate::Store;
-use crate::error::{StoreError, bigint, count};
-use crate::query::{self, StoredCheckpoint, StoredEntry};
-
-/// Entries read at a time.
-const ENTRIES_AT_A_TIME: u64 = 4_096;
-
-/// Checkpoints read at a time.
-const CHECKPOINTS_AT_A_TIME: u32 = 4_096;
+use crate::error::StoreError;
+use crate::query::StoredCheckpoint;
 
 /// A root known from outside the database: a kept checkpoint, or the signer's mark.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownRoot {
     /// Where it is from, for the report.
     pub source: String,
@@ -33,6 +30,71 @@ pub struct KnownRoot {
     pub size: u64,
     /// Root over them.
     pub root: Sha256Digest,
+    /// Whether readers were shown it: then the database keeps it.
+    pub is_published: bool,
+}
+
+/// What to audit, and against what.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The key that checkpoints must be signed with.
+    pub log_key: VerifierKey,
+    /// Roots kept outside.
+    pub known: Vec<KnownRoot>,
+    /// Entries that an earlier audit found good, up to a root that must be among [`Options::known`]: they are hashed and
+    /// taken in, but not judged again, and the read tables are not compared.
+    pub verified_size: u64,
+    /// Whether to check signatures.
+    pub signatures: bool,
+    /// Whether to read the documents that entries name.
+    pub documents: bool,
+    /// Whether to fold the entries into tables and compare those with the read tables.
+    pub tables: bool,
+    /// Whether to compare the schema with what the migrations make.
+    pub schema: bool,
+}
+
+impl Options {
+    /// Everything, from the first entry on.
+    pub fn everything(log_key: VerifierKey) -> Self {
+        Self {
+            log_key,
+            known: Vec::new(),
+            verified_size: 0,
+            signatures: true,
+            documents: true,
+            tables: true,
+            schema: true,
+        }
+    }
+
+    /// Continues from a root up to which everything was found good.
+    #[must_use]
+    pub fn starting_from(mut self, verified: KnownRoot) -> Self {
+        self.verified_size = verified.size;
+        self.tables &= verified.size == 0;
+        self.known.push(verified);
+        self
+    }
+}
+
+/// How far an audit is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Entries are read and judged.
+    Entries {
+        /// Entries done.
+        done: u64,
+        /// Of so many.
+        of: u64,
+    },
+    /// Read tables are compared with the fold.
+    Tables {
+        /// Tables done.
+        done: u64,
+        /// Of so many.
+        of: u64,
+    },
 }
 
 /// What was found to hold.
@@ -40,18 +102,26 @@ pub struct KnownRoot {
 pub struct Clean {
     /// Entries checked.
     pub entries: u64,
+    /// Those of them that were judged and whose signatures were checked; the others were hashed only.
+    pub judged: u64,
     /// Full tiles checked.
     pub tiles: u64,
     /// Signed checkpoints checked.
     pub checkpoints: u64,
+    /// Times that a document was read for an entry that names it.
+    pub documents: u64,
+    /// Read tables compared.
+    pub tables: u64,
     /// Root over all entries.
     pub root: Sha256Digest,
+    /// The newest signed checkpoint among those checked.
+    pub newest: Option<StoredCheckpoint>,
 }
 
 /// The first thing that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Table and row, or the outside source.
+    /// Table and row, tile, schema object, or the outside source.
     pub object: String,
     /// First entry concerned.
     pub index: Option<u64>,
@@ -59,11 +129,18 @@ pub struct Finding {
     pub reason: String,
 }
 
+impl Finding {
+    /// A finding about an object, from an entry on where one can be named.
+    pub fn new(object: impl Into<String>, index: impl Into<Option<u64>>, reason: impl Into<String>) -> Self {
+        Self { object: object.into(), index: index.into(), reason: reason.into() }
+    }
+}
+
 /// The outcome of an audit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// Everything holds.
-    Clean(Clean),
+    Clean(Box<Clean>),
     /// Something does not.
     Found(Finding),
 }
@@ -72,6 +149,12 @@ pub enum Verdict {
 enum Stop {
     Found(Finding),
     Store(StoreError),
+}
+
+impl From<Finding> for Stop {
+    fn from(finding: Finding) -> Self {
+        Self::Found(finding)
+    }
 }
 
 impl From<StoreError> for Stop {
@@ -90,197 +173,5 @@ impl From<diesel::result::Error> for Stop {
 }
 
 fn found(object: impl Into<String>, index: impl Into<Option<u64>>, reason: impl Into<String>) -> Stop {
-    Stop::Found(Finding { object: object.into(), index: index.into(), reason: reason.into() })
-}
-
-/// Recomputes the whole ledger. `known` are roots kept outside; `progress` is told how many entries are done, of how many.
-///
-/// # Errors
-/// When the database can't be read; damage is not an error but a [`Verdict::Found`].
-pub async fn audit(
-    store: &Store,
-    log_key: &VerifierKey,
-    known: Vec<KnownRoot>,
-    progress: impl FnMut(u64, u64) + Send,
-) -> Result<Verdict, StoreError> {
-    match Audit::run(store, log_key, known, progress).await {
-        Ok(clean) => Ok(Verdict::Clean(clean)),
-        Err(Stop::Found(finding)) => Ok(Verdict::Found(finding)),
-        Err(Stop::Store(error)) => Err(error),
-    }
-}
-
-struct Audit<'a> {
-    store: &'a Store,
-    log_key: &'a VerifierKey,
-    /// Outside roots not reached yet, largest first.
-    known: Vec<KnownRoot>,
-    /// Stored checkpoints not reached yet, largest first.
-    checkpoints: Vec<StoredCheckpoint>,
-    edge: Edge,
-    clean: Clean,
-}
-
-impl Audit<'_> {
-    async fn run(
-        store: &Store,
-        log_key: &VerifierKey,
-        mut known: Vec<KnownRoot>,
-        mut progress: impl FnMut(u64, u64) + Send,
-    ) -> Result<Clean, Stop> {
-        let (size, root) = store.log_state().await?;
-        known.sort_by_key(|known| core::cmp::Reverse(known.size));
-        if let Some(ahead) = known.iter().find(|known| known.size > size) {
-            let reason = format!("covers {} entries, the database holds {size}: entries are missing", ahead.size);
-            return Err(found(ahead.source.clone(), size, reason));
-        }
-        let clean = Clean { entries: 0, tiles: 0, checkpoints: 0, root };
-        let mut audit = Audit { store, log_key, known, checkpoints: Vec::new(), edge: Edge::new(), clean };
-        audit.load_checkpoints(0).await?;
-        audit.reach().await?;
-        while audit.edge.size() < size {
-            let first = audit.edge.size();
-            let entries = store.entries(first, ENTRIES_AT_A_TIME.min(size - first)).await?;
-            if entries.is_empty() {
-                return Err(found(format!("log.entry {first}"), first, "the row is missing"));
-            }
-            for entry in entries {
-                audit.check_entry(&entry).await?;
-            }
-            progress(audit.edge.size(), size);
-        }
-        if audit.edge.root() != root {
-            let reason = format!("the entries have the root {}, log.log_state says {root}", audit.edge.root());
-            return Err(found("log.log_state", size, reason));
-        }
-        audit.check_nothing_beyond().await?;
-        audit.check_documents().await?;
-        audit.clean.entries = size;
-        Ok(audit.clean)
-    }
-
-    async fn check_entry(&mut self, entry: &StoredEntry) -> Result<(), Stop> {
-        let index = entry.index;
-        let object = || format!("log.entry {index}");
-        let leaf = leaf_hash(&entry.body);
-        if leaf != entry.leaf_hash {
-            let reason = format!("the body hashes to {leaf}, leaf_hash says {}", entry.leaf_hash);
-            return Err(found(object(), index, reason));
-        }
-        let envelope = Envelope::parse(&entry.body).map_err(|error| found(object(), index, error.to_string()))?;
-        if envelope.statement_id() != entry.statement_id {
-            let reason =
-                format!("the payload is statement {}, the row says {}", envelope.statement_id(), entry.statement_id);
-            return Err(found(object(), index, reason));
-        }
-        for tile in self.edge.append(leaf) {
-            let (level, n) = (tile.coordinate.level(), tile.coordinate.n());
-            if self.store.full_tile(tile.coordinate).await? != tile.hashes {
-                let first = n << (8 * (u32::from(level) + 1)).min(63);
-                let reason = "its hashes are not those of the entries it covers";
-                return Err(found(format!("log.tile level {level} number {n}"), first, reason));
-            }
-            self.clean.tiles += 1;
-        }
-        self.reach().await
-    }
-
-    /// Compares every checkpoint and outside root of exactly the present size.
-    async fn reach(&mut self) -> Result<(), Stop> {
-        let size = self.edge.size();
-        while let Some(stored) = self.checkpoints.pop_if(|stored| stored.size == size) {
-            let object = format!("log.checkpoint {size}");
-            if stored.root != self.edge.root() {
-                let reason = format!("says root {}, the entries have {}", stored.root, self.edge.root());
-                return Err(found(object, size, reason));
-            }
-            let signed = open_checkpoint(&stored.note, core::slice::from_ref(self.log_key))
-                .map_err(|error| found(object.clone(), size, error.to_string()))?;
-            if signed.size() != size || signed.root() != stored.root || signed.origin() != self.log_key.name() {
-                return Err(found(object, size, "its note is over another size, root or origin"));
-            }
-            self.clean.checkpoints += 1;
-            if self.checkpoints.is_empty() {
-                self.load_checkpoints(size + 1).await?;
-            }
-        }
-        while let Some(known) = self.known.pop_if(|known| known.size == size) {
-            if known.root != self.edge.root() {
-                let reason = format!("says root {} at size {size}, the entries have {}", known.root, self.edge.root());
-                return Err(found(known.source, size, reason));
-            }
-        }
-        Ok(())
-    }
-
-    async fn load_checkpoints(&mut self, from: u64) -> Result<(), Stop> {
-        self.checkpoints = self.store.checkpoints(from, CHECKPOINTS_AT_A_TIME).await?;
-        self.checkpoints.reverse();
-        Ok(())
-    }
-
-    /// Rows that belong to no entry of the committed log. A running service goes on appending while it is audited, so
-    /// they are judged by the size at the moment they are looked for: one statement sees one moment.
-    async fn check_nothing_beyond(&self) -> Result<(), Stop> {
-        #[derive(QueryableByName)]
-        struct Row {
-            #[diesel(sql_type = BigInt)]
-            size: i64,
-            #[diesel(sql_type = Nullable<BigInt>)]
-            entry: Option<i64>,
-            #[diesel(sql_type = Nullable<BigInt>)]
-            checkpoint: Option<i64>,
-            #[diesel(sql_type = BigInt)]
-            tiles: i64,
-        }
-        let connection = &mut *self.store.reading().await?;
-        let Row { size, entry, checkpoint, tiles } = diesel::sql_query(
-            "SELECT state.size,
-                    (SELECT min(idx) FROM log.entry WHERE idx >= state.size) AS entry,
-                    (SELECT min(signed.size) FROM log.checkpoint signed WHERE signed.size > state.size) AS checkpoint,
-                    (SELECT count(*) FROM log.tile) AS tiles
-             FROM log.log_state state",
-        )
-        .get_result(connection)
-        .await?;
-        let size = count(size, "log.log_state")?;
-        if let Some(index) = entry {
-            return Err(found(format!("log.entry {index}"), size, format!("lies beyond the log's {size} entries")));
-        }
-        if let Some(covered) = checkpoint {
-            let reason = format!("covers more than the log's {size} entries");
-            return Err(found(format!("log.checkpoint {covered}"), size, reason));
-        }
-        let expected: u64 = (0..8).map(|level| full_tiles(level, size)).sum();
-        if bigint(expected) != tiles {
-            return Err(found("log.tile", size, format!("{tiles} rows, {size} entries have {expected} full tiles")));
-        }
-        Ok(())
-    }
-
-    async fn check_documents(&self) -> Result<(), Stop> {
-        #[derive(QueryableByName)]
-        struct Row {
-            #[diesel(sql_type = diesel::sql_types::Text)]
-            digest: String,
-        }
-        let connection = &mut *self.store.reading().await?;
-        let damaged: Option<Row> = diesel::sql_query(
-            "SELECT encode(sha256, 'hex') AS digest FROM log.document WHERE sha256(body) <> sha256 LIMIT 1",
-        )
-        .get_result(connection)
-        .await
-        .optional()?;
-        match damaged {
-            Some(Row { digest }) => Err(found(format!("log.document {digest}"), None, "its bytes have another digest")),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Store {
-    /// A reading connection.
-    async fn reading(&self) -> Result<query::ReadConnection, StoreError> {
-        Ok(self.inner.pool.get().await?)
-    }
+    Stop::Found(Finding::new(object, index, reason))
 }

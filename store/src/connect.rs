@@ -25,6 +25,9 @@ const SERVER_VERSION_MIN: i32 = 150_000;
 /// How long a statement may take unless told otherwise: a batch, a part of an audit.
 pub(crate) const STATEMENT_TIME_MAX: Duration = Duration::from_secs(30);
 
+/// How long one statement of an audit or a rebuild may take: comparing a table of hundreds of millions of rows.
+pub(crate) const AUDIT_STATEMENT_TIME_MAX: Duration = Duration::from_hours(6);
+
 /// How long a request may wait for its turn to have a reading connection.
 const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -108,6 +111,11 @@ pub(crate) async fn writer(url: &str, runtime: &Handle) -> Result<AsyncPgConnect
     let limit = format!("SET idle_in_transaction_session_timeout = '{}ms'", WRITER_IDLE_MAX.as_millis());
     connection.batch_execute(&limit).await.map_err(|error| failed(&error))?;
     Ok(connection)
+}
+
+/// A connection of the user that the URL names, with none of the service's settings.
+pub(crate) async fn plain(url: &str, runtime: &Handle) -> Result<AsyncPgConnection, StoreError> {
+    open(url, runtime).await.map_err(|error| StoreError::Connect(error.to_string()))
 }
 
 /// A pool of at most `connections` sessions.

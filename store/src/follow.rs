@@ -3,7 +3,7 @@
 //! Any replica may do it; the row lock on `view.following` lets one at a time. A piece and the size it brings the tables
 //! to commit together, so nothing is applied twice or left out, whoever dies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chopmark_core::admission::Entry;
@@ -19,7 +19,8 @@ use tokio::runtime::Handle;
 
 use crate::connect;
 use crate::error::{StoreError, bigint, count};
-use crate::project::{self, Content, Followed};
+use crate::find;
+use crate::project::{self, Content, Fold, Followed};
 use crate::query::{self, StoredEntry};
 use crate::schema::{document, following, log_state};
 
@@ -58,14 +59,32 @@ impl Follower {
         // Taken out, so that an error on any path drops the connection.
         let mut connection = match self.session.take() {
             Some(session) => session,
-            None => connect::writer(&self.url, &self.runtime).await?,
+            None => self.connect().await?,
         };
-        let applied = connection.transaction(async move |connection| step(connection).await).await;
+        let mut applied = look(&mut connection).await;
+        if applied.as_ref().is_ok_and(|applied| applied.applied_size < applied.size) {
+            applied = connection.transaction(async move |connection| step(connection).await).await;
+        }
         if applied.is_ok() {
             self.session = Some(connection);
         }
         applied
     }
+
+    /// A session that does not wait for the disk. Rows and the size they belong to are one commit, so what a crash takes
+    /// back is applied again; nothing is acknowledged on the strength of these tables.
+    async fn connect(&self) -> Result<AsyncPgConnection, StoreError> {
+        let mut connection = connect::writer(&self.url, &self.runtime).await?;
+        diesel::sql_query("SET synchronous_commit = off").execute(&mut connection).await?;
+        Ok(connection)
+    }
+}
+
+/// How far the tables are, read without a lock: to look costs no write.
+async fn look(connection: &mut AsyncPgConnection) -> Result<Applied, StoreError> {
+    let applied_size = find::applied_size(connection).await?;
+    let (size, _) = query::log_state(connection).await?;
+    Ok(Applied { applied_size, size })
 }
 
 async fn step(connection: &mut AsyncPgConnection) -> Result<Applied, StoreError> {
@@ -78,15 +97,16 @@ async fn step(connection: &mut AsyncPgConnection) -> Result<Applied, StoreError>
         return Ok(Applied { applied_size: from, size });
     }
     let entries = query::entries(connection, from, number).await?;
-    let entries = read(connection, &entries).await?;
-    project::follow(connection, &entries).await?;
+    let folds = read(connection, &entries).await?;
+    let followed: Vec<Followed> = folds.into_iter().map(|fold| fold.followed).collect();
+    project::follow(connection, &followed).await?;
     let applied_size = from + number;
     diesel::update(following::table).set(following::applied_size.eq(bigint(applied_size))).execute(connection).await?;
     Ok(Applied { applied_size, size })
 }
 
-/// What entries mean to the tables that follow, with the documents they name.
-async fn read(connection: &mut AsyncPgConnection, entries: &[StoredEntry]) -> Result<Vec<Followed>, StoreError> {
+/// What entries mean to the read tables, with the documents they name.
+pub(crate) async fn read(connection: &mut AsyncPgConnection, entries: &[StoredEntry]) -> Result<Vec<Fold>, StoreError> {
     let mut statements = Vec::with_capacity(entries.len());
     for entry in entries {
         let damaged = |reason: String| StoreError::damaged(format!("log.entry {}", entry.index), reason);
@@ -94,17 +114,21 @@ async fn read(connection: &mut AsyncPgConnection, entries: &[StoredEntry]) -> Re
         statements.push(Statement::parse(envelope.payload()).map_err(|error| damaged(error.to_string()))?);
     }
     let content = contents(connection, statements.iter()).await?;
-    let followed = entries.iter().zip(&statements).map(|(entry, statement)| Followed {
-        index: entry.index,
-        recorded_at: DateTime::<Utc>::from_timestamp_millis(entry.recorded_at.unix_ms()).unwrap_or_default(),
-        changes: Entry { index: entry.index, statement }.apply(),
-        content: manifest_of(statement).and_then(|digest| content.get(&digest)).cloned(),
+    let folds = entries.iter().zip(statements).map(|(entry, statement)| Fold {
+        issuer: statement.issuer(),
+        followed: Followed {
+            index: entry.index,
+            recorded_at: DateTime::<Utc>::from_timestamp_millis(entry.recorded_at.unix_ms()).unwrap_or_default(),
+            changes: Entry { index: entry.index, statement: &statement }.apply(),
+            content: manifest_of(&statement).and_then(|digest| content.get(&digest)).cloned(),
+        },
+        nonce: statement.header.nonce,
     });
-    Ok(followed.collect())
+    Ok(folds.collect())
 }
 
 /// What the tables keep of manifests, by digest.
-type Contents = BTreeMap<Sha256Digest, Arc<Content>>;
+pub(crate) type Contents = BTreeMap<Sha256Digest, Arc<Content>>;
 
 fn manifest_of(statement: &Statement) -> Option<Sha256Digest> {
     match &statement.claim {
@@ -118,6 +142,29 @@ async fn contents(
     connection: &mut AsyncPgConnection,
     statements: impl Iterator<Item = &Statement>,
 ) -> Result<Contents, StoreError> {
+    let wanted: BTreeSet<Sha256Digest> = statements.filter_map(manifest_of).collect();
+    let mut contents = Contents::new();
+    for group in document_groups(connection, wanted.iter().copied()).await? {
+        for (digest, body) in documents(connection, group).await? {
+            let damaged = |reason: String| StoreError::damaged(format!("log.document {digest}"), reason);
+            if Sha256Digest::of(&body) != digest {
+                return Err(damaged("its bytes have another digest".to_owned()));
+            }
+            let manifest = Manifest::parse(&body).map_err(|error| damaged(error.to_string()))?;
+            contents.insert(digest, Arc::new(Content::of(&manifest)));
+        }
+    }
+    match wanted.iter().find(|digest| !contents.contains_key(digest)) {
+        Some(missing) => Err(StoreError::damaged(format!("log.document {missing}"), "the row is missing")),
+        None => Ok(contents),
+    }
+}
+
+/// Those of these documents that are stored, in groups of a bounded size.
+pub(crate) async fn document_groups(
+    connection: &mut AsyncPgConnection,
+    wanted: impl Iterator<Item = Sha256Digest>,
+) -> Result<Vec<Vec<Vec<u8>>>, StoreError> {
     #[derive(QueryableByName)]
     struct Size {
         #[diesel(sql_type = Binary)]
@@ -125,50 +172,46 @@ async fn contents(
         #[diesel(sql_type = Integer)]
         size_bytes: i32,
     }
-    let mut wanted: Vec<Sha256Digest> = statements.filter_map(manifest_of).collect();
-    wanted.sort_unstable();
-    wanted.dedup();
-    let mut contents = Contents::new();
+    let wanted: Vec<Vec<u8>> = wanted.map(|digest| digest.as_bytes().to_vec()).collect();
     if wanted.is_empty() {
-        return Ok(contents);
+        return Ok(Vec::new());
     }
-    let digests: Vec<&[u8]> = wanted.iter().map(|digest| digest.as_bytes().as_slice()).collect();
     let sizes: Vec<Size> = diesel::sql_query(
         "SELECT sha256, octet_length(body) AS size_bytes FROM log.document WHERE sha256 = ANY ($1) ORDER BY sha256",
     )
-    .bind::<diesel::sql_types::Array<Binary>, _>(digests)
+    .bind::<diesel::sql_types::Array<Binary>, _>(wanted)
     .load(connection)
     .await?;
-    let mut group: Vec<Vec<u8>> = Vec::new();
+    let mut groups: Vec<Vec<Vec<u8>>> = Vec::new();
     let mut group_bytes = 0_usize;
     for Size { sha256, size_bytes } in sizes {
         let size_bytes = usize::try_from(size_bytes).unwrap_or(usize::MAX);
-        if !group.is_empty() && group_bytes.saturating_add(size_bytes) > DOCUMENT_BYTES_AT_A_TIME {
-            take_in(connection, &mut contents, core::mem::take(&mut group)).await?;
-            group_bytes = 0;
-        }
-        group.push(sha256);
         group_bytes = group_bytes.saturating_add(size_bytes);
+        match groups.last_mut() {
+            Some(group) if group_bytes <= DOCUMENT_BYTES_AT_A_TIME => group.push(sha256),
+            _ => {
+                groups.push(vec![sha256]);
+                group_bytes = size_bytes;
+            }
+        }
     }
-    take_in(connection, &mut contents, group).await?;
-    match wanted.iter().find(|digest| !contents.contains_key(digest)) {
-        Some(missing) => Err(StoreError::damaged(format!("log.document {missing}"), "the row is missing")),
-        None => Ok(contents),
-    }
+    Ok(groups)
 }
 
-async fn take_in(
+/// The documents of one group as they are stored, under the digests they are stored by.
+pub(crate) async fn documents(
     connection: &mut AsyncPgConnection,
-    contents: &mut Contents,
     group: Vec<Vec<u8>>,
-) -> Result<(), StoreError> {
-    let bodies: Vec<Vec<u8>> =
-        document::table.filter(document::sha256.eq_any(group)).select(document::body).load(connection).await?;
-    for body in bodies {
-        let digest = Sha256Digest::of(&body);
-        let manifest =
-            Manifest::parse(&body).map_err(|error| StoreError::damaged(format!("log.document {digest}"), error))?;
-        contents.insert(digest, Arc::new(Content::of(&manifest)));
-    }
-    Ok(())
+) -> Result<Vec<(Sha256Digest, Vec<u8>)>, StoreError> {
+    let rows: Vec<(Vec<u8>, Vec<u8>)> = document::table
+        .filter(document::sha256.eq_any(group))
+        .select((document::sha256, document::body))
+        .load(connection)
+        .await?;
+    rows.into_iter()
+        .map(|(digest, body)| {
+            let digest = Sha256Digest::from_slice(&digest);
+            Ok((digest.ok_or_else(|| StoreError::damaged("log.document", "sha256 is no hash"))?, body))
+        })
+        .collect()
 }

@@ -13,6 +13,7 @@ mod follow;
 mod news;
 mod project;
 mod query;
+mod rebuild;
 mod schema;
 
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub use find::{ArtefactFilter, Conflict, FoundArtefact, Page, PartyFilter};
 pub use follow::{Applied, Follower};
 pub use news::{News, NewsLine};
 pub use query::{StoredCheckpoint, StoredEntry};
+pub use rebuild::Rebuilt;
 
 use connect::ReadPool;
 
@@ -120,7 +122,7 @@ impl Store {
         let mut appender = Appender::new(self.inner.url.clone(), self.inner.runtime.clone(), None);
         let batch = appender.append(&[descriptor, anchors], now).await?;
         match batch.outcomes.as_slice() {
-            [Outcome::Appended { index: 0 }, Outcome::Appended { index: 1 }] => {
+            [Outcome::Appended { index: 0, .. }, Outcome::Appended { index: 1, .. }] => {
                 Registry::founded_by(&descriptor.entry, &descriptor.statement)
             }
             other => Err(StoreError::damaged("founding", format!("{other:?}"))),

@@ -8,12 +8,19 @@ mod following;
 pub(crate) use admitted::{KeyRow, PartyRow, insert_nonces, load, root_keys, write};
 pub(crate) use following::{Content, Followed, follow};
 
-use chopmark_core::statement::StatementId;
+use chopmark_core::statement::{Nonce, StatementId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::StoreError;
+
+/// An entry as all read tables take it.
+pub(crate) struct Fold {
+    pub(crate) issuer: StatementId,
+    pub(crate) nonce: Nonce,
+    pub(crate) followed: Followed,
+}
 
 fn json<T: Serialize>(value: &T) -> Result<Value, StoreError> {
     serde_json::to_value(value).map_err(|error| StoreError::damaged("a row to be written", error))

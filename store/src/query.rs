@@ -32,7 +32,7 @@ pub struct StoredEntry {
 }
 
 /// A signed checkpoint as it is stored.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredCheckpoint {
     /// Entries it covers.
     pub size: u64,
@@ -268,6 +268,3 @@ pub(crate) async fn document(
         body => Ok(body),
     }
 }
-
-/// A connection from the reading pool.
-pub(crate) type ReadConnection = diesel_async::pooled_connection::deadpool::Object<AsyncPgConnection>;

@@ -26,7 +26,7 @@ use chopmark_core::statement::{Envelope, Header, Issuer, Nonce, RegistryRef, Sig
 use chopmark_core::submission::Submission;
 use chopmark_core::text::Names;
 use chopmark_core::time::Timestamp;
-use chopmark_store::audit::{Verdict, audit};
+use chopmark_store::audit::{Options, Verdict, audit};
 use chopmark_store::cluster::{Cluster, ClusterConfig, DATABASE};
 use chopmark_store::{Appender, ArtefactFilter, BATCH_MAX, Outcome, Page, Registry, Store, StoreError};
 use ed25519_dalek::SigningKey;
@@ -85,7 +85,7 @@ impl Ledger {
         let party = ledger.party_statement();
         ledger.party = party.statement.id;
         let batch = ledger.appender().append(&[&party], noon()).await.unwrap();
-        assert!(matches!(batch.outcomes.as_slice(), [Outcome::Appended { index: 2 }]));
+        assert!(matches!(batch.outcomes.as_slice(), [Outcome::Appended { index: 2, .. }]));
         ledger
     }
 
@@ -163,7 +163,7 @@ impl Ledger {
     }
 
     async fn assert_clean(&self, entries: u64) {
-        let verdict = audit(&self.store, self.log.verifier_key(), Vec::new(), |_, _| {}).await.unwrap();
+        let verdict = audit(&self.store, Options::everything(self.log.verifier_key().clone()), |_| {}).await.unwrap();
         let Verdict::Clean(clean) = verdict else { panic!("{verdict:?}") };
         assert_eq!(clean.entries, entries);
     }
@@ -171,7 +171,7 @@ impl Ledger {
 
 fn indices(outcomes: &[Outcome]) -> Vec<u64> {
     let index = |outcome: &Outcome| match outcome {
-        Outcome::Appended { index } => *index,
+        Outcome::Appended { index, .. } => *index,
         other => panic!("not appended: {other:?}"),
     };
     outcomes.iter().map(index).collect()
@@ -219,10 +219,10 @@ async fn a_batch_is_judged_in_order_and_a_repeat_finds_its_entry() {
     };
     let batch = appender.append(&[&first, &first, &foreign, &second], noon()).await.unwrap();
     let [
-        Outcome::Appended { index: 3 },
+        Outcome::Appended { index: 3, .. },
         Outcome::Existing { index: 3, .. },
         Outcome::Rejected(refused),
-        Outcome::Appended { index: 4 },
+        Outcome::Appended { index: 4, .. },
     ] = batch.outcomes.as_slice()
     else {
         panic!("{:?}", batch.outcomes)
@@ -286,7 +286,10 @@ async fn a_database_that_goes_away_and_comes_back_is_taken_up_where_it_is() {
     }
     ledger.cluster = cluster(ledger.directory.path()).await;
     let batch = appender.append(&[&first, &second], noon()).await.unwrap();
-    assert!(matches!(batch.outcomes.as_slice(), [Outcome::Existing { index: 3, .. }, Outcome::Appended { index: 4 }]));
+    assert!(matches!(
+        batch.outcomes.as_slice(),
+        [Outcome::Existing { index: 3, .. }, Outcome::Appended { index: 4, .. }]
+    ));
     ledger.assert_clean(5).await;
     ledger.cluster.stop().await.unwrap();
 }

@@ -1,27 +1,120 @@
 //! Audits: every way a superuser can change the ledger is found, named, and ends in exit code 6.
 //!
-//! Each change is made past all guards, audited, and undone; an audit in between finds nothing.
+//! Each change is made past all guards, audited, and undone; in between an audit finds nothing. The changes share one
+//! registry with something in every table, one group at a time.
+
+mod guards;
+mod kept;
+mod ledger;
+mod rebuild;
+mod remote;
+mod tables;
 
 use std::fs;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
+use chopmark_core::artefact::{ArtefactClaim, Parent, ParentSource, Relation};
+use chopmark_core::attestation::AttestationClaim;
+use chopmark_core::code::ResidencyZone;
+use chopmark_core::digest::Sha256Digest;
+use chopmark_core::endorsement::EndorsementClaim;
+use chopmark_core::kind::Claim;
+use chopmark_core::manifest::Manifest;
+use chopmark_core::statement::{Issuer, Statement, StatementId};
+use chopmark_core::submission::Submission;
+use data_encoding::BASE64;
+use ed25519_dalek::SigningKey;
 use serde_json::Value;
 
 use crate::harness::{Home, Service, place};
+use crate::make::{Author, small_manifest};
 use crate::repeat::at_once;
 use crate::shared;
 use crate::tamper::UNGUARDED;
 
-/// Entries: genesis, the party and these fill one tile and begin another.
-const ENTRIES: usize = 262;
+/// Artefacts in a row: with genesis and the party they fill one tile and begin another.
+const ARTEFACTS: usize = 262;
+
+/// Full tiles of a log a little longer than that.
+const TILES: u64 = 1;
+
+/// What a superuser says to put the guards back as they were.
+const GUARDED: &str = "DO $guard$ DECLARE t record; BEGIN \
+    FOR t IN SELECT tgname, tgrelid::regclass AS relation FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid \
+        WHERE c.relnamespace = 'log'::regnamespace AND NOT tgisinternal LOOP \
+        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', t.relation, t.tgname); END LOOP; END $guard$;";
 
 struct Audited {
     service: Service,
     home: Home,
+    /// Whoever registered nearly everything.
+    author: Author,
+    size: u64,
+    /// A checkpoint of the whole log, kept outside.
+    kept: PathBuf,
+    log_key: String,
+}
+
+/// The registry that changes are tried on, for one test at a time.
+fn audited() -> MutexGuard<'static, Audited> {
+    static SHARED: LazyLock<Mutex<Audited>> = LazyLock::new(|| Mutex::new(Audited::new()));
+    SHARED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Any claim by an author, signed.
+fn say(author: &Author, label: &str, claim: &Claim, manifest: Option<&Manifest>) -> Submission {
+    let header = author.header(Issuer::Party(author.party), author.threshold, label);
+    let payload = Statement::compose(label, &header, claim).unwrap();
+    author.sign(payload, manifest.map(Manifest::to_canonical_bytes).into_iter().collect())
+}
+
+/// A key of the registry itself.
+fn registry_key(service: &Service, name: &str) -> SigningKey {
+    let file = fs::read_to_string(service.directory.join("keys").join(name)).unwrap();
+    let line = file.lines().find_map(|line| line.strip_prefix("chopmark-key-v1 ")).unwrap();
+    SigningKey::from_bytes(&BASE64.decode(line.trim().as_bytes()).unwrap().try_into().unwrap())
 }
 
 impl Audited {
+    fn new() -> Self {
+        let place = place();
+        let service = Service::start(place.path());
+        let author = shared::author(&service, "audited");
+        let artefacts: Vec<_> = (0..ARTEFACTS).map(|number| author.artefact(&format!("audited {number}"))).collect();
+        let requests: Vec<_> = artefacts.iter().map(Submission::to_request).collect();
+        let (early, late) = requests.split_at(ARTEFACTS - 5);
+        at_once(&service, early, |_, answer| assert_eq!(answer.status, 201, "{}", answer.text()));
+        for request in late {
+            assert_eq!(service.post(request).status, 201);
+        }
+        something_of_everything(&service, &author, artefacts[0].statement.id);
+        let size = shared::size(&service);
+        // The watchdog of the service removes it.
+        let kept = place.keep().join("kept.txt");
+        fs::write(&kept, service.get("/checkpoint").body).unwrap();
+        let log_key = shared::registry(&service).1.to_string();
+        let audited = Self { service, home: Home::new(), author, size, kept, log_key };
+        audited.wait_until_applied();
+        audited.assert_clean();
+        audited
+    }
+
+    fn wait_until_applied(&self) {
+        let begun = Instant::now();
+        while self.sql("SELECT applied_size = (SELECT size FROM log.log_state) FROM view.following") != "t" {
+            assert!(begun.elapsed() < Duration::from_mins(1), "searches never catch up");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn sql(&self, statements: &str) -> String {
+        self.service.sql(statements).unwrap()
+    }
+
     fn audit(&self, more: &[&str]) -> (i32, Value) {
         let directory = self.service.directory.to_str().unwrap();
         self.home.json(&[&["audit", "--data-dir", directory], more].concat())
@@ -35,16 +128,79 @@ impl Audited {
         self.home.json(&[&arguments, more].concat())
     }
 
+    /// Makes the read tables anew.
+    fn rebuild(&self) -> Value {
+        let directory = self.service.directory.to_str().unwrap();
+        let (code, document) = self.home.json(&["db", "rebuild", "--data-dir", directory]);
+        assert_eq!(code, 0, "{document}");
+        document
+    }
+
+    /// Changes rows past the guards, which stand afterwards as before.
     fn change(&self, statements: &str) {
-        self.service.sql(&format!("{UNGUARDED} {statements}")).unwrap();
+        self.sql(&format!("{UNGUARDED} {statements}; {GUARDED}"));
+    }
+
+    /// Changes the schema past the event triggers.
+    fn alter(&self, statements: &str) {
+        self.sql(&format!("SET chopmark.migrating = 'on'; {statements}"));
     }
 
     fn assert_clean(&self) {
         let (code, document) = self.audit(&[]);
         assert_eq!((code, document["state"].as_str()), (0, Some("clean")), "{document}");
-        assert_eq!(document["entries"], 3 + ENTRIES, "{document}");
-        assert_eq!(document["tiles"], 1, "{document}");
-        assert_eq!(document["outside_roots"], 1, "{document}");
+        for (member, number) in [("entries", self.size), ("judged", self.size), ("tiles", TILES), ("outside_roots", 1)]
+        {
+            assert_eq!(document[member], number, "{member}: {document}");
+        }
+    }
+
+    /// Every change is found and named, and nothing is once it is undone.
+    fn try_all(&self, changes: &[Change]) {
+        for Change { what, statements, undo, object, index } in changes {
+            self.change(statements);
+            assert_found(&self.audit(&[]), object, *index, what);
+            self.change(if undo.is_empty() { statements } else { undo });
+        }
+        self.assert_clean();
+        println!("{} changes by a superuser, each found and named", changes.len());
+    }
+}
+
+/// Something in every read table: another party, a conflict, parents, attestations, an endorsement, a key event.
+fn something_of_everything(service: &Service, author: &Author, first: StatementId) {
+    let (reference, log_key) = shared::registry(service);
+    let other = shared::author(service, "copies of what was audited");
+    let manifest = small_manifest("audited 0");
+    let mut claim: ArtefactClaim = Author::claim("copy", "1", &manifest, Vec::new());
+    let parent = |source| Parent { relation: Relation::Finetune, source };
+    claim.parents =
+        vec![parent(ParentSource::Artefact(first)), parent(ParentSource::Digest(Sha256Digest::of(b"audited 1")))];
+    let copy = say(&other, "copy", &Claim::Artefact(claim), Some(&manifest));
+    shared::enter(service, &copy, &log_key);
+    let matching = AttestationClaim::BytesMatch {
+        artefact: first,
+        manifest: manifest.digest(),
+        zone: ResidencyZone::World,
+        tool: "chopmark".to_owned(),
+    };
+    shared::enter(service, &say(&other, "attest", &Claim::Attestation(matching), None), &log_key);
+    let endorse = Claim::Endorsement(EndorsementClaim { statement: copy.statement.id });
+    shared::enter(service, &say(author, "endorse", &endorse, None), &log_key);
+    let operator: StatementId = service.get("/v1/registry").json()["operator"].as_str().unwrap().parse().unwrap();
+    let keys = vec![registry_key(service, "operator.key")];
+    let operator = Author { registry: reference, keys, threshold: 1, party: operator };
+    let verified = AttestationClaim::PartyVerified { party: author.party, identifiers: Vec::new() };
+    shared::enter(service, &say(&operator, "verify", &Claim::Attestation(verified), None), &log_key);
+    let home = Home::new();
+    for arguments in [
+        &["key", "new"][..],
+        &["key", "new", "--out", "machine.key"],
+        &["party", "register", "--jurisdiction", "HK", "--name-en", "Keeper of two keys"],
+        &["key", "add", "machine.key", "--role", "signing"],
+    ] {
+        let (code, document) = home.json(&[arguments, &["--url", service.url()]].concat());
+        assert_eq!(code, 0, "{arguments:?}: {document}");
     }
 }
 
@@ -65,7 +221,7 @@ struct Change {
     what: &'static str,
     statements: String,
     /// How it is undone; nothing where doing it again undoes it.
-    undo: &'static str,
+    undo: String,
     /// What must be named.
     object: String,
     /// The first index that must be named, where it can be known.
@@ -75,201 +231,32 @@ struct Change {
 fn change(
     what: &'static str,
     statements: impl Into<String>,
-    undo: &'static str,
+    undo: impl Into<String>,
     object: impl Into<String>,
     index: impl Into<Option<u64>>,
 ) -> Change {
-    Change { what, statements: statements.into(), undo, object: object.into(), index: index.into() }
+    Change { what, statements: statements.into(), undo: undo.into(), object: object.into(), index: index.into() }
+}
+
+/// A change to some rows of a table, undone from a copy of the whole table.
+fn replaced(
+    what: &'static str,
+    table: &str,
+    statements: &str,
+    object: impl Into<String>,
+    index: impl Into<Option<u64>>,
+) -> Change {
+    change(
+        what,
+        format!("CREATE TABLE public.kept AS SELECT * FROM {table}; {statements}"),
+        format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM public.kept; DROP TABLE public.kept"),
+        object,
+        index,
+    )
 }
 
 fn flip(column: &str, byte: u64) -> String {
     format!("{column} = set_byte({column}, {byte}, get_byte({column}, {byte}) # 1)")
-}
-
-fn changes_to_entries() -> Vec<Change> {
-    let entry = |column: &str, byte: u64, index: u64| {
-        format!("UPDATE log.entry SET {} WHERE idx = {index}", flip(column, byte))
-    };
-    vec![
-        change("a body", entry("body", 200, 100), "", "log.entry 100", 100),
-        change("a leaf hash", entry("leaf_hash", 0, 101), "", "log.entry 101", 101),
-        change("a statement id", entry("statement_id", 31, 102), "", "log.entry 102", 102),
-        change(
-            "a body with the leaf hash that fits it",
-            "CREATE TABLE public.kept AS SELECT * FROM log.entry WHERE idx = 260; UPDATE log.entry SET body = \
-             convert_to(replace(convert_from(body, 'UTF8'), '\"sig\":\"', '\"sig\":\"AA'), 'UTF8') WHERE idx = 260; \
-             UPDATE log.entry SET leaf_hash = sha256('\\x00'::bytea || body) WHERE idx = 260",
-            "UPDATE log.entry e SET body = k.body, leaf_hash = k.leaf_hash FROM public.kept k WHERE e.idx = k.idx; \
-             DROP TABLE public.kept",
-            "log.",
-            None,
-        ),
-        change(
-            "two entries exchanged",
-            "UPDATE log.entry SET idx = 9999 WHERE idx = 7; UPDATE log.entry SET idx = 7 WHERE idx = 8; \
-             UPDATE log.entry SET idx = 8 WHERE idx = 9999",
-            "",
-            "log.",
-            None,
-        ),
-        change(
-            "an entry in the middle gone",
-            "CREATE TABLE public.kept AS SELECT * FROM log.entry WHERE idx = 77; DELETE FROM log.entry WHERE idx = 77",
-            "INSERT INTO log.entry SELECT * FROM public.kept; DROP TABLE public.kept",
-            "log.entry 77",
-            None,
-        ),
-        change(
-            "an entry beyond the log",
-            "INSERT INTO log.entry SELECT 265, sha256('x'), leaf_hash, kind, issuer, recorded_at, body FROM log.entry \
-             WHERE idx = 264",
-            "DELETE FROM log.entry WHERE idx = 265",
-            "log.entry 265",
-            None,
-        ),
-    ]
-}
-
-/// Changes to everything else; `checkpoint` is a stored checkpoint before the newest, which has `size`.
-fn changes_to_the_rest(checkpoint: u64, size: u64) -> Vec<Change> {
-    let named = format!("log.checkpoint {checkpoint}");
-    vec![
-        change(
-            "a tile",
-            format!("UPDATE log.tile SET {} WHERE level = 0", flip("hashes", 8_191)),
-            "",
-            "log.tile level 0 number 0",
-            0,
-        ),
-        change(
-            "a tile gone",
-            "CREATE TABLE public.kept AS SELECT * FROM log.tile; DELETE FROM log.tile",
-            "INSERT INTO log.tile SELECT * FROM public.kept; DROP TABLE public.kept",
-            "tile",
-            None,
-        ),
-        change(
-            "a tile too many",
-            "INSERT INTO log.tile SELECT 5, 0, hashes FROM log.tile",
-            "DELETE FROM log.tile WHERE level = 5",
-            "log.tile",
-            None,
-        ),
-        change("the root", format!("UPDATE log.log_state SET {}", flip("root", 3)), "", "log.log_state", size),
-        change(
-            "the size",
-            "UPDATE log.log_state SET size = size - 1",
-            "UPDATE log.log_state SET size = size + 1",
-            "the signer's mark",
-            size - 1,
-        ),
-        change(
-            "a checkpoint's root",
-            format!("UPDATE log.checkpoint SET {} WHERE size = {checkpoint}", flip("root", 1)),
-            "",
-            &named,
-            checkpoint,
-        ),
-        change(
-            "a checkpoint's note",
-            format!("UPDATE log.checkpoint SET note = translate(note, 'AB', 'BA') WHERE size = {checkpoint}"),
-            "",
-            &named,
-            checkpoint,
-        ),
-        change(
-            "a note of another size",
-            format!(
-                "CREATE TABLE public.kept AS SELECT * FROM log.checkpoint; UPDATE log.checkpoint c SET note = k.note \
-                 FROM public.kept k WHERE c.size = {checkpoint} AND k.size = {size}"
-            ),
-            "UPDATE log.checkpoint c SET note = k.note FROM public.kept k WHERE c.size = k.size; DROP TABLE public.kept",
-            &named,
-            checkpoint,
-        ),
-        change(
-            "a checkpoint beyond the log",
-            "INSERT INTO log.checkpoint SELECT 9999, root, note FROM log.checkpoint LIMIT 1",
-            "DELETE FROM log.checkpoint WHERE size = 9999",
-            "log.checkpoint 9999",
-            None,
-        ),
-        change(
-            "a manifest",
-            "CREATE TABLE public.kept AS SELECT * FROM log.document LIMIT 1; \
-             UPDATE log.document d SET body = d.body || ' ' FROM public.kept k WHERE d.sha256 = k.sha256",
-            "UPDATE log.document d SET body = k.body FROM public.kept k WHERE d.sha256 = k.sha256; \
-             DROP TABLE public.kept",
-            "log.document",
-            None,
-        ),
-    ]
-}
-
-#[test]
-fn every_change_to_the_ledger_is_found_and_named() {
-    let place = place();
-    let service = Service::start(place.path());
-    let author = shared::author(&service, "audited");
-    let requests: Vec<_> =
-        (0..ENTRIES).map(|number| author.artefact(&format!("audited {number}")).to_request()).collect();
-    let (early, late) = requests.split_at(ENTRIES - 5);
-    at_once(&service, early, |_, answer| assert_eq!(answer.status, 201, "{}", answer.text()));
-    for request in late {
-        assert_eq!(service.post(request).status, 201);
-    }
-    let size = u64::try_from(3 + ENTRIES).unwrap();
-    let kept = place.path().join("kept.txt");
-    fs::write(&kept, service.get("/checkpoint").body).unwrap();
-    let log_key = shared::registry(&service).1.to_string();
-    let audited = Audited { service, home: Home::new() };
-    audited.assert_clean();
-
-    let before = format!("SELECT max(size) FROM log.checkpoint WHERE size < {size}");
-    let before = audited.service.sql(&before).unwrap().parse().unwrap();
-    let changes: Vec<_> = changes_to_entries().into_iter().chain(changes_to_the_rest(before, size)).collect();
-    for Change { what, statements, undo, object, index } in &changes {
-        audited.change(statements);
-        assert_found(&audited.audit(&[]), object, *index, what);
-        audited.change(if undo.is_empty() { statements } else { undo });
-    }
-    audited.assert_clean();
-    println!("{} changes by a superuser, each found and named", changes.len());
-    cut_tail(&audited, &kept, &log_key, size);
-    audited.service.stop();
-}
-
-/// The end of the log cut off so well that the database agrees with itself: only what is kept outside knows better.
-fn cut_tail(audited: &Audited, kept: &std::path::Path, log_key: &str, size: u64) {
-    let kept = kept.to_str().unwrap();
-    let cut = size - 3;
-    let older = format!(
-        "CREATE TABLE public.kept_entry AS SELECT * FROM log.entry WHERE idx >= {cut}; DELETE FROM log.entry WHERE idx >= {cut}; \
-         CREATE TABLE public.kept_checkpoint AS SELECT * FROM log.checkpoint WHERE size > {cut}; DELETE FROM log.checkpoint WHERE size > {cut}; \
-         CREATE TABLE public.kept_state AS SELECT * FROM log.log_state; \
-         UPDATE log.log_state SET size = {cut}, root = (SELECT root FROM log.checkpoint WHERE size = {cut})"
-    );
-    let honest = ["--against", kept, "--log-key", log_key];
-    assert_eq!(audited.audit_from_outside(&honest).0, 0);
-    audited.change(&older);
-    assert_found(&audited.audit(&[]), "the signer's mark", Some(cut), "the tail cut off");
-    let (code, document) = audited.audit_from_outside(&["--log-key", log_key]);
-    assert_eq!(code, 0, "without anything kept outside nobody can know: {document}");
-    assert_found(&audited.audit_from_outside(&honest), "kept.txt", Some(cut), "the tail cut off");
-    audited.change(
-        "INSERT INTO log.entry SELECT * FROM public.kept_entry; INSERT INTO log.checkpoint SELECT * FROM public.kept_checkpoint; \
-         UPDATE log.log_state s SET size = k.size, root = k.root FROM public.kept_state k; \
-         DROP TABLE public.kept_entry, public.kept_checkpoint, public.kept_state",
-    );
-    audited.assert_clean();
-
-    // A kept checkpoint that is not this log's, or not signed at all.
-    let text = fs::read_to_string(kept).unwrap();
-    for (what, other) in [("size", text.replacen(&format!("\n{size}\n"), "\n2\n", 1)), ("nothing", String::new())] {
-        fs::write(kept, other).unwrap();
-        let (code, document) = audited.audit(&["--against", kept]);
-        assert_eq!(code, 6, "{what}: {document}");
-    }
 }
 
 /// An alarm that rings while the registry does its work is soon switched off.

@@ -262,7 +262,7 @@ fn genesis_is_entry_zero() {
     let mut case = Case::new();
     let trust = case.registry.trust();
     let genesis: Vec<u8> = {
-        let envelope = Envelope::from_value(case.bundle.genesis.envelope.clone()).unwrap();
+        let envelope = Envelope::from_value(&case.bundle.genesis.envelope).unwrap();
         envelope.to_bytes()
     };
     let again = case.registry.append_bytes(genesis);

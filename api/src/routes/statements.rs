@@ -9,10 +9,12 @@ use chopmark_core::ledger::proof::TlogProof;
 use chopmark_core::ledger::tree::leaf_hash;
 use chopmark_core::statement::{Envelope, IdReference, StatementId};
 use chopmark_core::submission::Submission;
+use chopmark_core::time::Timestamp;
 use chopmark_store::{Outcome, StoreError, StoredEntry};
 use data_encoding::BASE64;
 use serde::Serialize;
 use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
 use super::{current, id_in_path, revalidated};
@@ -139,7 +141,45 @@ pub async fn submit(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let Body { bytes, share: _share } = guard.bodies.read(&request, payload).await?;
+    let (submission, _share) = admissible(&service, &guard, &request, payload).await?;
+    if cfg!(feature = "control-acknowledge-before-commit") {
+        return Ok(control_acknowledgement(&service, submission));
+    }
+
+    let id = submission.statement.id;
+    let (prefix, kind) = (submission.statement.claim.id_prefix(), submission.statement.claim.name());
+    let leaf_hash = leaf_hash(&submission.entry);
+    let (status, entered, signatures_differ) = match service.queue.submit(submission).await? {
+        Outcome::Appended { index, recorded_at } => {
+            (StatusCode::CREATED, Entered { statement_id: id, index, recorded_at, leaf_hash }, false)
+        }
+        Outcome::Existing { signatures_differ, .. } => {
+            let entry = entry_of(&service, &IdReference::Full(id)).await?;
+            (StatusCode::OK, Entered::from(&entry), signatures_differ)
+        }
+        Outcome::Rejected(rejection) => return Err(rejection.into()),
+    };
+    let published = service.published_beyond(entered.index).await?;
+    let proof = service.receipt(&published, entered.index).await?;
+    let receipt = receipt(&entered, prefix, kind, &published, &proof, signatures_differ);
+    Ok(HttpResponse::build(status)
+        .insert_header((header::LOCATION, format!("/v1/statements/{id}")))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(receipt))
+}
+
+/// Reads a request and checks all that the state of the registry does not decide. The permit is the body's share of the
+/// memory for bodies, to be held until the answer.
+///
+/// # Errors
+/// An [`ApiError`] that says what is wrong with the request, or that there is no room for it now.
+pub async fn admissible(
+    service: &Service,
+    guard: &Guard,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<(Submission, Option<OwnedSemaphorePermit>), ApiError> {
+    let Body { bytes, share } = guard.bodies.read(request, payload).await?;
     let mut submission = parse(bytes).await?;
     service.refuse_when_halted()?;
     for digest in submission.missing_documents() {
@@ -150,30 +190,8 @@ pub async fn submit(
     submission.check_documents()?;
     let keys = service.keys_for(&submission).await?;
     submission.verify(|id| keys.get(id).map(|record| &record.public_key))?;
-    count_keys(&service, &guard, &submission).await?;
-    if cfg!(feature = "control-acknowledge-before-commit") {
-        return Ok(control_acknowledgement(&service, submission));
-    }
-
-    let (id, prefix, kind) =
-        (submission.statement.id, submission.statement.claim.id_prefix(), submission.statement.claim.name());
-    let leaf = leaf_hash(&submission.entry);
-    let (status, index, signatures_differ) = match service.queue.submit(submission).await? {
-        Outcome::Appended { index } => (StatusCode::CREATED, index, false),
-        Outcome::Existing { index, signatures_differ } => (StatusCode::OK, index, signatures_differ),
-        Outcome::Rejected(rejection) => return Err(rejection.into()),
-    };
-    let published = service.published_beyond(index).await?;
-    let proof = service.receipt(&published, index).await?;
-    let entry = entry_of(&service, &IdReference::Full(id)).await?;
-    let receipt = Receipt {
-        leaf_hash: if signatures_differ { entry.leaf_hash } else { leaf }.to_hex(),
-        ..receipt(&entry, prefix, kind, &published, &proof, signatures_differ)
-    };
-    Ok(HttpResponse::build(status)
-        .insert_header((header::LOCATION, format!("/v1/statements/{id}")))
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(receipt))
+    count_keys(service, guard, &submission).await?;
+    Ok((submission, share))
 }
 
 /// Counts what is new against the keys that have signed it.
@@ -227,8 +245,27 @@ fn parse_entry(entry: &StoredEntry) -> Result<Submission, ApiError> {
     Ok(Submission::assemble(envelope, Vec::new()).map_err(|error| damaged(error.to_string()))?)
 }
 
+/// What a receipt says of an entry.
+struct Entered {
+    statement_id: StatementId,
+    index: u64,
+    recorded_at: Timestamp,
+    leaf_hash: Sha256Digest,
+}
+
+impl From<&StoredEntry> for Entered {
+    fn from(entry: &StoredEntry) -> Self {
+        Self {
+            statement_id: entry.statement_id,
+            index: entry.index,
+            recorded_at: entry.recorded_at,
+            leaf_hash: entry.leaf_hash,
+        }
+    }
+}
+
 fn receipt(
-    entry: &StoredEntry,
+    entry: &Entered,
     prefix: &str,
     kind: &str,
     published: &Published,
@@ -299,7 +336,7 @@ pub async fn show_receipt(service: web::Data<Service>, id: web::Path<String>) ->
     let (entry, published) = published_entry(&service, &id).await?;
     let claim = parse_entry(&entry)?.statement.claim;
     let proof = service.receipt(&published, entry.index).await?;
-    current(&receipt(&entry, claim.id_prefix(), claim.name(), &published, &proof, false))
+    current(&receipt(&Entered::from(&entry), claim.id_prefix(), claim.name(), &published, &proof, false))
 }
 
 /// The same proof as a C2SP tlog-proof file.

@@ -100,6 +100,8 @@ pub(crate) struct LedgerInitArguments {
 pub(crate) enum DbCommand {
     /// Print how to connect with psql
     Url(StoreArguments),
+    /// Make all read tables anew from the log; a service may run meanwhile
+    Rebuild(StoreArguments),
 }
 
 /// Arguments of `chopmark audit`.
@@ -113,4 +115,13 @@ pub(crate) struct AuditArguments {
     /// A checkpoint kept from earlier, which the log must still contain
     #[arg(long, value_name = "FILE")]
     pub(crate) against: Option<PathBuf>,
+    /// A checkpoint up to which an earlier audit was clean: entries below it are hashed, but not judged again
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+    /// Where to keep the newest checkpoint that was checked, once everything is found to hold
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save: Option<PathBuf>,
+    /// Whom to trust when auditing over HTTP (--url): a policy file [env: CHOPMARK_TRUST] [default: registries met]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Option<PathBuf>,
 }

@@ -42,7 +42,7 @@ pub(crate) fn check_receipt(
 
 /// The entry that was there first, with other signatures on the same payload.
 fn stored_entry(client: &Client, id: StatementId) -> Result<Vec<u8>, Failure> {
-    let stored = Envelope::from_value(client.stored_envelope(&id)?)
+    let stored = Envelope::from_value(&client.stored_envelope(&id)?)
         .map_err(|error| Failure::proof(format!("the service's copy of {id} is no envelope: {error}")))?;
     if stored.statement_id() == id {
         Ok(stored.to_bytes())

@@ -19,6 +19,9 @@ pub(crate) struct RegistryDescription {
     pub(crate) genesis: Sha256Digest,
     /// Verifier key of the log.
     pub(crate) log_key: String,
+    /// The operator's party.
+    #[serde(default)]
+    pub(crate) operator: Option<StatementId>,
 }
 
 /// `GET /v1/parties/{id}`.

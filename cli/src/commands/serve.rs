@@ -94,6 +94,7 @@ async fn start(
         },
         log_addresses: arguments.log_addresses,
         metrics_listener: metrics.map(|(listener, _)| listener),
+        further_routes: |_| {},
     })
     .await?;
     tracing::info!(

@@ -76,15 +76,18 @@ impl Envelope {
     /// # Errors
     /// A [`StrictError`] naming the member.
     pub fn parse(bytes: &[u8]) -> Result<Self, StrictError> {
-        Self::from_value(strict::value_from_slice(bytes)?)
+        Self::from_wire(strict::from_slice(bytes)?)
     }
 
     /// Reads an envelope from a strictly parsed JSON value.
     ///
     /// # Errors
     /// A [`StrictError`] naming the member.
-    pub fn from_value(value: Value) -> Result<Self, StrictError> {
-        let wire: WireEnvelope = strict::decode(value)?;
+    pub fn from_value(value: &Value) -> Result<Self, StrictError> {
+        Self::from_wire(strict::decode(value)?)
+    }
+
+    fn from_wire(wire: WireEnvelope) -> Result<Self, StrictError> {
         if wire.payload_type != PAYLOAD_TYPE {
             return Err(StrictError::new("/payloadType", format!("must be {PAYLOAD_TYPE}")));
         }

@@ -1,0 +1,178 @@
+//! A registry that has grown: search over 200,000 artefacts, proofs and audit at a million entries.
+//!
+//! The entries are appended as the sequencer appends them, in full batches, but without HTTP.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chopmark_core::statement::StatementId;
+use chopmark_core::submission::Submission;
+use chopmark_core::time::Timestamp;
+use chopmark_store::{Appender, BATCH_MAX};
+use rayon::prelude::*;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use crate::Failure;
+use crate::artefacts::{Author, artefact};
+use crate::figures::{figure, per_second, quantile};
+use crate::registry::Bench;
+
+/// Artefacts while searching.
+const SEARCHED: u32 = 200_000;
+
+/// Entries while proving and auditing.
+const ENTRIES: u32 = 1_000_000;
+
+/// Statements signed at a time.
+const SIGNED_AT_A_TIME: u32 = 20_480;
+
+/// Requests of one kind.
+const REQUESTS: u32 = 500;
+
+/// Runs it.
+pub(crate) fn run() -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(bench())
+}
+
+async fn bench() -> Result<(), Failure> {
+    let bench = Bench::found().await?;
+    let (author, party) = Author::new(&bench.registry.reference, 0)?;
+    let appender = bench.store.appender(bench.registry.clone());
+    let mut growing = Growing { author: Arc::new(author), appender, ids: Vec::new() };
+    growing.appender.append(&[&party], now()).await?;
+    growing.grow(SEARCHED).await?;
+    let (running, address) = bench.serve(|_| {}).await?;
+    let measured = async {
+        follow(&bench).await?;
+        search(address).await
+    };
+    let measured = measured.await;
+    running.stop(core::future::pending()).await?;
+    measured?;
+    growing.grow(ENTRIES).await?;
+    let (running, address) = bench.serve(|_| {}).await?;
+    let measured = prove(address, &growing).await;
+    running.stop(core::future::pending()).await?;
+    measured?;
+    bench.end().await
+}
+
+fn now() -> Timestamp {
+    Timestamp::from(chrono::Utc::now())
+}
+
+struct Growing {
+    author: Arc<Author>,
+    appender: Appender,
+    /// Of what is appended.
+    ids: Vec<StatementId>,
+}
+
+impl Growing {
+    /// Appends until so many artefacts are there.
+    async fn grow(&mut self, to: u32) -> Result<(), Failure> {
+        let (from, mut appending) = (u32::try_from(self.ids.len())?, Duration::ZERO);
+        let mut first = from;
+        while first < to {
+            let last = to.min(first + SIGNED_AT_A_TIME);
+            let author = Arc::clone(&self.author);
+            let signed: Vec<Submission> = tokio::task::spawn_blocking(move || {
+                (first..last).into_par_iter().map(|number| artefact(&author, number)).collect::<Result<_, Failure>>()
+            })
+            .await??;
+            let begun = Instant::now();
+            for batch in signed.chunks(BATCH_MAX) {
+                let batch: Vec<&Submission> = batch.iter().collect();
+                self.appender.append(&batch, now()).await?;
+            }
+            appending += begun.elapsed();
+            self.ids.extend(signed.iter().map(|submission| submission.statement.id));
+            first = last;
+        }
+        let appended = usize::try_from(to - from)?;
+        println!("appended {appended} in {:.1} s without HTTP", appending.as_secs_f64());
+        figure("ledger.append_without_http", per_second(appended, appending), "entries/s");
+        Ok(())
+    }
+}
+
+/// Waits until the search tables have taken everything in.
+async fn follow(bench: &Bench) -> Result<(), Failure> {
+    let begun = Instant::now();
+    let (size, _) = bench.store.log_state().await?;
+    while bench.store.applied_size().await? < size {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    figure("ledger.followed", per_second(usize::try_from(size)?, begun.elapsed()), "entries/s");
+    Ok(())
+}
+
+async fn search(address: SocketAddr) -> Result<(), Failure> {
+    println!(
+        "{SEARCHED} artefacts; one connection, {REQUESTS} requests of a kind, whole answers of at most 100 rows over HTTP"
+    );
+    let kinds: [(&str, &[&str]); 5] = [
+        ("english_word", &["harbour", "dragon", "sampan", "chat", "kowloon"]),
+        ("english_prefix_and_filter", &["harb&kind=model&licence=mit", "drag&zone=WORLD&jurisdiction=HK"]),
+        ("english_rare", &["chat 150321", "199999", "ocean 1234"]),
+        ("chinese_two_characters", &["渡輪", "渡轮", "語言", "海港", "医疗", "竹林"]),
+        ("chinese_two_words", &["渡輪 海港", "翡翠 法律"]),
+    ];
+    for (kind, queries) in kinds {
+        let paths: Vec<String> = queries
+            .iter()
+            .map(|query| {
+                let (words, filters) = query.split_once('&').unwrap_or((query, ""));
+                let words: String = words.bytes().map(|byte| format!("%{byte:02X}")).collect();
+                format!("/v1/artefacts?q={words}&{filters}").trim_end_matches('&').to_owned()
+            })
+            .collect();
+        let latencies = get_all(address, (0..REQUESTS).filter_map(|number| nth(&paths, number))).await?;
+        figure(&format!("search.{kind}_p50_ms"), quantile(&latencies, 0.5).as_secs_f64() * 1e3, "ms");
+        figure(&format!("search.{kind}_p99_ms"), quantile(&latencies, 0.99).as_secs_f64() * 1e3, "ms");
+    }
+    Ok(())
+}
+
+fn nth(paths: &[String], number: u32) -> Option<String> {
+    paths.iter().cycle().nth(usize::try_from(number).ok()? % paths.len().max(1)).cloned()
+}
+
+async fn prove(address: SocketAddr, growing: &Growing) -> Result<(), Failure> {
+    println!(
+        "{ENTRIES} artefacts; one connection, {REQUESTS} requests, entries at random: entry looked up by id, proof, checkpoint"
+    );
+    let mut paths = Vec::new();
+    for number in 0..REQUESTS {
+        let number = usize::try_from(number.wrapping_mul(2_654_435_769) % ENTRIES)?;
+        let id = growing.ids.get(number).ok_or("no such entry")?;
+        paths.push(format!("/v1/statements/{id}/receipt"));
+    }
+    let latencies = get_all(address, paths.into_iter()).await?;
+    figure("ledger.proof_p50_us", quantile(&latencies, 0.5).as_secs_f64() * 1e6, "us");
+    figure("ledger.proof_p99_us", quantile(&latencies, 0.99).as_secs_f64() * 1e6, "us");
+    Ok(())
+}
+
+/// Sends one request after the other; the latencies ascend.
+async fn get_all(address: SocketAddr, paths: impl Iterator<Item = String>) -> Result<Vec<Duration>, Failure> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let mut buffer = Vec::new();
+    let mut latencies = Vec::new();
+    for path in paths {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n");
+        let begun = Instant::now();
+        stream.write_all(request.as_bytes()).await?;
+        let status = crate::load::answer(&mut stream, &mut buffer).await?;
+        latencies.push(begun.elapsed());
+        if status != 200 {
+            return Err(format!("{path} answered {status}: {}", String::from_utf8_lossy(&buffer)).into());
+        }
+    }
+    latencies.sort_unstable();
+    Ok(latencies)
+}

@@ -1,0 +1,162 @@
+//! What judging new entries needs of the registry below a saved checkpoint: parties with their keys, artefacts, statements.
+//!
+//! Asked for one by one, by ids that new entries name. Ids are digests, and each statement comes with a proof that it is
+//! in a tree the log key signed, so a service can withhold something here, but invent nothing.
+
+use std::collections::BTreeSet;
+
+use chopmark_core::admission::{Entry, Reads, View};
+use chopmark_core::digest::Sha256Digest;
+use chopmark_core::kind::Claim;
+use chopmark_core::ledger::note::VerifierKey;
+use chopmark_core::ledger::proof::{TLOG_PROOF_BYTES_MAX, TlogProof};
+use chopmark_core::policy::PolicyClaim;
+use chopmark_core::replay::{Decoded, Replay};
+use chopmark_core::statement::{Envelope, RegistryRef, StatementId};
+use chopmark_store::audit::{Finding, FoundEntry};
+
+use super::remote::Stop;
+use crate::client::Client;
+use crate::exit::{Exit, Failure};
+
+/// Most key events of one party that are followed back.
+const KEY_EVENTS_MAX: usize = 10_000;
+
+/// Completes the state that new entries are judged in.
+pub(super) struct Resolver<'a> {
+    client: &'a Client,
+    key: &'a VerifierKey,
+    genesis: Option<Sha256Digest>,
+    /// Entries below this are old.
+    from: u64,
+    /// Asked for before.
+    asked: BTreeSet<StatementId>,
+}
+
+impl<'a> Resolver<'a> {
+    /// For entries from `from` on.
+    pub(super) fn new(client: &'a Client, key: &'a VerifierKey, genesis: Option<Sha256Digest>, from: u64) -> Self {
+        Self { client, key, genesis, from, asked: BTreeSet::new() }
+    }
+
+    /// Brings in what these entries read of the state below.
+    ///
+    /// # Errors
+    /// When the service can't be asked, or what it answers does not hold.
+    pub(super) fn complete(&mut self, replay: &mut Replay, entries: &[FoundEntry]) -> Result<(), Stop> {
+        if self.asked.is_empty() {
+            self.found_registry(replay.view_mut())?;
+        }
+        let mut reads = Reads::default();
+        let mut own = BTreeSet::new();
+        for entry in entries {
+            // What can't be read is reported when it is judged.
+            if let Ok(decoded) = Decoded::parse(&entry.body) {
+                reads.add(&decoded.statement);
+                own.insert(decoded.statement.id);
+            }
+        }
+        let view = replay.view_mut();
+        for party in reads.parties.iter().filter(|id| !own.contains(*id)) {
+            if view.party(party).is_none() && self.asked.insert(*party) {
+                self.load_party(view, party)?;
+            }
+        }
+        for id in reads.artefacts.iter().chain(&reads.statements).filter(|id| !own.contains(*id)) {
+            let is_known = view.artefact(id).is_some() || view.statement_issuer(id).is_some();
+            if !is_known
+                && self.asked.insert(*id)
+                && let Some((index, entry)) = self.statement(id)?
+            {
+                self.absorb(view, index, &entry);
+            }
+        }
+        Ok(())
+    }
+
+    /// Entry 0, which must be the genesis that is pinned.
+    fn found_registry(&mut self, view: &mut View) -> Result<(), Stop> {
+        let description = self.client.registry()?;
+        let wrong = |reason: &str| Stop::Found(Finding::new("entry 0", 0, reason));
+        let Some(operator) = description.operator else {
+            return Err(wrong("the service does not say which statement it is"));
+        };
+        self.asked.insert(operator);
+        let Some((0, entry)) = self.statement(&operator)? else {
+            return Err(wrong("the service does not show it"));
+        };
+        if self.genesis.is_some_and(|genesis| genesis != entry.leaf) {
+            return Err(wrong("it is not the genesis of the registry trusted"));
+        }
+        let Claim::Policy(PolicyClaim::Descriptor(descriptor)) = &entry.statement.claim else {
+            return Err(wrong("it does not found a registry"));
+        };
+        view.found(RegistryRef { origin: descriptor.origin.clone(), genesis: entry.leaf }, operator);
+        self.load_party(view, &operator)
+    }
+
+    /// A party with all its key events below the saved checkpoint: each names the one before it.
+    fn load_party(&self, view: &mut View, id: &StatementId) -> Result<(), Stop> {
+        let Some((index, created)) = self.statement(id)? else { return Ok(()) };
+        if !self.absorb(view, index, &created) {
+            return Ok(());
+        }
+        let mut events = Vec::new();
+        let mut at = self.client.party(&id.to_string())?.key_head;
+        while at != *id {
+            let wrong = |reason: &str| Stop::Found(Finding::new(format!("key event {at} of party {id}"), None, reason));
+            let Some((index, event)) = self.statement(&at)? else { return Err(wrong("the service does not show it")) };
+            let Claim::Key(claim) = &event.statement.claim else { return Err(wrong("it is no key event")) };
+            if event.statement.issuer() != *id || events.len() >= KEY_EVENTS_MAX {
+                return Err(wrong("it is of another party, or one of too many"));
+            }
+            at = claim.prev;
+            events.push((index, event));
+        }
+        for (index, event) in events.iter().rev() {
+            self.absorb(view, *index, event);
+        }
+        // Who was verified below is not asked for; that alone is no reason to refuse what builds on it.
+        if let Some(mut party) = view.party(id).cloned() {
+            party.verified_from = Some(index);
+            view.load_party(party);
+        }
+        Ok(())
+    }
+
+    /// Takes in an entry from below; whether it is one.
+    fn absorb(&self, view: &mut View, index: u64, entry: &Decoded) -> bool {
+        if index >= self.from {
+            return false;
+        }
+        for change in (Entry { index, statement: &entry.statement }).apply() {
+            view.absorb(&change);
+        }
+        view.load_statement(entry.statement.id, entry.statement.issuer());
+        true
+    }
+
+    /// A statement with its place in the log, proved; `None` when the service knows none of that id.
+    fn statement(&self, id: &StatementId) -> Result<Option<(u64, Decoded)>, Stop> {
+        let path = format!("/v1/statements/{id}");
+        let found = |reason: String| Stop::Found(Finding::new(path.clone(), None, reason));
+        let envelope = match self.client.stored_envelope(id) {
+            Ok(envelope) => envelope,
+            Err(Failure { exit: Exit::NotRegistered, .. }) => return Ok(None),
+            Err(failure) => return Err(failure.into()),
+        };
+        let envelope = Envelope::from_value(&envelope).map_err(|error| found(error.to_string()))?;
+        let entry = Decoded::parse(&envelope.to_bytes()).map_err(found)?;
+        if entry.statement.id != *id {
+            return Err(found(format!("it shows statement {} instead", entry.statement.id)));
+        }
+        let proof = self.client.file(&format!("{path}/receipt.tlog-proof"), TLOG_PROOF_BYTES_MAX)?;
+        let proof =
+            proof.and_then(|proof| String::from_utf8(proof).ok()).ok_or_else(|| found("it has no proof".to_owned()))?;
+        let proof: TlogProof = proof.parse().map_err(|error| found(format!("its proof: {error}")))?;
+        proof
+            .verify(entry.leaf, core::slice::from_ref(self.key))
+            .map_err(|error| found(format!("its proof: {error}")))?;
+        Ok(Some((proof.index(), entry)))
+    }
+}

@@ -1,0 +1,173 @@
+//! Reading no more of an entry than the state needs, for entries that an earlier audit found good.
+//!
+//! Their bytes are bound by the root they hash to, so nothing is validated again; what is not in the shape that the
+//! registry writes is left to the strict reader.
+
+use std::borrow::Cow;
+
+use data_encoding::BASE64;
+use serde::Deserialize;
+
+use super::Replay;
+use crate::admission::{ArtefactHead, VersionKey};
+use crate::artefact::ArtefactClaim;
+use crate::digest::Sha256Digest;
+use crate::ledger::tree::leaf_hash;
+use crate::statement::{Issuer, Nonce, PAYLOAD_TYPE, StatementId};
+
+/// An artefact's registration, as far as later entries may depend on it.
+#[derive(Debug, Clone)]
+pub struct Skimmed {
+    /// Leaf hash of the entry.
+    pub leaf: Sha256Digest,
+    /// Id of the statement.
+    pub id: StatementId,
+    /// The party that registers.
+    pub issuer: StatementId,
+    nonce: Nonce,
+    manifest: Sha256Digest,
+    version: String,
+}
+
+#[derive(Deserialize)]
+struct WireStatement<'a> {
+    #[serde(rename = "predicateType", borrow)]
+    predicate_type: Cow<'a, str>,
+    predicate: WirePredicate,
+}
+
+#[derive(Deserialize)]
+struct WirePredicate {
+    issuer: Issuer,
+    nonce: Nonce,
+    claim: WireClaim,
+}
+
+#[derive(Deserialize)]
+struct WireClaim {
+    manifest: WireManifest,
+    version: String,
+}
+
+#[derive(Deserialize)]
+struct WireManifest {
+    sha256: Sha256Digest,
+}
+
+impl Skimmed {
+    /// Short name of the kind it always is.
+    pub const KIND: &'static str = "artefact";
+
+    /// Reads an artefact's registration; `None` when the entry is anything else, or has to be read whole.
+    pub fn read(body: &[u8]) -> Option<Self> {
+        let text = str::from_utf8(body).ok()?;
+        let text =
+            text.strip_prefix("{\"payloadType\":\"")?.strip_prefix(PAYLOAD_TYPE)?.strip_prefix("\",\"payload\":\"")?;
+        let (payload, _) = text.split_once('"')?;
+        let payload = BASE64.decode(payload.as_bytes()).ok()?;
+        let wire: WireStatement<'_> = serde_json::from_slice(&payload).ok()?;
+        let Issuer::Party(issuer) = wire.predicate.issuer else { return None };
+        if wire.predicate_type != ArtefactClaim::PREDICATE_TYPE {
+            return None;
+        }
+        let WirePredicate { nonce, claim, .. } = wire.predicate;
+        Some(Self {
+            leaf: leaf_hash(body),
+            id: StatementId::of(&payload),
+            issuer,
+            nonce,
+            manifest: claim.manifest.sha256,
+            version: claim.version,
+        })
+    }
+}
+
+impl Replay {
+    /// Takes the next entry in without judging it, as [`Replay::absorb`] does.
+    pub fn absorb_skimmed(&mut self, entry: Skimmed) {
+        let Skimmed { id, issuer: owner, nonce, manifest, version, .. } = entry;
+        self.view.load_nonce(owner, nonce);
+        self.view.load_statement(id, owner);
+        self.view.load_artefact(id, ArtefactHead { owner, manifest });
+        self.view.load_version(VersionKey { owner, manifest, version }, id);
+        self.size += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ed25519_dalek::SigningKey;
+
+    use super::*;
+    use crate::artefact::{ArtefactKind, IpType, ManifestRef};
+    use crate::code::{Jurisdiction, ResidencyZone};
+    use crate::digest::Blake3Digest;
+    use crate::key::PublicKey;
+    use crate::kind::Claim;
+    use crate::licence::DeclaredLicence;
+    use crate::manifest::{ExclusionProfile, FileEntry, FilePath, Manifest};
+    use crate::replay::Decoded;
+    use crate::statement::{Envelope, Header, RegistryRef, SignerGroup, Statement};
+    use crate::text::Names;
+
+    fn registration() -> Vec<u8> {
+        let file = FileEntry {
+            path: FilePath::parse("w").unwrap(),
+            size_bytes: 1,
+            sha256: Sha256Digest::of(b"w"),
+            blake3: Blake3Digest::of(b"w"),
+            weights: None,
+        };
+        let claim = Claim::Artefact(ArtefactClaim {
+            name: Names { en: Some("\"w\" \\ 模型".to_owned()), ..Names::default() },
+            version: "1 \"b\"".to_owned(),
+            kind: ArtefactKind::Model,
+            ip_type: IpType::Copyright,
+            manifest: ManifestRef::to(&Manifest::new(ExclusionProfile::V1, vec![file]).unwrap()),
+            parents: Vec::new(),
+            supersedes: None,
+            author_jurisdiction: Jurisdiction::new("HK").unwrap(),
+            residency_zone: ResidencyZone::World,
+            licence: DeclaredLicence::parse("mit").unwrap(),
+        });
+        let key = SigningKey::from_bytes(&[3; 32]);
+        let party = StatementId::of(b"party");
+        let keys = vec![PublicKey::from(&key).id()];
+        let header = Header {
+            registry: Some(RegistryRef { origin: "a.example/log".to_owned(), genesis: Sha256Digest::of(b"genesis") }),
+            issuer: Issuer::Party(party),
+            issued_at: "2026-06-01T12:00:00.000Z".parse().unwrap(),
+            not_after: "2026-06-02T12:00:00.000Z".parse().unwrap(),
+            nonce: Nonce::from_random([7; 16]),
+            signers: vec![SignerGroup { party: Issuer::Party(party), key_head: Some(party), keys, threshold: 1 }],
+        };
+        let payload = Statement::compose("w", &header, &claim).unwrap();
+        Envelope::sign(payload, &[&key]).to_bytes()
+    }
+
+    #[test]
+    fn skimming_leaves_the_same_state_as_reading_whole() {
+        let body = registration();
+        let (whole, skimmed) = (Decoded::parse(&body).unwrap(), Skimmed::read(&body).unwrap());
+        assert_eq!(
+            (skimmed.leaf, skimmed.id, skimmed.issuer),
+            (whole.leaf, whole.statement.id, whole.statement.issuer())
+        );
+        assert_eq!(Skimmed::KIND, whole.statement.claim.name());
+        let (mut one, mut other) = (Replay::new(), Replay::new());
+        one.size = 5;
+        other.size = 5;
+        one.absorb(&whole);
+        other.absorb_skimmed(skimmed);
+        assert_eq!((one.size, format!("{:?}", one.view)), (other.size, format!("{:?}", other.view)));
+    }
+
+    #[test]
+    fn what_is_in_another_shape_is_read_whole() {
+        for other in
+            [&b""[..], b"{}", b"{\"payloadType\":\"application/vnd.in-toto+json\",\"payload\":\"e30=\"}", b"\xff"]
+        {
+            assert!(Skimmed::read(other).is_none());
+        }
+    }
+}

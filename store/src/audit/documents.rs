@@ -1,0 +1,58 @@
+//! The documents that entries name: there, unchanged, and what the claims say of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use chopmark_core::digest::Sha256Digest;
+use chopmark_core::manifest::Manifest;
+use diesel_async::AsyncPgConnection;
+
+use super::{JudgedEntry, Stop, found};
+use crate::follow::{self, Contents};
+use crate::project::Content;
+
+/// Checks the documents of these entries, a bounded number of bytes at a time. What the read tables keep of them, and
+/// how many were read.
+pub(super) async fn check(
+    connection: &mut AsyncPgConnection,
+    entries: &[JudgedEntry],
+) -> Result<(Contents, u64), Stop> {
+    let mut naming: BTreeMap<Sha256Digest, Vec<&JudgedEntry>> = BTreeMap::new();
+    for entry in entries {
+        for digest in entry.statement.documents() {
+            naming.entry(digest).or_default().push(entry);
+        }
+    }
+    let mut contents = Contents::new();
+    let mut read = 0;
+    let mut missing: BTreeSet<Sha256Digest> = naming.keys().copied().collect();
+    for group in follow::document_groups(connection, naming.keys().copied()).await? {
+        for (digest, body) in follow::documents(connection, group).await? {
+            missing.remove(&digest);
+            let entries = naming.get(&digest).map(Vec::as_slice).unwrap_or_default();
+            let index = entries.iter().map(|entry| entry.index).min();
+            let found = |reason: String| found(format!("log.document {digest}"), index, reason);
+            if Sha256Digest::of(&body) != digest {
+                return Err(found("its bytes have another digest".to_owned()));
+            }
+            let manifest = Manifest::parse(&body).map_err(|error| found(error.to_string()))?;
+            contents.insert(digest, Arc::new(Content::of(&manifest)));
+            let manifests = BTreeMap::from([(digest, manifest)]);
+            for entry in entries {
+                let fits = entry.statement.claim.kind().check_documents(&manifests);
+                fits.map_err(|error| found(format!("entry {} says of it what it is not: {error}", entry.index)))?;
+            }
+            read += 1;
+        }
+    }
+    let first_missing = missing.iter().filter_map(|digest| {
+        let index = naming.get(digest)?.iter().map(|entry| entry.index).min()?;
+        Some((index, digest))
+    });
+    match first_missing.min() {
+        Some((index, digest)) => {
+            Err(found(format!("log.document {digest}"), index, format!("the row is missing, entry {index} names it")))
+        }
+        None => Ok((contents, read)),
+    }
+}

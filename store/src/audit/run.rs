@@ -1,0 +1,202 @@
+//! The audit of a database: one connection, one snapshot, one pass.
+//!
+//! While every core judges a piece, the next one is read. What a superuser hid from the service's role shows in the
+//! schema; rows that are wrong are named before guards that are gone.
+
+use chopmark_core::time::Timestamp;
+use chrono::{DateTime, Utc};
+use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
+
+use super::tables::Tables;
+use super::{Clean, Examined, Examiner, Finding, JudgedEntry, Options, Piece, Progress, Source, Stop, Verdict, found};
+use super::{beyond, catalogue, documents, rows};
+use crate::connect;
+use crate::error::{StoreError, count};
+use crate::follow::Contents;
+use crate::project::{Fold, Followed};
+use crate::{Inner, Store};
+
+/// Recomputes the whole ledger and names the first thing that does not hold. The database is audited as it is at one
+/// moment, whatever is appended meanwhile; nothing is changed.
+///
+/// # Errors
+/// When the database can't be read; damage is not an error but a [`Verdict::Found`].
+pub async fn audit(
+    store: &Store,
+    options: Options,
+    mut progress: impl FnMut(Progress) + Send,
+) -> Result<Verdict, StoreError> {
+    let schema = if options.schema { check_schema(store).await? } else { None };
+    match (run(store, options, &mut progress).await, schema) {
+        (Err(Stop::Found(finding)), _) | (Ok(_) | Err(Stop::Store(_)), Some(finding)) => Ok(Verdict::Found(finding)),
+        (Ok(clean), None) => Ok(Verdict::Clean(Box::new(clean))),
+        (Err(Stop::Store(error)), None) => Err(error),
+    }
+}
+
+/// The first object of the schema that is not as the migrations make it.
+///
+/// # Errors
+/// When the database can't be read, or its schema is of another version than this program's.
+pub async fn check_schema(store: &Store) -> Result<Option<Finding>, StoreError> {
+    catalogue::check(store).await
+}
+
+async fn run(store: &Store, options: Options, progress: &mut (impl FnMut(Progress) + Send)) -> Result<Clean, Stop> {
+    let Inner { url, runtime, .. } = &*store.inner;
+    let session = connect::session(url, connect::AUDIT_STATEMENT_TIME_MAX, runtime).await;
+    let connection = &mut session.map_err(|error| StoreError::Connect(error.to_string()))?;
+    let tables = if options.tables { Some(Tables::make(connection).await?) } else { None };
+    // Temporary tables may be written all the same.
+    connection.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(StoreError::from)?;
+    let (size, root) = rows::log_state(connection).await?;
+    if let Some(ahead) = options.known.iter().find(|known| known.size > size) {
+        let reason = format!("covers {} entries, the database holds {size}: entries are missing", ahead.size);
+        return Err(found(ahead.source.clone(), size, reason));
+    }
+    let applied_size = if tables.is_some() { applied_size(connection, size).await? } else { 0 };
+    let clean = Clean {
+        entries: size,
+        judged: size.saturating_sub(options.verified_size),
+        tiles: 0,
+        checkpoints: 0,
+        documents: 0,
+        tables: tables.as_ref().map_or(0, Tables::number),
+        root,
+        newest: None,
+    };
+    let mut audit = Audit {
+        connection,
+        applied_size,
+        folds: tables.is_some(),
+        documents: options.documents || tables.is_some(),
+        clean,
+    };
+    let known = options.known.clone();
+    let examiner =
+        Examiner::new(Source::Database, options.log_key, options.known, options.verified_size, options.signatures);
+    let examiner = audit.entries(examiner, size, progress).await?;
+    if examiner.edge().root() != root {
+        let reason = format!("the entries have the root {}, log.log_state says {root}", examiner.edge().root());
+        return Err(found("log.log_state", size, reason));
+    }
+    let Audit { connection, clean, .. } = audit;
+    beyond::check(connection, size, &known).await?;
+    if options.documents {
+        beyond::check_documents(connection).await?;
+    }
+    if let Some(tables) = tables {
+        let of = tables.number();
+        if let Some(finding) = tables.compare(connection, |done| progress(Progress::Tables { done, of })).await? {
+            return Err(Stop::Found(finding));
+        }
+    }
+    Ok(clean)
+}
+
+/// How far the tables that follow say they are.
+async fn applied_size(connection: &mut AsyncPgConnection, size: u64) -> Result<u64, Stop> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        applied_size: i64,
+    }
+    // With its schema: the temporary table of that name is still at 0.
+    let rows: Vec<Row> = diesel::sql_query("SELECT applied_size FROM view.following").load(connection).await?;
+    match rows.as_slice() {
+        [Row { applied_size }] => {
+            let applied_size = count(*applied_size, "view.following")?;
+            if applied_size > size {
+                let reason = format!("says that {applied_size} entries are applied, the log has {size}");
+                return Err(found("view.following", size, reason));
+            }
+            Ok(applied_size)
+        }
+        rows => Err(found("view.following", 0, format!("there are {} rows instead of one", rows.len()))),
+    }
+}
+
+struct Audit<'a> {
+    connection: &'a mut AsyncPgConnection,
+    applied_size: u64,
+    folds: bool,
+    documents: bool,
+    clean: Clean,
+}
+
+impl Audit<'_> {
+    async fn entries(
+        &mut self,
+        mut examiner: Examiner,
+        size: u64,
+        progress: &mut (impl FnMut(Progress) + Send),
+    ) -> Result<Examiner, Stop> {
+        let mut piece = rows::piece(self.connection, 0, size).await?;
+        // Also where there is no entry, for what may be known of an empty log.
+        loop {
+            let number = u64::try_from(piece.entries.len()).unwrap_or(u64::MAX);
+            let next = examiner.edge().size() + number;
+            let (judged, following) = judge_and_read(self.connection, examiner, piece, next, size).await?;
+            let (back, examined) = judged;
+            examiner = back;
+            self.take_in(examined?).await?;
+            progress(Progress::Entries { done: next, of: size });
+            piece = following?;
+            if piece.entries.is_empty() {
+                return Ok(examiner);
+            }
+        }
+    }
+
+    async fn take_in(&mut self, examined: Examined) -> Result<(), Stop> {
+        self.clean.tiles += examined.tiles;
+        self.clean.checkpoints += examined.checkpoints;
+        self.clean.newest = examined.newest.or(self.clean.newest.take());
+        let mut contents = Contents::new();
+        if self.documents {
+            let (read, number) = documents::check(self.connection, &examined.entries).await?;
+            contents = read;
+            self.clean.documents += number;
+        }
+        if self.folds {
+            let folds = examined.entries.into_iter().map(|entry| fold(entry, &contents)).collect();
+            Tables::fold(self.connection, folds, self.applied_size).await?;
+        }
+        Ok(())
+    }
+}
+
+type Judged = (Examiner, Result<Examined, Finding>);
+
+/// Judges one piece and meanwhile reads the next.
+async fn judge_and_read(
+    connection: &mut AsyncPgConnection,
+    mut examiner: Examiner,
+    piece: Piece,
+    next: u64,
+    size: u64,
+) -> Result<(Judged, Result<Piece, Stop>), Stop> {
+    let judging = tokio::task::spawn_blocking(move || {
+        let examined = examiner.examine(piece);
+        (examiner, examined)
+    });
+    let (judged, following) = tokio::join!(judging, rows::piece(connection, next, size));
+    let judged = judged.map_err(|error| StoreError::Connect(format!("the audit's own thread failed: {error}")))?;
+    Ok((judged, following))
+}
+
+/// An entry as the read tables take it.
+fn fold(entry: JudgedEntry, contents: &Contents) -> Fold {
+    let recorded_at = entry.recorded_at.map_or(0, Timestamp::unix_ms);
+    let documents = entry.statement.documents();
+    Fold {
+        issuer: entry.statement.issuer(),
+        nonce: entry.statement.header.nonce,
+        followed: Followed {
+            index: entry.index,
+            recorded_at: DateTime::<Utc>::from_timestamp_millis(recorded_at).unwrap_or_default(),
+            changes: entry.changes,
+            content: documents.iter().find_map(|digest| contents.get(digest)).cloned(),
+        },
+    }
+}
