@@ -164,7 +164,7 @@ impl Appender {
     }
 
     async fn connect(&self) -> Result<Session, StoreError> {
-        let mut connection = connect::writer(&self.url, &self.runtime).await?;
+        let mut connection = connect::writer(&self.url, connect::APPEND_IDLE_MAX, &self.runtime).await?;
         let head = load_head(&mut connection).await?;
         Ok(Session { connection, head })
     }

@@ -19,6 +19,7 @@ mod initialise;
 mod log;
 mod orphan;
 mod process;
+mod recovery;
 mod socket;
 
 use std::{
@@ -232,6 +233,7 @@ impl Cluster {
         for setting in FIXED_SETTINGS {
             command.args(["-c", setting]);
         }
+        command.args(recovery::settings());
         let (log, sink) = ServerLog::follow(&self.layout.log)?;
         let child = command.stdout(Stdio::null()).stderr(sink).spawn().map_err(at("run", &program))?;
         // It keeps our end of the pipe, and the log would never end.

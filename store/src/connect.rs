@@ -39,7 +39,10 @@ const SILENCE_MAX: Duration = Duration::from_secs(15);
 
 /// How long a process may leave a writing transaction alone before PostgreSQL ends it. A replica that is frozen, or whose
 /// machine is gone, holds the log's row lock for no longer; others wait for it twice as long (`lock_timeout`).
-const WRITER_IDLE_MAX: Duration = Duration::from_secs(5);
+pub(crate) const APPEND_IDLE_MAX: Duration = Duration::from_secs(5);
+
+/// The same for whoever brings the tables that searches read up to the log, and parses large manifests meanwhile.
+pub(crate) const FOLLOW_IDLE_MAX: Duration = Duration::from_secs(30);
 
 /// Key of the advisory lock under which the schema is brought up to date: replicas may start at the same moment.
 const MIGRATION_LOCK: i64 = 0x0063_686f_706d_6172;
@@ -104,11 +107,15 @@ pub(crate) async fn session(
     task.await.map_err(|error| diesel::ConnectionError::BadConnection(error.to_string()))?
 }
 
-/// A connection that writes what others wait for.
-pub(crate) async fn writer(url: &str, runtime: &Handle) -> Result<AsyncPgConnection, StoreError> {
+/// A connection that writes what others wait for, and may leave a transaction alone for so long.
+pub(crate) async fn writer(
+    url: &str,
+    idle_time_max: Duration,
+    runtime: &Handle,
+) -> Result<AsyncPgConnection, StoreError> {
     let failed = |error: &dyn std::fmt::Display| StoreError::Connect(error.to_string());
     let mut connection = session(url, STATEMENT_TIME_MAX, runtime).await.map_err(|error| failed(&error))?;
-    let limit = format!("SET idle_in_transaction_session_timeout = '{}ms'", WRITER_IDLE_MAX.as_millis());
+    let limit = format!("SET idle_in_transaction_session_timeout = '{}ms'", idle_time_max.as_millis());
     connection.batch_execute(&limit).await.map_err(|error| failed(&error))?;
     Ok(connection)
 }

@@ -74,7 +74,7 @@ impl Follower {
     /// A session that does not wait for the disk. Rows and the size they belong to are one commit, so what a crash takes
     /// back is applied again; nothing is acknowledged on the strength of these tables.
     async fn connect(&self) -> Result<AsyncPgConnection, StoreError> {
-        let mut connection = connect::writer(&self.url, &self.runtime).await?;
+        let mut connection = connect::writer(&self.url, connect::FOLLOW_IDLE_MAX, &self.runtime).await?;
         diesel::sql_query("SET synchronous_commit = off").execute(&mut connection).await?;
         Ok(connection)
     }

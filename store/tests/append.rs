@@ -295,6 +295,32 @@ async fn a_database_that_goes_away_and_comes_back_is_taken_up_where_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_probe_leaves_nothing_and_fails_as_a_batch_would() {
+    let ledger = Ledger::new().await;
+    let mut appender = ledger.appender();
+    appender.probe().await.unwrap();
+    ledger
+        .superuser()
+        .await
+        .batch_execute("SET chopmark.migrating = 'on'; REVOKE INSERT ON log.document FROM chopmark_log")
+        .await
+        .unwrap();
+    assert!(matches!(appender.probe().await, Err(StoreError::Query(_))));
+    assert!(matches!(appender.append(&[&ledger.artefact(1)], noon()).await, Err(StoreError::Query(_))));
+    ledger
+        .superuser()
+        .await
+        .batch_execute("SET chopmark.migrating = 'on'; GRANT INSERT ON log.document TO chopmark_log")
+        .await
+        .unwrap();
+    appender.probe().await.unwrap();
+    let batch = appender.append(&[&ledger.artefact(1)], noon()).await.unwrap();
+    assert!(matches!(batch.outcomes.as_slice(), [Outcome::Appended { index: 3 }]));
+    ledger.assert_clean(4).await;
+    ledger.cluster.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn recorded_times_never_go_back_with_the_clock() {
     let ledger = Ledger::new().await;
     let clocks = [

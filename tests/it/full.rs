@@ -9,12 +9,23 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
 
 use crate::admission::expect;
 use crate::harness::{Ran, Service, binary, place};
 use crate::power::comes;
 use crate::replicas::{PATIENCE, Shared};
 use crate::shared::{self, check_receipt, enter};
+
+/// Clients that fill the database's disk.
+const CLIENTS: usize = 4;
+
+/// Room for some hundred statements.
+const ROOM_BYTES: u64 = 1 << 20;
+
+/// After so many statements of one client there is no end to the room.
+const STATEMENTS_MAX: u32 = 5_000;
 
 /// Whether a file system can be mounted where nobody else sees it.
 fn can_mount() -> bool {
@@ -41,11 +52,12 @@ fn on_small_disk(place: &Path, directory: &Path, size_kib: u32, content: Option<
     program
 }
 
-/// A file on the service's disk that takes all the room there is; gone with the value.
+/// A file on the service's disk that takes the room there is; gone with the value.
 struct Filler(PathBuf);
 
 impl Filler {
-    fn new(service: &Service) -> Self {
+    /// Leaves so many bytes.
+    fn leaving(service: &Service, room: u64) -> Self {
         // The namespace of the service, as the kernel shows it.
         let directory = service.directory.strip_prefix("/").unwrap();
         let path = Path::new("/proc").join(service.id().to_string()).join("root").join(directory).join("filler");
@@ -53,6 +65,8 @@ impl Filler {
         for size in [1 << 20, 1 << 12, 1] {
             while file.write_all(&vec![0; size]).is_ok() {}
         }
+        let size = file.metadata().unwrap().len();
+        file.set_len(size - room).unwrap();
         Self(path)
     }
 }
@@ -73,39 +87,49 @@ fn a_full_database_disk_makes_it_read_only_until_there_is_room() {
     let service = Service::try_start_program(&program, place.path(), "data", &[]).unwrap();
     let (_, log_key) = shared::registry(&service);
     let author = shared::author(&service, "full disk");
-    let mut entered = vec![author.artefact("before it is full")];
+    let entered = vec![author.artefact("before it is full")];
     enter(&service, &entered[0], &log_key);
 
-    let filler = Filler::new(&service);
-    let mut refused = Vec::new();
-    for number in 0..20_000 {
-        let submission = author.artefact(&format!("full disk {number}"));
-        let answer = service.post(&submission.to_request());
-        match answer.status {
-            201 => {
-                check_receipt(&answer, &submission.entry, &log_key);
-                entered.push(submission);
-            }
-            503 => {
-                println!("after {} statements: {}", entered.len(), answer.problem()["code"]);
-                refused.push(submission);
-                if refused.len() == 8 {
-                    break;
+    // Several clients write until each was refused a few times.
+    let filler = Filler::leaving(&service, ROOM_BYTES);
+    let said = Mutex::new((entered, Vec::new()));
+    thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let (service, author, said, log_key) = (&service, &author, &said, &log_key);
+            scope.spawn(move || {
+                let mut refusals = 0;
+                for number in 0.. {
+                    let submission = author.artefact(&format!("full disk {client} {number}"));
+                    let answer = service.post(&submission.to_request());
+                    match answer.status {
+                        201 => {
+                            check_receipt(&answer, &submission.entry, log_key);
+                            said.lock().unwrap().0.push(submission);
+                        }
+                        503 => {
+                            refusals += usize::from(answer.problem()["code"] == "disk_full");
+                            said.lock().unwrap().1.push(submission);
+                        }
+                        _ => panic!("{} {}", answer.status, answer.text()),
+                    }
+                    assert!(number < STATEMENTS_MAX, "never full");
+                    if refusals == 8 {
+                        break;
+                    }
                 }
-            }
-            _ => panic!("{} {}", answer.status, answer.text()),
+            });
         }
-    }
-    assert_eq!(refused.len(), 8, "never full");
+    });
+    let (entered, refused) = said.into_inner().unwrap();
+    assert!(entered.len() > CLIENTS, "full before anybody wrote");
     expect(&service.post(&refused[0].to_request()), "503 disk_full request ");
     let problem = expect(&service.get("/readyz"), "503 disk_full request ");
     assert!(problem["detail"].as_str().unwrap().contains("disk of the database is full"), "{problem}");
     // Reading goes on, with everything that was acknowledged.
     assert_eq!(service.get("/checkpoint").status, 200);
-    let first = &entered[0].statement.id;
     for submission in entered.iter().rev().take(50).chain(&entered[..1]) {
         let answer = service.get(&format!("/v1/statements/{}/receipt", submission.statement.id));
-        assert_eq!(answer.status, 200, "{first}: {}", answer.text());
+        assert_eq!(answer.status, 200, "{}", answer.text());
         check_receipt(&answer, &submission.entry, &log_key);
     }
 
@@ -145,7 +169,7 @@ fn a_full_disk_under_the_mark_stops_signatures_until_there_is_room() {
     let index = enter(&service, &signed, &log_key);
     let checkpoint = service.get("/checkpoint");
 
-    let filler = Filler::new(&service);
+    let filler = Filler::leaving(&service, 0);
     let unsigned = author.artefact("not signed yet");
     for _ in 0..3 {
         expect(&service.post(&unsigned.to_request()), "503 checkpoint_pending request ");
