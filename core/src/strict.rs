@@ -148,7 +148,8 @@ impl<'de> DeserializeSeed<'de> for Seed<'_> {
 }
 
 fn text<E: de::Error>(text: &str) -> Result<&str, E> {
-    if !unicode_normalization::is_nfc(text) {
+    // ASCII is its own normal form, and most long texts are ASCII.
+    if !text.is_ascii() && !unicode_normalization::is_nfc(text) {
         let normal: String = text.nfc().collect();
         return Err(E::custom(format!("text is not in Unicode normal form C; write it as {normal:?}")));
     }

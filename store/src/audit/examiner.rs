@@ -141,7 +141,8 @@ enum Read {
 
 impl Read {
     fn of(body: &[u8], is_new: bool) -> Result<Self, String> {
-        match Skimmed::read(body).filter(|_| !is_new) {
+        let skimmed = if is_new { None } else { Skimmed::read(body) };
+        match skimmed {
             Some(skimmed) => Ok(Self::Skimmed(Box::new(skimmed))),
             None => Ok(Self::Whole(Box::new(Decoded::parse(body)?))),
         }
