@@ -56,11 +56,15 @@ fn pointer<T: AsRef<str>>(tokens: impl IntoIterator<Item = T>) -> String {
 /// # Errors
 /// A [`StrictError`] whose pointer names the member or element being read when the document went wrong.
 pub fn value_from_slice(bytes: &[u8]) -> Result<Value, StrictError> {
+    // To know the place costs more than to read; so it is found only for what could not be read.
     let place = Place::default();
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = Seed { place: &place, depth: 0 }
-        .deserialize(&mut deserializer)
-        .map_err(|error| StrictError::new(place.pointer(), error.to_string()))?;
+    let read = Seed { place: None, depth: 0 }.deserialize(&mut deserializer);
+    let value = read.or_else(|_| {
+        deserializer = serde_json::Deserializer::from_slice(bytes);
+        let read = Seed { place: Some(&place), depth: 0 }.deserialize(&mut deserializer);
+        read.map_err(|error| StrictError::new(place.pointer(), error.to_string()))
+    })?;
     deserializer.end().map_err(|error| StrictError::new("", error.to_string()))?;
     Ok(value)
 }
@@ -70,6 +74,10 @@ pub fn value_from_slice(bytes: &[u8]) -> Result<Value, StrictError> {
 /// # Errors
 /// A [`StrictError`] whose pointer is relative to `value`.
 pub fn decode<T: DeserializeOwned>(value: Value) -> Result<T, StrictError> {
+    if let Ok(decoded) = T::deserialize(&value) {
+        return Ok(decoded);
+    }
+    // Once more, for the place.
     serde_path_to_error::deserialize(value).map_err(|error| {
         use serde_path_to_error::Segment;
         let tokens = error.path().iter().filter_map(|segment| match segment {
@@ -119,10 +127,16 @@ pub fn to_canonical<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, StrictErr
 struct Place(RefCell<Vec<String>>);
 
 impl Place {
-    fn within<T, E>(&self, token: String, read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        self.0.borrow_mut().push(token);
+    /// Reads what is called so, within the place where there is one to keep track of.
+    fn within<T, E>(
+        place: Option<&Self>,
+        token: impl FnOnce() -> String,
+        read: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        let Some(Self(tokens)) = place else { return read() };
+        tokens.borrow_mut().push(token());
         let result = read()?;
-        self.0.borrow_mut().pop();
+        tokens.borrow_mut().pop();
         Ok(result)
     }
 
@@ -132,7 +146,7 @@ impl Place {
 }
 
 struct Seed<'a> {
-    place: &'a Place,
+    place: Option<&'a Place>,
     depth: usize,
 }
 
@@ -200,7 +214,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
         let mut items = Vec::new();
         loop {
             let seed = Seed { place: self.place, depth: self.depth + 1 };
-            match self.place.within(items.len().to_string(), || seq.next_element_seed(seed))? {
+            match Place::within(self.place, || items.len().to_string(), || seq.next_element_seed(seed))? {
                 Some(item) => items.push(item),
                 None => return Ok(Value::Array(items)),
             }
@@ -211,13 +225,17 @@ impl<'de> Visitor<'de> for Seed<'_> {
         let mut members = Map::new();
         while let Some(name) = map.next_key::<String>()? {
             let seed = Seed { place: self.place, depth: self.depth + 1 };
-            let value = self.place.within(name.clone(), || {
-                text::<A::Error>(&name)?;
-                if members.contains_key(&name) {
-                    return Err(de::Error::custom("this member occurs twice"));
-                }
-                map.next_value_seed(seed)
-            })?;
+            let value = Place::within(
+                self.place,
+                || name.clone(),
+                || {
+                    text::<A::Error>(&name)?;
+                    if members.contains_key(&name) {
+                        return Err(de::Error::custom("this member occurs twice"));
+                    }
+                    map.next_value_seed(seed)
+                },
+            )?;
             members.insert(name, value);
         }
         Ok(Value::Object(members))
