@@ -31,10 +31,12 @@ impl Decoded {
     /// # Errors
     /// A sentence saying what an entry of a log can't be.
     pub fn parse(body: &[u8]) -> Result<Self, String> {
-        let envelope = Envelope::parse(body).map_err(|error| format!("it is no envelope: {error}"))?;
-        if envelope.to_bytes() != body {
-            return Err("its envelope is not in the one form that is stored".to_owned());
-        }
+        let Some(envelope) = Envelope::from_stored(body) else {
+            return Err(match Envelope::parse(body) {
+                Ok(_) => "its envelope is not in the one form that is stored".to_owned(),
+                Err(error) => format!("it is no envelope: {error}"),
+            });
+        };
         let statement = Statement::parse(envelope.payload()).map_err(|error| format!("it is no statement: {error}"))?;
         Ok(Self { leaf: leaf_hash(body), envelope, statement })
     }

@@ -36,6 +36,7 @@ pub struct KnownRoot {
 
 /// What to audit, and against what.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one part that can be left out, to measure the others")]
 pub struct Options {
     /// The key that checkpoints must be signed with.
     pub log_key: VerifierKey,

@@ -45,6 +45,8 @@ fn every_command_answers_with_one_document() {
         (2, "verify", &["verify", "model", "--offline"]),
         (2, "verify", &["verify", "model", "--bundle", "missing.chop", "--offline"]),
         (0, "audit", &["audit", "--data-dir", data]),
+        (0, "db rebuild", &["db", "rebuild", "--data-dir", data]),
+        (1, "db rebuild", &["db", "rebuild", "--data-dir", nowhere]),
         (0, "db url", &["db", "url", "--data-dir", data]),
         (1, "db url", &["db", "url", "--data-dir", nowhere]),
         (0, "completions", &["completions", "bash"]),

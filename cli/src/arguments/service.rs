@@ -121,7 +121,7 @@ pub(crate) struct AuditArguments {
     /// Where to keep the newest checkpoint that was checked, once everything is found to hold
     #[arg(long, value_name = "FILE")]
     pub(crate) save: Option<PathBuf>,
-    /// Whom to trust when auditing over HTTP (--url): a policy file [env: CHOPMARK_TRUST] [default: registries met]
+    /// Whom to trust when auditing over HTTP (--url), as for verify: a policy file [default: registries met]
     #[arg(long, value_name = "FILE")]
     pub(crate) trust: Option<PathBuf>,
 }

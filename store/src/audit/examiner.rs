@@ -141,7 +141,8 @@ enum Read {
 
 impl Read {
     fn of(body: &[u8], is_new: bool) -> Result<Self, String> {
-        match Skimmed::read(body).filter(|_| !is_new) {
+        let skimmed = if is_new { None } else { Skimmed::read(body) };
+        match skimmed {
             Some(skimmed) => Ok(Self::Skimmed(Box::new(skimmed))),
             None => Ok(Self::Whole(Box::new(Decoded::parse(body)?))),
         }
@@ -302,7 +303,7 @@ impl Examiner {
     }
 
     fn check_columns(&self, columns: &Columns, read: &Read) -> Result<(), String> {
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hex = |bytes: &[u8]| Sha256Digest::from_slice(bytes).map_or("no id".to_owned(), |id| id.to_hex());
         let (id, kind, issuer) = read.columns();
         if columns.statement_id != id.as_bytes() {
             return Err(format!("the payload is statement {id}, the row says {}", hex(&columns.statement_id)));

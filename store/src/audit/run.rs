@@ -137,9 +137,9 @@ impl Audit<'_> {
             let number = u64::try_from(piece.entries.len()).unwrap_or(u64::MAX);
             let next = examiner.edge().size() + number;
             let (judged, following) = judge_and_read(self.connection, examiner, piece, next, size).await?;
-            let (back, examined) = judged;
+            let (back, held) = judged;
             examiner = back;
-            self.take_in(examined?).await?;
+            self.take_in(held?).await?;
             progress(Progress::Entries { done: next, of: size });
             piece = following?;
             if piece.entries.is_empty() {
@@ -177,8 +177,8 @@ async fn judge_and_read(
     size: u64,
 ) -> Result<(Judged, Result<Piece, Stop>), Stop> {
     let judging = tokio::task::spawn_blocking(move || {
-        let examined = examiner.examine(piece);
-        (examiner, examined)
+        let held = examiner.examine(piece);
+        (examiner, held)
     });
     let (judged, following) = tokio::join!(judging, rows::piece(connection, next, size));
     let judged = judged.map_err(|error| StoreError::Connect(format!("the audit's own thread failed: {error}")))?;

@@ -167,6 +167,9 @@ fn copied(audited: &Audited) -> Files {
     paths.iter().map(read).collect()
 }
 
+/// What is told about, where, how, what must be named, and from which entry on.
+type Lie<'a> = (&'a str, &'a str, fn(&mut Vec<u8>), &'a str, Option<u64>);
+
 #[test]
 fn every_lie_over_http_is_named() {
     let audited = audited();
@@ -179,7 +182,6 @@ fn every_lie_over_http_is_named() {
     let rest = audited.size - 256;
     let (last_tile, last_bundle) = (format!("/tile/0/001.p/{rest}"), format!("/tile/entries/001.p/{rest}"));
     let document = honest.keys().find(|path| path.starts_with("/v1/documents/")).unwrap().as_str();
-    type Lie<'a> = (&'a str, &'a str, fn(&mut Vec<u8>), &'a str, Option<u64>);
     let lies: [Lie<'_>; 9] = [
         ("a byte of an entry", "/tile/entries/000", |bytes| bytes[400] ^= 1, "entry 0 in /tile/entries/000", Some(0)),
         ("a bundle cut short", &last_bundle, |bytes| bytes.truncate(900), &last_bundle, Some(256)),

@@ -26,12 +26,16 @@ fn changes() -> Vec<Change> {
         flipped("an artefact's owner", "artefact", "owner", "idx = 40", Some(40)),
         flipped("a page's owner", "artefact_page", "owner", "idx = 41", Some(41)),
         flipped("a party's key head", "party", "key_head", "idx = 2", Some(2)),
-        flipped(
+        replaced(
             "a digest",
-            "artefact_digest",
-            "digest",
-            "idx = 42 AND digest = (SELECT min(digest) FROM view.artefact_digest WHERE idx = 42)",
-            Some(42),
+            "view.artefact_digest",
+            &format!(
+                "UPDATE view.artefact_digest SET {} WHERE digest = (SELECT digest FROM view.artefact_digest WHERE idx = 42 LIMIT 1) \
+                 AND idx = 42",
+                flip("digest", 3)
+            ),
+            "view.artefact_digest",
+            42,
         ),
         replaced(
             "a search term",

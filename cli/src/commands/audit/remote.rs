@@ -18,6 +18,7 @@ use chopmark_core::ledger::tile::{
 use chopmark_core::manifest::Manifest;
 use chopmark_core::replay::Replay;
 use chopmark_core::submission::DOCUMENT_BYTES_MAX;
+use chopmark_core::trust::TrustedRegistry;
 use chopmark_store::StoredCheckpoint;
 use chopmark_store::audit::{Clean, Examined, Examiner, Finding, FoundEntry, KnownRoot, Piece, Source, Verdict};
 
@@ -110,7 +111,7 @@ pub(super) fn audit(context: &Context<'_>, arguments: &AuditArguments) -> Result
 fn trusted(client: &Client, trust: &Trust) -> Result<Log, Failure> {
     let description: RegistryDescription = client.registry()?;
     trust.check(client, &description)?;
-    let known = trust.policy.registry(&description.origin).map(|known| known.verifier_key()).transpose();
+    let known = trust.policy.registry(&description.origin).map(TrustedRegistry::verifier_key).transpose();
     let key = known.map_err(Failure::proof)?;
     let key = key.ok_or_else(|| Failure::internal("the registry is trusted and not there"))?;
     Ok(Log { key, genesis: Some(description.genesis) })
@@ -174,11 +175,11 @@ impl Remote<'_> {
                 if first > 0 {
                     resolver.complete(examiner.replay_mut(), &piece.entries)?;
                 }
-                let examined = examiner.examine(piece)?;
-                clean.tiles += examined.tiles;
-                clean.checkpoints += examined.checkpoints;
-                clean.documents += self.check_documents(&examined)?;
-                clean.newest = examined.newest.or(clean.newest.take());
+                let held = examiner.examine(piece)?;
+                clean.tiles += held.tiles;
+                clean.checkpoints += held.checkpoints;
+                clean.documents += self.check_documents(&held)?;
+                clean.newest = held.newest.or(clean.newest.take());
                 steps.show("auditing entries", "entries", examiner.edge().size() - first, size - first);
             }
             Ok::<(), Stop>(())
