@@ -3,11 +3,13 @@
 //! One executable, so that the service most tests share is started once.
 
 mod admission;
+mod attest;
 mod audit;
 mod bulk;
 mod bundle;
 mod caching;
 mod command_line;
+mod cosign;
 mod docs;
 mod drain;
 mod find;
@@ -20,6 +22,7 @@ mod json;
 mod keys;
 mod ledger;
 mod limits;
+mod lineage;
 mod logging;
 mod make;
 mod memory;
@@ -32,6 +35,7 @@ mod race;
 mod register;
 mod repeat;
 mod replicas;
+mod search;
 mod serve;
 mod shared;
 mod signer;

@@ -10,6 +10,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::cosign::CosignArguments;
 use super::hash::{EngineArguments, FormArguments};
 use super::party::NameArguments;
 
@@ -81,6 +82,8 @@ pub(crate) struct RegisterArguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) cosign: CosignArguments,
+    #[command(flatten)]
     pub(crate) consent: ConsentArguments,
     #[command(flatten)]
     pub(crate) form: FormArguments,
@@ -89,7 +92,7 @@ pub(crate) struct RegisterArguments {
 }
 
 /// What a list says for each artefact by itself.
-const OF_ONE_ARTEFACT: [&str; 16] = [
+const OF_ONE_ARTEFACT: [&str; 18] = [
     "path",
     "licence",
     "en",
@@ -106,6 +109,8 @@ const OF_ONE_ARTEFACT: [&str; 16] = [
     "out",
     "revision",
     "manifest",
+    "sign_only",
+    "cosigners",
 ];
 
 const IP_TYPES: [&str; 8] = [

@@ -19,7 +19,7 @@ use self::session::{Entered, Order, Session};
 use super::consent::Consent;
 use super::measuring::{Aim, Measuring, require};
 use super::submit::Registered;
-use super::{Context, bundle, dry_run};
+use super::{Context, bundle, cosign, dry_run, signers};
 use crate::arguments::{FormArguments, RegisterArguments};
 use crate::client::Client;
 use crate::config::Overrides;
@@ -57,12 +57,13 @@ pub(crate) fn run(context: &Context<'_>, mut arguments: RegisterArguments) -> Re
     }
 
     // Everything that can be refused early is, before hours of hashing.
+    cosign::check(&arguments.cosign)?;
     let consent = Consent::find(arguments.consent, &settings.url, printer)?;
     let order = order(&arguments, printer)?;
-    if consent != Consent::NotNeeded {
+    if consent != Consent::NotNeeded && arguments.cosign.sign_only.is_none() {
         bundle::check_replaceable(&order.out)?;
     }
-    let session = Session::open(settings)?;
+    let session = Session::open(settings, &arguments.cosign)?;
     let parents = parents(&session.client, &arguments)?;
     let supersedes = arguments.supersedes.as_deref().map(|id| session.client.artefact(id)).transpose()?;
     let supersedes = supersedes.map(|earlier| earlier.artefact_id);
@@ -79,6 +80,11 @@ pub(crate) fn run(context: &Context<'_>, mut arguments: RegisterArguments) -> Re
 
     let public = answer::what_becomes_public(&signed.submission, session.party.name.display());
     consent.obtain(printer, &session.contact.registry.origin, &public)?;
+    if let Some(path) = &arguments.cosign.sign_only {
+        let keys = signers::public_keys(&session.party, &session.signers);
+        let at = (&session.client, &session.settings.directories);
+        return cosign::write(context, &draft, path, at, keys, &[]);
+    }
     session.contact.pin(&session.settings.directories, printer)?;
     printer.note(format!("sending the statement to {}", session.client.url()));
     let Entered { registered, proven, bundle_size_bytes } = session.enter(draft, signed, &order.out, printer)?;

@@ -4,6 +4,7 @@
 //! bundle from anywhere would be. Whatever is not certain is not `verified`.
 
 mod lookup;
+mod said;
 mod verdict;
 
 use std::path::Path;
@@ -86,7 +87,11 @@ fn check<'a>(context: &Context<'_>, arguments: &'a VerifyArguments) -> Result<Ve
         let Measured { excluded, revision, .. } = measured;
         Compared { difference, excluded, revision, not_read: Vec::new() }
     };
-    Ok(Verdict { arguments, proven, compared, trust, also_registered })
+    let said = match &arguments.bundle {
+        Some(_) => None,
+        None => Some(said::Said::ask(&settings, &proven)?),
+    };
+    Ok(Verdict { arguments, proven, compared, trust, also_registered, said })
 }
 
 /// Measures the path by the rules that the registered manifest records.

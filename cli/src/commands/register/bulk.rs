@@ -64,7 +64,7 @@ pub(super) fn run(
         Err(ListError::Faults(faults)) => return refuse(context, path, &faults),
     };
     let report = arguments.report.clone().unwrap_or_else(|| path.with_extension("report.json"));
-    let session = Session::open(settings)?;
+    let session = Session::open(settings, &arguments.cosign)?;
     let known = match resolve(&session, &list.rows) {
         Ok(known) => known,
         Err(fault) => return refuse(context, path, &[fault]),

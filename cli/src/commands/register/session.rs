@@ -8,23 +8,20 @@ use std::path::{Path, PathBuf};
 use chopmark_core::artefact::{ArtefactClaim, ArtefactKind, IpType, ManifestRef, Parent};
 use chopmark_core::bundle::Proven;
 use chopmark_core::code::{Jurisdiction, ResidencyZone};
-use chopmark_core::key::KeyId;
 use chopmark_core::kind::Claim;
 use chopmark_core::licence::DeclaredLicence;
 use chopmark_core::manifest::Manifest;
-use chopmark_core::party::KeyRole;
-use chopmark_core::statement::{Issuer, RegistryRef, SignerGroup, StatementId};
+use chopmark_core::statement::{SignerGroup, StatementId};
 use chopmark_core::text::Names;
 
-use crate::arguments::FormArguments;
+use crate::arguments::{CosignArguments, FormArguments};
 use crate::client::{Client, PartyDescription};
-use crate::commands::bundle;
 use crate::commands::submit::{Draft, Registered, Signed};
+use crate::commands::{bundle, signers};
 use crate::config::Settings;
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 use crate::files::{self, Access};
 use crate::keys::{self, Key};
-use crate::parties;
 use crate::printer::Printer;
 use crate::trust::Contact;
 use crate::units;
@@ -95,7 +92,8 @@ pub(super) struct Session {
     pub(super) contact: Contact,
     /// The party.
     pub(super) party: PartyDescription,
-    signers: SignerGroup,
+    /// Which of its keys sign.
+    pub(super) signers: SignerGroup,
     keys: Vec<Key>,
 }
 
@@ -114,11 +112,11 @@ impl Session {
     ///
     /// # Errors
     /// No key, no network, no trust, or no right to sign.
-    pub(super) fn open(settings: Settings) -> Result<Self, Failure> {
+    pub(super) fn open(settings: Settings, cosign: &CosignArguments) -> Result<Self, Failure> {
         let keys = keys::load_all(&settings.keys)?;
         let client = Client::new(&settings.url)?;
         let contact = Contact::meet(&settings, &client)?;
-        let (party, signers) = signing_party(&client, &settings, &contact.registry, &keys)?;
+        let (party, signers) = signers::signing_party(&client, &settings, &contact.registry, &keys, cosign)?;
         Ok(Self { settings, client, contact, party, signers, keys })
     }
 
@@ -154,32 +152,4 @@ impl Session {
         files::replace(out, &bytes, Access::Shared).map_err(|error| Failure::file("write", out, &error))?;
         Ok(Entered { registered, proven, bundle_size_bytes: units::length(bytes.len()) })
     }
-}
-
-/// The party to register for, and the group of its keys that signs.
-fn signing_party(
-    client: &Client,
-    settings: &Settings,
-    registry: &RegistryRef,
-    keys: &[Key],
-) -> Result<(PartyDescription, SignerGroup), Failure> {
-    let refuse = |code: &'static str, message: String| Failure::new(Exit::NotAuthorised, code, message);
-    let key_ids: Vec<_> = keys.iter().map(Key::id).collect();
-    let id = parties::resolve(settings.party.as_deref(), &settings.directories, registry, &key_ids)?;
-    let party = client.party(&id)?;
-    let name = party.name.display();
-    let current = |id: &KeyId| party.keys.iter().find(|key| key.key_id == *id && key.valid_until.is_none());
-    if let Some(key) = keys.iter().find(|key| current(&key.id()).is_none()) {
-        let message = format!("the key in {} is not a key of {name} ({id}), or no longer", key.path.display());
-        return Err(refuse("not_authorised", message));
-    }
-    let signs_alone = key_ids.iter().filter_map(current).any(|key| key.role == KeyRole::Signing);
-    let threshold = if signs_alone { 1 } else { party.threshold };
-    if key_ids.len() < usize::try_from(threshold).unwrap_or(usize::MAX) {
-        let message = format!("statements of {name} need {threshold} signatures; give that many keys, each with --key");
-        return Err(refuse("threshold_not_met", message));
-    }
-    let signers =
-        SignerGroup { party: Issuer::Party(party.party_id), key_head: Some(party.key_head), keys: key_ids, threshold };
-    Ok((party, signers))
 }
