@@ -315,7 +315,7 @@ async fn a_probe_leaves_nothing_and_fails_as_a_batch_would() {
         .unwrap();
     appender.probe().await.unwrap();
     let batch = appender.append(&[&ledger.artefact(1)], noon()).await.unwrap();
-    assert!(matches!(batch.outcomes.as_slice(), [Outcome::Appended { index: 3 }]));
+    assert!(matches!(batch.outcomes.as_slice(), [Outcome::Appended { index: 3, .. }]));
     ledger.assert_clean(4).await;
     ledger.cluster.stop().await.unwrap();
 }

@@ -92,7 +92,7 @@ pub(crate) struct RegisterArguments {
 }
 
 /// What a list says for each artefact by itself.
-const OF_ONE_ARTEFACT: [&str; 16] = [
+const OF_ONE_ARTEFACT: [&str; 18] = [
     "path",
     "licence",
     "en",
@@ -109,6 +109,8 @@ const OF_ONE_ARTEFACT: [&str; 16] = [
     "out",
     "revision",
     "manifest",
+    "sign_only",
+    "cosigners",
 ];
 
 const IP_TYPES: [&str; 8] = [

@@ -55,14 +55,15 @@ pub(crate) fn run(context: &Context<'_>, arguments: AttestArguments) -> Result<E
     let difference = if proven.manifest.image().is_some() {
         let found = measuring.find_image(&path, &form, &proven.manifest)?;
         let (difference, not_read) = compare_image(&proven.manifest, &found);
-        if let Some(blob) = not_read.first() {
-            let message = format!("{blob} was not read: attest an OCI image layout, which holds every blob");
+        if !not_read.is_empty() {
+            let message = "only the image's manifest is here, and nobody attests what was not read; give an OCI image \
+                           layout with all of the image";
             return Err(Failure::new(Exit::CouldNotCheck, "not_read", message));
         }
         difference
     } else {
         let file_name = proven.manifest.only_file().map(|file| &file.path);
-        let aim = Aim { file_name, exclusions: proven.manifest.exclusions(), ..Aim::verify(&form) };
+        let aim = Aim { exclusions: proven.manifest.exclusions(), file_name, ..Aim::verify(&form) };
         let measured = measuring.measure(&path, aim)?;
         compare(&proven.manifest, &measured.manifest, &measured.unreadable)
     };

@@ -19,7 +19,7 @@ use self::session::{Entered, Order, Session};
 use super::consent::Consent;
 use super::measuring::{Aim, Measuring, require};
 use super::submit::Registered;
-use super::{Context, bundle, cosign, dry_run};
+use super::{Context, bundle, cosign, dry_run, signers};
 use crate::arguments::{FormArguments, RegisterArguments};
 use crate::client::Client;
 use crate::config::Overrides;
@@ -53,15 +53,12 @@ pub(crate) fn run(context: &Context<'_>, mut arguments: RegisterArguments) -> Re
     let settings = context.settings(overrides)?;
     interrupt::install(printer, context.command)?;
     if let Some(list) = arguments.from.take() {
-        if arguments.cosign.sign_only.is_some() {
-            return Err(Failure::usage("--sign-only is for one statement, not for a list"));
-        }
         return bulk::run(context, settings, &arguments, &list);
     }
 
     // Everything that can be refused early is, before hours of hashing.
-    let consent = Consent::find(arguments.consent, &settings.url, printer)?;
     cosign::check(&arguments.cosign)?;
+    let consent = Consent::find(arguments.consent, &settings.url, printer)?;
     let order = order(&arguments, printer)?;
     if consent != Consent::NotNeeded && arguments.cosign.sign_only.is_none() {
         bundle::check_replaceable(&order.out)?;
@@ -84,7 +81,9 @@ pub(crate) fn run(context: &Context<'_>, mut arguments: RegisterArguments) -> Re
     let public = answer::what_becomes_public(&signed.submission, session.party.name.display());
     consent.obtain(printer, &session.contact.registry.origin, &public)?;
     if let Some(path) = &arguments.cosign.sign_only {
-        return session.collect(context, &draft, path);
+        let keys = signers::public_keys(&session.party, &session.signers);
+        let at = (&session.client, &session.settings.directories);
+        return cosign::write(context, &draft, path, at, keys, &[]);
     }
     session.contact.pin(&session.settings.directories, printer)?;
     printer.note(format!("sending the statement to {}", session.client.url()));

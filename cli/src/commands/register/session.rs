@@ -17,9 +17,9 @@ use chopmark_core::text::Names;
 use crate::arguments::{CosignArguments, FormArguments};
 use crate::client::{Client, PartyDescription};
 use crate::commands::submit::{Draft, Registered, Signed};
-use crate::commands::{Context, bundle, cosign, signers};
+use crate::commands::{bundle, signers};
 use crate::config::Settings;
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 use crate::files::{self, Access};
 use crate::keys::{self, Key};
 use crate::printer::Printer;
@@ -92,7 +92,8 @@ pub(super) struct Session {
     pub(super) contact: Contact,
     /// The party.
     pub(super) party: PartyDescription,
-    signers: SignerGroup,
+    /// Which of its keys sign.
+    pub(super) signers: SignerGroup,
     keys: Vec<Key>,
 }
 
@@ -129,15 +130,6 @@ impl Session {
             claim,
             document: Some(manifest),
         }
-    }
-
-    /// Writes a statement signed with the keys at hand to a file, for others to sign.
-    ///
-    /// # Errors
-    /// As [`cosign::write`].
-    pub(super) fn collect(&self, context: &Context<'_>, draft: &Draft<'_>, path: &Path) -> Result<Exit, Failure> {
-        let keys = signers::public_keys(&self.party, &self.signers);
-        cosign::write(context, draft, path, (&self.client, &self.settings.directories), keys, &[])
     }
 
     /// Sends what was signed, proves it, and writes its bundle.
