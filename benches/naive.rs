@@ -7,14 +7,17 @@ use std::sync::{Arc, OnceLock};
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use chopmark_api::way_in::{ApiError, Guard, Service, admissible};
-use chopmark_core::admission::{PartyRecord, View};
+use chopmark_core::admission::{KeyRecord, PartyRecord, View};
 use chopmark_core::digest::Sha256Digest;
+use chopmark_core::key::PublicKey;
 use chopmark_core::ledger::tree::leaf_hash;
-use chopmark_core::statement::Issuer;
+use chopmark_core::party::KeyRole;
+use chopmark_core::statement::StatementId;
 use chopmark_core::submission::Submission;
+use chopmark_core::text::Names;
 use chopmark_core::time::Timestamp;
 use tokio::sync::{Mutex, Semaphore};
-use tokio_postgres::{Client, Statement};
+use tokio_postgres::{Client, Row, Statement};
 
 use crate::Failure;
 use crate::registry::connect;
@@ -39,6 +42,10 @@ CREATE TABLE naive.document (sha256 bytea PRIMARY KEY, body bytea NOT NULL);
 CREATE TABLE naive.artefact (id bytea PRIMARY KEY, idx bigint NOT NULL, owner bytea NOT NULL, manifest bytea NOT NULL,
     version text NOT NULL, UNIQUE (owner, manifest, version));";
 
+/// What admission has to know of a signer.
+const KEYS: &str = "SELECT k.public_key, p.key_head, p.threshold, p.idx, k.valid_from
+    FROM view.key k JOIN view.party p ON p.id = k.party WHERE k.id = $1 AND k.valid_until IS NULL AND k.role = 'root'";
+
 const LOCK: &str = "SELECT size, hash FROM naive.head WHERE id = 1 FOR UPDATE";
 
 /// Everything an entry brings, in one statement: a careful author would save the round trips.
@@ -53,6 +60,7 @@ const ADVANCE: &str = "UPDATE naive.head SET size = $1, hash = $2 WHERE id = 1";
 /// One connection with its prepared statements.
 struct Session {
     client: Client,
+    keys: Statement,
     lock: Statement,
     insert: Statement,
     advance: Statement,
@@ -74,8 +82,8 @@ pub(crate) async fn prepare(url: &str) -> Result<(), Failure> {
         let client = connect(url).await?;
         client.batch_execute("SET synchronous_commit = on").await?;
         let (lock, insert) = (client.prepare(LOCK).await?, client.prepare(INSERT).await?);
-        let advance = client.prepare(ADVANCE).await?;
-        sessions.push(Mutex::new(Session { client, lock, insert, advance }));
+        let (advance, keys) = (client.prepare(ADVANCE).await?, client.prepare(KEYS).await?);
+        sessions.push(Mutex::new(Session { client, keys, lock, insert, advance }));
     }
     let pool = Arc::new(Pool { free: Semaphore::new(sessions.len()), sessions });
     POOL.set(pool).map_err(|_| "the naive ledger is there already".into())
@@ -109,27 +117,25 @@ async fn naive(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let (submission, _share) = admissible(&service, &guard, &request, payload).await?;
-    let Issuer::Party(issuer) = submission.statement.header.issuer else { return Err(broken("issuer")) };
-    let Some((party, keys)) = service.store.party(&issuer).await? else { return Err(broken("party")) };
-    let mut view = View::new(0, Some(service.registry.reference.clone()), Some(service.registry.operator));
-    view.load_party(PartyRecord { root_keys: 1, ..party });
-    for key in keys {
-        view.load_key(key);
-    }
-    view.admit(&submission.statement, Timestamp::from(chrono::Utc::now()))?;
     let pool = POOL.get().ok_or_else(|| broken("pool"))?;
-    let (index, hash) = enter(pool, &submission).await.map_err(|error| broken(&error.to_string()))?;
+    let view = View::new(0, Some(service.registry.reference.clone()), Some(service.registry.operator));
+    let (index, hash) = enter(pool, &submission, view).await.map_err(|error| broken(&error.to_string()))?;
     let id = submission.statement.id.to_hex();
     Ok(HttpResponse::Created().json(serde_json::json!({ "statement_id": id, "index": index, "hash": hash.to_hex() })))
 }
 
-async fn enter(pool: &Pool, submission: &Submission) -> Result<(i64, Sha256Digest), Failure> {
+async fn enter(pool: &Pool, submission: &Submission, mut view: View) -> Result<(i64, Sha256Digest), Failure> {
     let _place = pool.free.acquire().await?;
     let free = pool.sessions.iter().find_map(|session| session.try_lock().ok());
     let mut session = free.ok_or("no connection is free")?;
-    let Session { client, lock, insert, advance } = &mut *session;
+    let Session { client, keys, lock, insert, advance } = &mut *session;
     let statement = &submission.statement;
     let (id, issuer) = (statement.id, statement.issuer());
+    for signature in submission.envelope.signatures() {
+        let row = client.query_one(&*keys, &[&signature.key_id.digest().as_bytes().as_slice()]).await?;
+        load(&mut view, issuer, &row)?;
+    }
+    view.admit(statement, Timestamp::from(chrono::Utc::now()))?;
     let (manifest, document) = submission.documents.first_key_value().ok_or("no manifest")?;
     let transaction = client.transaction().await?;
     let head = transaction.query_one(&*lock, &[]).await?;
@@ -155,6 +161,27 @@ async fn enter(pool: &Pool, submission: &Submission) -> Result<(i64, Sha256Diges
     transaction.execute(&*advance, &[&(index + 1), &hash.as_bytes().as_slice()]).await?;
     transaction.commit().await?;
     Ok((index, hash))
+}
+
+/// Takes the key and its party into the view that admission judges over.
+fn load(view: &mut View, party: StatementId, row: &Row) -> Result<(), Failure> {
+    let (key, head): (Vec<u8>, Vec<u8>) = (row.get(0), row.get(1));
+    let (threshold, index, valid_from): (i64, i64, i64) = (row.get(2), row.get(3), row.get(4));
+    let key = PublicKey::admit(key.as_slice().try_into()?)?;
+    view.load_key(KeyRecord::new(key, party, KeyRole::Root, u64::try_from(valid_from)?));
+    view.load_party(PartyRecord {
+        id: party,
+        index: u64::try_from(index)?,
+        name: Names::default(),
+        identifiers: Vec::new(),
+        jurisdiction: None,
+        threshold: u32::try_from(threshold)?,
+        key_head: StatementId::from_slice(&head).ok_or("a key head is not 32 bytes long")?,
+        key_seq: 0,
+        root_keys: 1,
+        verified_from: None,
+    });
+    Ok(())
 }
 
 fn broken(what: &str) -> ApiError {

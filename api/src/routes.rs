@@ -1,9 +1,11 @@
 //! The routes, one file per resource. A handler reads top to bottom: parse, limit, one call, encode.
 
+pub mod about;
 pub mod artefacts;
 pub mod docs;
 pub mod documents;
 pub mod fallback;
+pub mod lineage;
 pub mod log;
 pub mod operations;
 mod page;

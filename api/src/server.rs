@@ -26,7 +26,7 @@ use crate::publisher::{Publisher, Signing, StartError};
 use crate::routes::docs::Reference;
 use crate::routes::fallback::Paths;
 use crate::routes::operations::OpenApiDocument;
-use crate::routes::{artefacts, docs, documents, fallback, log, operations, parties, statements};
+use crate::routes::{about, artefacts, docs, documents, fallback, lineage, log, operations, parties, statements};
 use crate::sequencer;
 use crate::service::Service;
 
@@ -132,8 +132,11 @@ macro_rules! with_routes {
             .service(statements::show_receipt)
             .service(statements::show_tlog_proof)
             .service(statements::show_bundle)
+            .service(about::list_attestations)
+            .service(about::list_endorsements)
             .service(artefacts::find)
             .service(artefacts::show)
+            .service(lineage::show)
             .service(parties::find)
             .service(parties::show)
             .service(documents::show)

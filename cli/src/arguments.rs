@@ -3,10 +3,13 @@
 //! Settings that may also come from the environment or a file (`--url`, `--key`, …) stay optional here; `config` puts
 //! the layers together.
 
+mod attest;
+mod cosign;
 mod hash;
 mod key;
 mod party;
 mod register;
+mod search;
 mod service;
 mod verify;
 
@@ -15,12 +18,15 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
+pub(crate) use attest::{AttestArguments, EndorseArguments, PartyUnverifyArguments, PartyVerifyArguments};
+pub(crate) use cosign::{CosignArguments, SignArguments, SubmitArguments};
 pub(crate) use hash::{EngineArguments, FormArguments, HashArguments};
 pub(crate) use key::{
     KeyAddArguments, KeyCommand, KeyEventArguments, KeyNewArguments, KeyRevokeArguments, KeyRotateArguments,
 };
 pub(crate) use party::{PartyCommand, PartyRegisterArguments};
 pub(crate) use register::{ConsentArguments, RegisterArguments};
+pub(crate) use search::{LineageArguments, SearchArguments};
 pub(crate) use service::{
     AuditArguments, DbCommand, LedgerCommand, LedgerInitArguments, LogFormat, ServeArguments, StoreArguments,
 };
@@ -87,6 +93,18 @@ pub(crate) enum Command {
     Register(Box<RegisterArguments>),
     /// Check that bytes are exactly those somebody registered
     Verify(VerifyArguments),
+    /// Add your signature to a statement that others sign too
+    Sign(SignArguments),
+    /// Send a statement that everybody needed has signed
+    Submit(SubmitArguments),
+    /// Say that you hashed an artefact's bytes and they match
+    Attest(Box<AttestArguments>),
+    /// Sign a statement of another party too, after it was entered
+    Endorse(EndorseArguments),
+    /// Find artefacts, or parties
+    Search(Box<SearchArguments>),
+    /// Show what an artefact was made from, and what was made from it
+    Lineage(LineageArguments),
     /// Run the service
     Serve(ServeArguments),
     /// Found a registry
@@ -115,9 +133,17 @@ impl Command {
             Self::Key(KeyCommand::Rotate(_)) => "key rotate",
             Self::Key(KeyCommand::Revoke(_)) => "key revoke",
             Self::Party(PartyCommand::Register(_)) => "party register",
+            Self::Party(PartyCommand::Verify(_)) => "party verify",
+            Self::Party(PartyCommand::Unverify(_)) => "party unverify",
             Self::Hash(_) => "hash",
             Self::Register(_) => "register",
             Self::Verify(_) => "verify",
+            Self::Sign(_) => "sign",
+            Self::Submit(_) => "submit",
+            Self::Attest(_) => "attest",
+            Self::Endorse(_) => "endorse",
+            Self::Search(_) => "search",
+            Self::Lineage(_) => "lineage",
             Self::Serve(_) => "serve",
             Self::Ledger(LedgerCommand::Init(_)) => "ledger init",
             Self::Db(DbCommand::Url(_)) => "db url",
@@ -168,6 +194,15 @@ mod tests {
                 "key revoke",
             ),
             ("chopmark party register --name-en A --jurisdiction HK --brn 12345678", "party register"),
+            ("chopmark party verify pty_a --identifier hk_brn --identifier lei", "party verify"),
+            ("chopmark party unverify pty_a", "party unverify"),
+            ("chopmark sign s.json --key other.key", "sign"),
+            ("chopmark submit s.json t.json --out m.chop", "submit"),
+            ("chopmark attest ./model --artefact art_a --zone HK", "attest"),
+            ("chopmark endorse art_a --party p.toml --sign-only s.json", "endorse"),
+            ("chopmark search tiny model --kind model --since 2026-01-01 --limit 5", "search"),
+            ("chopmark search --parties lam", "search"),
+            ("chopmark lineage art_a --up --depth 2", "lineage"),
             ("chopmark hash ./model --engine portable", "hash"),
             ("chopmark register ./model --licence apache-2.0", "register"),
             ("chopmark register models--lam--tiny --licence mit --revision main", "register"),
@@ -199,6 +234,15 @@ mod tests {
             "chopmark register ./model --licence mit --relation finetune",
             "chopmark register ./model --licence mit --kind film",
             "chopmark verify ./model --strict --allow-extra",
+            "chopmark register ./model --licence mit --cosigner \
+             abababababababababababababababababababababababababababababababab",
+            "chopmark attest ./model --zone HK",
+            "chopmark attest ./model --artefact art_a",
+            "chopmark submit",
+            "chopmark search --parties --kind model",
+            "chopmark search --limit 0",
+            "chopmark lineage art_a --up --down",
+            "chopmark lineage art_a --depth 17",
             "chopmark hash . --quiet --verbose",
             "chopmark hash . --engine cuda",
         ] {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use chopmark_core::bundle::BUNDLE_BYTES_MAX;
 use chopmark_core::digest::Sha256Digest;
-use chopmark_core::statement::{IdReference, StatementId};
+use chopmark_core::statement::{Envelope, IdReference, Statement, StatementId};
 use chopmark_core::strict;
 use chopmark_core::submission::Submission;
 use serde::de::DeserializeOwned;
@@ -18,8 +18,11 @@ use ureq::http::{Response, Uri};
 use ureq::{Agent, Body};
 
 pub(crate) use check::{Proved, check_receipt};
-pub(crate) use wire::{ArtefactDescription, PartyDescription, Problem, Receipt, RegistryDescription};
-use wire::{ArtefactList, StatementRecord};
+pub(crate) use wire::{
+    AboutDescription, ArtefactDescription, PartyDescription, PartyKey, Problem, Receipt, RegistryDescription,
+    SearchPage,
+};
+use wire::{ArtefactList, ArtefactSaid, OperatorDescription, StatementRecord};
 
 use crate::exit::{Exit, Failure};
 use crate::units;
@@ -116,6 +119,14 @@ impl Client {
         Ok(artefact)
     }
 
+    /// The first of what others say about an artefact.
+    ///
+    /// # Errors
+    /// A network or service failure.
+    pub(crate) fn about(&self, id: &StatementId) -> Result<AboutDescription, Failure> {
+        Ok(self.get_json::<ArtefactSaid>(&format!("/v1/artefacts/{id}"))?.about)
+    }
+
     /// Artefacts whose manifest, or a file of whose manifest, has this digest; in the order of registration.
     ///
     /// # Errors
@@ -149,6 +160,56 @@ impl Client {
     pub(crate) fn stored_envelope(&self, id: &StatementId) -> Result<serde_json::Value, Failure> {
         let record: StatementRecord = self.get_json(&format!("/v1/statements/{id}"))?;
         Ok(record.envelope)
+    }
+
+    /// The operator's party.
+    ///
+    /// # Errors
+    /// A network or service failure.
+    pub(crate) fn operator(&self) -> Result<StatementId, Failure> {
+        Ok(self.get_json::<OperatorDescription>("/v1/registry")?.operator)
+    }
+
+    /// The payload of a statement, which proves itself: its digest is the id.
+    ///
+    /// # Errors
+    /// A network or service failure; a proof failure when it is another statement's.
+    pub(crate) fn payload(&self, id: &StatementId) -> Result<Vec<u8>, Failure> {
+        let envelope = Envelope::from_value(&self.stored_envelope(id)?)
+            .map_err(|error| Failure::proof(format!("the service's copy of {id} is no envelope: {error}")))?;
+        same(&IdReference::Full(*id), envelope.statement_id())?;
+        Ok(envelope.payload().to_vec())
+    }
+
+    /// A statement, by whole or shown id.
+    ///
+    /// # Errors
+    /// A usage failure when that is no id; a network or service failure; a proof failure when it is another statement.
+    pub(crate) fn statement(&self, id: &str) -> Result<Statement, Failure> {
+        let asked = parse_id(id)?;
+        let record: StatementRecord = self.get_json(&format!("/v1/statements/{id}"))?;
+        let envelope = Envelope::from_value(&record.envelope)
+            .map_err(|error| Failure::proof(format!("the service's copy of {id} is no envelope: {error}")))?;
+        same(&asked, envelope.statement_id())?;
+        Statement::parse(envelope.payload())
+            .map_err(|rejection| Failure::proof(format!("the statement {id} can't be read: {rejection}")))
+    }
+
+    /// One page of a search.
+    ///
+    /// # Errors
+    /// A network or service failure.
+    pub(crate) fn search(&self, path_and_query: &str) -> Result<SearchPage, Failure> {
+        self.get_json(path_and_query)
+    }
+
+    /// The lineage of an artefact, as the service shows it.
+    ///
+    /// # Errors
+    /// A usage failure when that is no id; a network or service failure.
+    pub(crate) fn lineage<T: DeserializeOwned>(&self, id: &str, query: &str) -> Result<T, Failure> {
+        parse_id(id)?;
+        self.get_json(&format!("/v1/artefacts/{id}/lineage?{query}"))
     }
 
     /// The bytes of a statement's offline bundle.

@@ -2,21 +2,32 @@
 //!
 //! Here is only the way from parsed arguments to the module, and what the modules share.
 
+mod attest;
 mod audit;
 mod bundle;
 mod completions;
 mod consent;
+mod cosign;
 mod db;
 mod dry_run;
+mod endorse;
+mod explain;
 mod hash;
 mod key;
 mod key_event;
 mod ledger;
+mod lineage;
 mod measuring;
 mod party;
+mod party_verified;
 mod register;
+mod say;
+mod search;
 mod serve;
+mod sign;
+mod signers;
 mod submit;
+mod submit_file;
 mod verify;
 
 use crate::arguments::{Arguments, Command, DbCommand, GlobalArguments, KeyCommand, LedgerCommand, PartyCommand};
@@ -67,6 +78,14 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Exit, Failu
         Command::Key(KeyCommand::Rotate(arguments)) => key_event::rotate(&context, arguments),
         Command::Key(KeyCommand::Revoke(arguments)) => key_event::revoke(&context, arguments),
         Command::Party(PartyCommand::Register(arguments)) => party::register(&context, arguments),
+        Command::Party(PartyCommand::Verify(arguments)) => party_verified::verify(&context, arguments),
+        Command::Party(PartyCommand::Unverify(arguments)) => party_verified::unverify(&context, arguments),
+        Command::Sign(arguments) => sign::run(&context, &arguments),
+        Command::Submit(arguments) => submit_file::run(&context, &arguments),
+        Command::Attest(arguments) => attest::run(&context, *arguments),
+        Command::Endorse(arguments) => endorse::run(&context, arguments),
+        Command::Search(arguments) => search::run(&context, &arguments),
+        Command::Lineage(arguments) => lineage::run(&context, &arguments),
         Command::Hash(arguments) => hash::run(&context, &arguments),
         Command::Register(arguments) => register::run(&context, *arguments),
         Command::Verify(arguments) => verify::run(&context, &arguments),

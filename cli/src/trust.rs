@@ -134,6 +134,35 @@ impl Trust {
         Ok(Self { policy: pins.policy(), source: Source::Pins(path) })
     }
 
+    /// Where a registry that a statement names is known from, if it is.
+    ///
+    /// # Errors
+    /// A proof failure when another registry is known by its name; `could_not_check` when a policy that somebody named
+    /// does not list it; a usage failure when the policy can't be read.
+    pub(crate) fn known(settings: &Settings, registry: &RegistryRef) -> Result<Option<Source>, Failure> {
+        let trust = if let Some(named) = &settings.trust {
+            read_named(named)?
+        } else {
+            let path = pins_path(&settings.directories)?;
+            Self { policy: read(&path)?.unwrap_or_default().policy(), source: Source::Pins(path) }
+        };
+        let origin = &registry.origin;
+        match (trust.policy.registry(origin), &trust.source) {
+            (Some(known), source) if known.genesis == registry.genesis => Ok(Some(source.clone())),
+            (Some(_), source) => {
+                let message = format!(
+                    "the statement is for a registry that calls itself {origin}, but its genesis is not the one in {source}"
+                );
+                Err(Failure::new(Exit::ProofInvalid, "registry_changed", message))
+            }
+            (None, Source::Pins(_)) => Ok(None),
+            (None, source @ Source::Named(_)) => {
+                let message = format!("the statement is for the registry {origin}, which {source} does not trust");
+                Err(Failure::new(Exit::CouldNotCheck, "no_trust", message))
+            }
+        }
+    }
+
     /// Checks that the registry at the other end is one of those trusted.
     ///
     /// # Errors

@@ -141,8 +141,19 @@ impl Submission {
     /// # Errors
     /// A [`Rejection`] naming the signature or the group of signers.
     pub fn verify<'k>(&'k self, find: impl Fn(&KeyId) -> Option<&'k PublicKey>) -> Result<(), Rejection> {
-        let own = self.statement.claim.kind().own_keys();
-        self.envelope.verify(&self.statement.header, |id| own.iter().find(|key| key.id() == *id).or_else(|| find(id)))
+        self.envelope.verify(&self.statement.header, |id| self.own_key(id).or_else(|| find(id)))
+    }
+
+    /// As [`Submission::verify`], while signatures may still be missing.
+    ///
+    /// # Errors
+    /// A [`Rejection`] naming the signature.
+    pub fn verify_signatures<'k>(&'k self, find: impl Fn(&KeyId) -> Option<&'k PublicKey>) -> Result<(), Rejection> {
+        self.envelope.verify_signatures(&self.statement.header, |id| self.own_key(id).or_else(|| find(id)))
+    }
+
+    fn own_key(&self, id: &KeyId) -> Option<&PublicKey> {
+        self.statement.claim.kind().own_keys().iter().find(|key| key.id() == *id)
     }
 
     /// The request body to send.

@@ -11,6 +11,7 @@ use diesel::sql_types::{Array, BigInt, Binary, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 
+use crate::about::About;
 use crate::error::{StoreError, bigint, count};
 use crate::project::{from_json, statement_id};
 use crate::schema::{artefact_digest, artefact_page, following, party_page};
@@ -69,6 +70,8 @@ pub struct FoundArtefact {
     pub conflicts: Vec<Conflict>,
     /// Later versions of the same owner that take its place, first registered first.
     pub superseded_by: Vec<StatementId>,
+    /// What others say about it.
+    pub about: About,
 }
 
 /// Two parties have registered a file of the same content: order is evidence of when, never of title.
@@ -136,7 +139,7 @@ pub(crate) async fn artefacts(
         .select(ARTEFACT_COLUMNS)
         .load(connection)
         .await?;
-    found(connection, rows).await
+    found(connection, rows, page.below).await
 }
 
 /// Indices of the artefacts that fit a filter.
@@ -176,23 +179,25 @@ fn moment(since: Option<Timestamp>) -> Option<DateTime<Utc>> {
     since.and_then(|since| DateTime::from_timestamp_millis(since.unix_ms()))
 }
 
-/// The artefact with this id.
+/// The artefact with this id, if its entry is below `below`.
 pub(crate) async fn artefact(
     connection: &mut AsyncPgConnection,
     id: &StatementId,
+    below: u64,
 ) -> Result<Option<FoundArtefact>, StoreError> {
     let rows = artefact_page::table
-        .filter(artefact_page::id.eq(id.as_bytes().as_slice()))
+        .filter(artefact_page::id.eq(id.as_bytes().as_slice()).and(artefact_page::idx.lt(bigint(below))))
         .select(ARTEFACT_COLUMNS)
         .load(connection)
         .await?;
-    Ok(found(connection, rows).await?.pop())
+    Ok(found(connection, rows, below).await?.pop())
 }
 
-/// Completes rows with what other entries say about them, one query per table.
+/// Completes rows with what other entries below `below` say about them, one query per table.
 async fn found(
     connection: &mut AsyncPgConnection,
     rows: Vec<ArtefactColumns>,
+    below: u64,
 ) -> Result<Vec<FoundArtefact>, StoreError> {
     let place = "view.artefact_page";
     let mut found = Vec::with_capacity(rows.len());
@@ -207,17 +212,18 @@ async fn found(
             recorded_at: Timestamp::from(recorded_at),
             conflicts: Vec::new(),
             superseded_by: Vec::new(),
+            about: About::default(),
         });
     }
     let indices: Vec<i64> = found.iter().map(|artefact| bigint(artefact.record.index)).collect();
-    for (own, conflict) in conflicts(connection, indices).await? {
+    for (own, conflict) in conflicts(connection, indices, below).await? {
         if let Some(artefact) = found.iter_mut().find(|artefact| bigint(artefact.record.index) == own) {
             artefact.conflicts.push(conflict);
         }
     }
     let ids: Vec<Vec<u8>> = found.iter().map(|artefact| artefact.record.id.as_bytes().to_vec()).collect();
     let successors: Vec<(Option<Vec<u8>>, Vec<u8>)> = artefact_page::table
-        .filter(artefact_page::supersedes.eq_any(ids))
+        .filter(artefact_page::supersedes.eq_any(ids).and(artefact_page::idx.lt(bigint(below))))
         .order(artefact_page::idx)
         .select((artefact_page::supersedes, artefact_page::id))
         .load(connection)
@@ -228,13 +234,21 @@ async fn found(
             artefact.superseded_by.push(statement_id(&id, place)?);
         }
     }
+    let ids: Vec<StatementId> = found.iter().map(|artefact| artefact.record.id).collect();
+    for (artefact, about) in found.iter_mut().zip(About::load(connection, &ids, About::page(below)).await?) {
+        artefact.about = about;
+    }
     Ok(found)
 }
 
 /// Most conflicts shown of one artefact; the first registered come first.
 const CONFLICTS_MAX: i64 = 100;
 
-async fn conflicts(connection: &mut AsyncPgConnection, indices: Vec<i64>) -> Result<Vec<(i64, Conflict)>, StoreError> {
+async fn conflicts(
+    connection: &mut AsyncPgConnection,
+    indices: Vec<i64>,
+    below: u64,
+) -> Result<Vec<(i64, Conflict)>, StoreError> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = BigInt)]
@@ -254,7 +268,7 @@ async fn conflicts(connection: &mut AsyncPgConnection, indices: Vec<i64>) -> Res
          CROSS JOIN LATERAL (
              (SELECT earlier AS other, files, size_bytes FROM artefact_conflict WHERE later = asked.own)
              UNION ALL
-             (SELECT later, files, size_bytes FROM artefact_conflict WHERE earlier = asked.own)
+             (SELECT later, files, size_bytes FROM artefact_conflict WHERE earlier = asked.own AND later < $3)
              ORDER BY other LIMIT $2
          ) AS shared
          JOIN artefact_page AS page ON page.idx = shared.other
@@ -262,6 +276,7 @@ async fn conflicts(connection: &mut AsyncPgConnection, indices: Vec<i64>) -> Res
     )
     .bind::<Array<BigInt>, _>(indices)
     .bind::<BigInt, _>(CONFLICTS_MAX)
+    .bind::<BigInt, _>(bigint(below))
     .load(connection)
     .await?;
     let place = "view.artefact_conflict";
@@ -302,27 +317,4 @@ pub(crate) async fn parties(
     let rows: Vec<(i64, Vec<u8>)> = query.load(connection).await?;
     let place = "view.party_page";
     rows.into_iter().map(|(idx, id)| Ok((count(idx, place)?, statement_id(&id, place)?))).collect()
-}
-
-/// Parties whose names can't be told from one of this party's (UTS 39), first registered first.
-pub(crate) async fn look_alikes(
-    connection: &mut AsyncPgConnection,
-    id: &StatementId,
-    limit: u32,
-) -> Result<Vec<StatementId>, StoreError> {
-    let skeletons: Option<Vec<String>> = party_page::table
-        .filter(party_page::id.eq(id.as_bytes().as_slice()))
-        .select(party_page::skeletons)
-        .first(connection)
-        .await
-        .optional()?;
-    let alike: Vec<Vec<u8>> = party_page::table
-        .filter(party_page::skeletons.overlaps_with(skeletons.unwrap_or_default()))
-        .filter(party_page::id.ne(id.as_bytes().as_slice()))
-        .order(party_page::idx)
-        .limit(i64::from(limit))
-        .select(party_page::id)
-        .load(connection)
-        .await?;
-    alike.iter().map(|id| statement_id(id, "view.party_page")).collect()
 }

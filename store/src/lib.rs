@@ -3,6 +3,7 @@
 //! [`Store`] is concrete and tested against a real PostgreSQL. It trusts nothing it reads for integrity: proofs and
 //! audits recompute everything from the rows.
 
+mod about;
 mod append;
 pub mod audit;
 pub mod cluster;
@@ -10,7 +11,9 @@ mod connect;
 mod error;
 mod find;
 mod follow;
+mod lineage;
 mod news;
+mod party;
 mod project;
 mod query;
 mod rebuild;
@@ -19,7 +22,7 @@ mod schema;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chopmark_core::admission::{KeyRecord, PartyRecord};
+use chopmark_core::admission::{AttestationRecord, EndorsementRecord, KeyRecord};
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::key::KeyId;
 use chopmark_core::ledger::edge::Edge;
@@ -31,11 +34,17 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use tokio::runtime::Handle;
 
+pub use about::{ABOUT_MAX, About};
 pub use append::{Appender, BATCH_MAX, Batch, Outcome, Registry};
 pub use error::StoreError;
 pub use find::{ArtefactFilter, Conflict, FoundArtefact, Page, PartyFilter};
 pub use follow::{Applied, Follower};
+pub use lineage::{
+    LINEAGE_DEPTH_MAX, LINEAGE_EDGES_MAX, LINEAGE_NODES_MAX, Lineage, LineageEdge, LineageNode, LineageParent,
+    LineageQuery,
+};
 pub use news::{News, NewsLine};
+pub use party::FoundParty;
 pub use query::{StoredCheckpoint, StoredEntry};
 pub use rebuild::Rebuilt;
 
@@ -238,30 +247,6 @@ impl Store {
         row.map(|row| row.record()).transpose()
     }
 
-    /// A party by id, with its keys in order of validity.
-    ///
-    /// # Errors
-    /// When the database can't be read.
-    pub async fn party(&self, id: &StatementId) -> Result<Option<(PartyRecord, Vec<KeyRecord>)>, StoreError> {
-        let connection = &mut *self.inner.pool.get().await?;
-        let row: Option<project::PartyRow> = schema::party::table
-            .find(id.as_bytes().as_slice())
-            .select(project::PartyRow::as_select())
-            .first(connection)
-            .await
-            .optional()?;
-        let Some(row) = row else { return Ok(None) };
-        let keys: Vec<project::KeyRow> = schema::key::table
-            .filter(schema::key::party.eq(id.as_bytes().as_slice()))
-            .order((schema::key::valid_from, schema::key::id))
-            .select(project::KeyRow::as_select())
-            .load(connection)
-            .await?;
-        let keys = keys.iter().map(project::KeyRow::record).collect::<Result<_, _>>()?;
-        let root_keys = project::root_keys(connection, &[id.as_bytes().to_vec()]).await?;
-        Ok(Some((row.record(&root_keys)?, keys)))
-    }
-
     /// Indices of a party's key events below `index`, in order; its creation is not among them.
     ///
     /// # Errors
@@ -298,12 +283,12 @@ impl Store {
         find::applied_size(&mut *self.inner.pool.get().await?).await
     }
 
-    /// An artefact by id.
+    /// An artefact by id, as the first `below` entries of the log have it.
     ///
     /// # Errors
     /// When the database can't be read.
-    pub async fn artefact(&self, id: &StatementId) -> Result<Option<FoundArtefact>, StoreError> {
-        find::artefact(&mut *self.inner.pool.get().await?, id).await
+    pub async fn artefact(&self, id: &StatementId, below: u64) -> Result<Option<FoundArtefact>, StoreError> {
+        find::artefact(&mut *self.inner.pool.get().await?, id, below).await
     }
 
     /// Artefacts that fit a filter, first registered first.
@@ -314,19 +299,46 @@ impl Store {
         find::artefacts(&mut *self.inner.pool.get().await?, filter, page).await
     }
 
-    /// Parties that fit a filter, first registered first: their entries and ids.
+    /// An artefact and its relatives; `None` when there is no such artefact.
     ///
     /// # Errors
     /// When the database can't be read.
-    pub async fn parties(&self, filter: &PartyFilter, page: Page) -> Result<Vec<(u64, StatementId)>, StoreError> {
-        find::parties(&mut *self.inner.pool.get().await?, filter, page).await
+    pub async fn lineage(&self, id: &StatementId, query: LineageQuery) -> Result<Option<Lineage>, StoreError> {
+        lineage::lineage(&mut *self.inner.pool.get().await?, id, query).await
     }
 
-    /// At most `limit` parties whose names can't be told from one of this party's, first registered first.
+    /// A party by id, with what the first `below` entries of the log say about it.
     ///
     /// # Errors
     /// When the database can't be read.
-    pub async fn look_alikes(&self, id: &StatementId, limit: u32) -> Result<Vec<StatementId>, StoreError> {
-        find::look_alikes(&mut *self.inner.pool.get().await?, id, limit).await
+    pub async fn party(&self, id: &StatementId, below: u64) -> Result<Option<FoundParty>, StoreError> {
+        Ok(party::found(&mut *self.inner.pool.get().await?, core::slice::from_ref(id), below).await?.pop())
+    }
+
+    /// Parties that fit a filter, first registered first.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn parties(&self, filter: &PartyFilter, page: Page) -> Result<Vec<FoundParty>, StoreError> {
+        let connection = &mut *self.inner.pool.get().await?;
+        let ids: Vec<StatementId> =
+            find::parties(connection, filter, page).await?.into_iter().map(|(_, id)| id).collect();
+        party::found(connection, &ids, page.below).await
+    }
+
+    /// Attestations about a party or an artefact, in order of entry.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn attestations(&self, about: &StatementId, page: Page) -> Result<Vec<AttestationRecord>, StoreError> {
+        about::attestations(&mut *self.inner.pool.get().await?, core::slice::from_ref(about), page).await
+    }
+
+    /// Endorsements of a statement, in order of entry.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn endorsements(&self, of: &StatementId, page: Page) -> Result<Vec<EndorsementRecord>, StoreError> {
+        about::endorsements(&mut *self.inner.pool.get().await?, core::slice::from_ref(of), page).await
     }
 }

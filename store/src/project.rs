@@ -5,7 +5,7 @@
 mod admitted;
 mod following;
 
-pub(crate) use admitted::{KeyRow, PartyRow, insert_nonces, load, root_keys, write};
+pub(crate) use admitted::{KeyRow, PartyRow, insert_nonces, load, write};
 pub(crate) use following::{Content, Followed, follow};
 
 use chopmark_core::statement::{Nonce, StatementId};

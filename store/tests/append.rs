@@ -192,18 +192,18 @@ async fn a_registry_is_founded_once_and_read_back_as_it_was_written() {
 
     let artefact = ledger.artefact(7);
     ledger.appender().append(&[&artefact], noon()).await.unwrap();
-    assert!(ledger.store.artefact(&artefact.statement.id).await.unwrap().is_none(), "searches follow behind");
+    assert!(ledger.store.artefact(&artefact.statement.id, 4).await.unwrap().is_none(), "searches follow behind");
     let applied = ledger.store.follower().advance().await.unwrap();
     assert_eq!((applied.applied_size, applied.size, ledger.store.applied_size().await.unwrap()), (4, 4, 4));
-    let record = ledger.store.artefact(&artefact.statement.id).await.unwrap().unwrap().record;
+    let record = ledger.store.artefact(&artefact.statement.id, 4).await.unwrap().unwrap().record;
     assert_eq!((record.owner, record.index), (ledger.party, 3));
     let filter = ArtefactFilter { digest: Some(Sha256Digest::of(&7_u64.to_be_bytes())), ..ArtefactFilter::default() };
     let by_file = ledger.store.artefacts(&filter, Page { from: 0, below: 4, limit: 10 }).await.unwrap();
     assert_eq!(by_file.iter().map(|found| found.record.id).collect::<Vec<_>>(), [artefact.statement.id]);
     let (digest, bytes) = artefact.documents.first_key_value().unwrap();
     assert_eq!(ledger.store.document(digest).await.unwrap().as_ref(), Some(bytes));
-    let (party, keys) = ledger.store.party(&ledger.party).await.unwrap().unwrap();
-    assert_eq!((party.index, keys.len()), (2, 1));
+    let party = ledger.store.party(&ledger.party, 4).await.unwrap().unwrap();
+    assert_eq!((party.record.index, party.keys.len()), (2, 1));
     ledger.cluster.stop().await.unwrap();
 }
 

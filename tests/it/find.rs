@@ -18,13 +18,19 @@ use crate::make::{Author, english, manifest, small_manifest};
 use crate::shared::{self, author, enter};
 
 /// Any claim by an author, signed.
-fn say(author: &Author, label: &str, claim: &Claim, manifest: Option<&Manifest>) -> Submission {
+pub fn say(author: &Author, label: &str, claim: &Claim, manifest: Option<&Manifest>) -> Submission {
     let header = author.header(Issuer::Party(author.party), author.threshold, label);
     let payload = Statement::compose(label, &header, claim).unwrap();
     author.sign(payload, manifest.map(Manifest::to_canonical_bytes).into_iter().collect())
 }
 
-fn artefact(author: &Author, label: &str, manifest: &Manifest, edit: impl FnOnce(&mut ArtefactClaim)) -> Submission {
+/// A registration whose claim is edited first.
+pub fn artefact(
+    author: &Author,
+    label: &str,
+    manifest: &Manifest,
+    edit: impl FnOnce(&mut ArtefactClaim),
+) -> Submission {
     let mut claim = Author::claim(label, "1", manifest, Vec::new());
     edit(&mut claim);
     say(author, label, &Claim::Artefact(claim), Some(manifest))
@@ -41,7 +47,7 @@ fn search(service: &Service, query: &str) -> Value {
 }
 
 /// Percent-encodes a query.
-fn encoded(text: &str) -> String {
+pub fn encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat()
 }
 

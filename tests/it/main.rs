@@ -3,10 +3,12 @@
 //! One executable, so that the service most tests share is started once.
 
 mod admission;
+mod attest;
 mod audit;
 mod bundle;
 mod caching;
 mod command_line;
+mod cosign;
 mod docs;
 mod drain;
 mod find;
@@ -20,6 +22,7 @@ mod json;
 mod keys;
 mod ledger;
 mod limits;
+mod lineage;
 mod logging;
 mod make;
 mod memory;
@@ -33,6 +36,7 @@ mod register;
 mod repeat;
 mod replicas;
 mod schemathesis;
+mod search;
 mod serve;
 mod shared;
 mod signer;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use super::about::{AboutView, about};
 use super::statements::resolve;
 use super::{page, revalidated};
 use crate::problem::{ApiError, BadParameter, Missing, NotNow, Unchanged, internal};
@@ -35,6 +36,8 @@ pub struct ArtefactView {
     pub conflicts: Vec<ConflictView>,
     /// Artefacts of the same owner that take its place, 64 hexadecimal characters each.
     pub superseded_by: Vec<String>,
+    /// What others say about it.
+    pub about: AboutView,
 }
 
 /// Another party has registered a file of the same content. The order is evidence of when, never of title.
@@ -152,6 +155,7 @@ fn view(found: &FoundArtefact) -> Result<ArtefactView, ApiError> {
         claim: serde_json::to_value(&artefact.claim).map_err(|error| internal(&error))?,
         conflicts: conflicts.collect(),
         superseded_by: found.superseded_by.iter().map(StatementId::to_hex).collect(),
+        about: about(&found.about)?,
     })
 }
 
@@ -172,8 +176,7 @@ fn view(found: &FoundArtefact) -> Result<ArtefactView, ApiError> {
 #[get("/v1/artefacts/{id}")]
 pub async fn show(service: web::Data<Service>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let id = resolve(&service, &id).await?;
-    let searchable = service.searchable_size().await?;
-    let artefact = service.store.artefact(&id).await?.filter(|artefact| artefact.record.index < searchable);
+    let artefact = service.store.artefact(&id, service.searchable_size().await?).await?;
     let artefact = artefact.ok_or_else(|| ApiError::not_found("no artefact has this id"))?;
     revalidated(&view(&artefact)?)
 }

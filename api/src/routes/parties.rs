@@ -1,14 +1,14 @@
 //! Parties by id, by filters and by words.
 
 use actix_web::{HttpRequest, HttpResponse, get, web};
-use chopmark_core::admission::{KeyRecord, PartyRecord};
 use chopmark_core::code::Jurisdiction;
 use chopmark_core::statement::StatementId;
-use chopmark_store::PartyFilter;
+use chopmark_store::{FoundParty, PartyFilter};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use super::about::{AboutView, about};
 use super::statements::resolve;
 use super::{page, revalidated};
 use crate::problem::{ApiError, BadParameter, Missing, NotNow, Unchanged, internal};
@@ -44,6 +44,8 @@ pub struct PartyView {
     pub look_alikes: Vec<String>,
     /// Its keys.
     pub keys: Vec<KeyView>,
+    /// What others say about it: the operator's verifications among them.
+    pub about: AboutView,
 }
 
 /// Parties found.
@@ -113,11 +115,10 @@ pub struct KeyView {
 #[get("/v1/parties/{id}")]
 pub async fn show(service: web::Data<Service>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let id = resolve(&service, &id).await?;
-    let found = service.store.party(&id).await?;
-    let (party, keys) = found.ok_or_else(|| ApiError::not_found("no party has this id"))?;
-    service.published_beyond(party.index).await?;
-    let look_alikes = service.store.look_alikes(&id, page::ROWS_MAX).await?;
-    revalidated(&view(party, &keys, &look_alikes)?)
+    let found = service.store.party(&id, service.searchable_size().await?).await?;
+    let found = found.ok_or_else(|| ApiError::not_found("no party has this id"))?;
+    service.published_beyond(found.record.index).await?;
+    revalidated(&view(&found)?)
 }
 
 /// Parties that fit.
@@ -147,32 +148,29 @@ pub async fn find(
     };
     let page = page::parse(query.cursor.as_deref(), query.limit, service.searchable_size().await?)?;
     let found = service.store.parties(&filter, page).await?;
-    let mut parties = Vec::with_capacity(found.len());
-    for (_, id) in &found {
-        if let Some((party, keys)) = service.store.party(id).await? {
-            parties.push(view(party, &keys, &service.store.look_alikes(id, page::ROWS_MAX).await?)?);
-        }
-    }
-    let next = page::next(page, found.len(), found.last().map(|(index, _)| *index));
+    let parties = found.iter().map(view).collect::<Result<Vec<_>, _>>()?;
+    let next = page::next(page, found.len(), found.last().map(|party| party.record.index));
     let mut response = revalidated(&PartyList { applied_size: page.below, parties, next: next.clone() })?;
     page::link(&mut response, request.path(), request.query_string(), next.as_deref());
     Ok(response)
 }
 
-fn view(party: PartyRecord, keys: &[KeyRecord], look_alikes: &[StatementId]) -> Result<PartyView, ApiError> {
+fn view(found: &FoundParty) -> Result<PartyView, ApiError> {
+    let party = &found.record;
     Ok(PartyView {
         party_id: party.id.to_hex(),
         id: party.id.shown("pty").to_string(),
         name: serde_json::to_value(&party.name).map_err(|error| internal(&error))?,
         identifiers: serde_json::to_value(&party.identifiers).map_err(|error| internal(&error))?,
-        jurisdiction: party.jurisdiction.map(|code| code.as_str().to_owned()),
+        jurisdiction: party.jurisdiction.as_ref().map(|code| code.as_str().to_owned()),
         threshold: party.threshold,
         key_head: party.key_head.to_hex(),
         key_seq: party.key_seq,
         index: party.index,
         verified_from: party.verified_from,
-        look_alikes: look_alikes.iter().map(StatementId::to_hex).collect(),
-        keys: keys
+        look_alikes: found.look_alikes.iter().map(StatementId::to_hex).collect(),
+        keys: found
+            .keys
             .iter()
             .map(|key| KeyView {
                 key_id: key.id.to_string(),
@@ -182,5 +180,6 @@ fn view(party: PartyRecord, keys: &[KeyRecord], look_alikes: &[StatementId]) -> 
                 valid_until: key.valid_until,
             })
             .collect(),
+        about: about(&found.about)?,
     })
 }

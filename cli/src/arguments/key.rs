@@ -6,6 +6,7 @@ use chopmark_core::key::KeyId;
 use chopmark_core::party::{KeyRole, RevocationReason};
 use clap::{Args, Subcommand};
 
+use super::cosign::CosignArguments;
 use super::register::{ConsentArguments, one_of};
 
 /// What to do with keys.
@@ -32,13 +33,16 @@ pub(crate) struct KeyEventArguments {
     #[arg(long, value_name = "PARTY")]
     pub(crate) party: Option<String>,
     #[command(flatten)]
+    pub(crate) cosign: CosignArguments,
+    #[command(flatten)]
     pub(crate) consent: ConsentArguments,
 }
 
 /// Arguments of `chopmark key add`.
 #[derive(Debug, Args)]
 pub(crate) struct KeyAddArguments {
-    /// File of the new key, made with `key new --out`; it signs too, to show that you have it
+    /// File of the new key, made with `key new --out`; it signs too, to show that you have it. With --sign-only its
+    /// public half is enough, and it signs where it lies
     #[arg(value_name = "FILE")]
     pub(crate) new: PathBuf,
     /// What it may sign: `signing` everything but key events, alone; `root` everything, together with other root keys
@@ -54,7 +58,8 @@ pub(crate) struct KeyRotateArguments {
     /// Id of the key that goes
     #[arg(value_name = "KEY_ID")]
     pub(crate) replaced: KeyId,
-    /// File of the key that comes, made with `key new --out`; it takes over the role
+    /// File of the key that comes, made with `key new --out`; it takes over the role. With --sign-only its public half
+    /// is enough
     #[arg(value_name = "FILE")]
     pub(crate) new: PathBuf,
     #[command(flatten)]

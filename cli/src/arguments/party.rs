@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 
 use chopmark_core::code::Jurisdiction;
+use chopmark_core::key::PublicKey;
 use chopmark_core::text::Names;
 use clap::{Args, Subcommand};
 
+use super::attest::{PartyUnverifyArguments, PartyVerifyArguments};
+use super::cosign::CosignArguments;
 use super::register::ConsentArguments;
 
 /// What to do with parties.
@@ -13,6 +16,10 @@ use super::register::ConsentArguments;
 pub(crate) enum PartyCommand {
     /// Register an organisation with the keys that speak for it; everything said about it becomes public
     Register(PartyRegisterArguments),
+    /// As the operator: say that you verified who a party is, which protects its name
+    Verify(PartyVerifyArguments),
+    /// As the operator: take that back
+    Unverify(PartyUnverifyArguments),
 }
 
 /// Arguments of `chopmark party register`.
@@ -35,9 +42,14 @@ pub(crate) struct PartyRegisterArguments {
     /// How many of the keys must sign together from now on [default: 1 for one key; must be given for several]
     #[arg(long, value_name = "N")]
     pub(crate) threshold: Option<u32>,
+    /// Public half of a further root key, which lies elsewhere; several times for several. Every root key signs
+    #[arg(long = "root-key", value_name = "PUBLIC_KEY", requires = "sign_only")]
+    pub(crate) root_keys: Vec<PublicKey>,
     /// Also write the party's id and public facts to this file, for `--party` on another machine
     #[arg(long, value_name = "FILE")]
     pub(crate) party_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) cosign: CosignArguments,
     #[command(flatten)]
     pub(crate) consent: ConsentArguments,
 }

@@ -10,6 +10,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::cosign::CosignArguments;
 use super::hash::{EngineArguments, FormArguments};
 use super::party::NameArguments;
 
@@ -64,6 +65,8 @@ pub(crate) struct RegisterArguments {
     /// Where to write the offline bundle [default: the name of PATH with .chop, in this directory]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) cosign: CosignArguments,
     #[command(flatten)]
     pub(crate) consent: ConsentArguments,
     #[command(flatten)]

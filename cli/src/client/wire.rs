@@ -40,6 +40,9 @@ pub(crate) struct PartyDescription {
     pub(crate) key_head: StatementId,
     /// Number of that event.
     pub(crate) key_seq: u64,
+    /// Entry by which the operator verified who it is, while that stands.
+    #[serde(default)]
+    pub(crate) verified_from: Option<u64>,
     /// Its keys, those that may no longer sign among them.
     pub(crate) keys: Vec<PartyKey>,
 }
@@ -56,6 +59,50 @@ pub(crate) struct PartyKey {
     /// Entry from which on it may no longer sign.
     #[serde(default)]
     pub(crate) valid_until: Option<u64>,
+}
+
+/// The operator, in `GET /v1/registry`.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct OperatorDescription {
+    /// The operator's party.
+    pub(crate) operator: StatementId,
+}
+
+/// What others say about an artefact, in `GET /v1/artefacts/{id}`; an older service says nothing.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct ArtefactSaid {
+    /// Attestations and endorsements.
+    #[serde(default)]
+    pub(crate) about: AboutDescription,
+}
+
+/// The first of what others say about something, as far as it is counted here.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct AboutDescription {
+    /// What somebody checked.
+    pub(crate) attestations: Vec<Value>,
+    /// Whether there are more.
+    pub(crate) more_attestations: bool,
+    /// Who signs it too.
+    pub(crate) endorsements: Vec<Value>,
+    /// Whether there are more.
+    pub(crate) more_endorsements: bool,
+}
+
+/// One page of a search: `GET /v1/artefacts` or `/v1/parties`.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct SearchPage {
+    /// Entries that the search takes into account.
+    pub(crate) applied_size: u64,
+    /// Artefacts, as the service describes them.
+    #[serde(default)]
+    pub(crate) artefacts: Vec<Value>,
+    /// Parties, likewise.
+    #[serde(default)]
+    pub(crate) parties: Vec<Value>,
+    /// Cursor of the next page.
+    #[serde(default)]
+    pub(crate) next: Option<String>,
 }
 
 /// Answer to a submission: where the statement is, and the proof.

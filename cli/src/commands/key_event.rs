@@ -2,15 +2,16 @@
 //!
 //! Every key given signs the event, the new one included; the registry and every verifier check the chain.
 
-use chopmark_core::key::KeyId;
+use std::path::Path;
+
+use chopmark_core::key::{KeyId, PublicKey};
 use chopmark_core::kind::Claim;
 use chopmark_core::party::{KeyClaim, KeyEvent};
-use chopmark_core::statement::{Issuer, SignerGroup};
 use serde_json::json;
 
 use super::consent::Consent;
 use super::submit::Draft;
-use super::{Context, dry_run};
+use super::{Context, cosign, dry_run, signers};
 use crate::arguments::{KeyAddArguments, KeyEventArguments, KeyRevokeArguments, KeyRotateArguments};
 use crate::client::{Client, PartyDescription};
 use crate::config::Overrides;
@@ -26,11 +27,11 @@ use crate::trust::Contact;
 /// # Errors
 /// As the registry or the person answers; see `submit`.
 pub(crate) fn add(context: &Context<'_>, arguments: KeyAddArguments) -> Result<Exit, Failure> {
-    let new = Key::load(&arguments.new)?;
-    let (public_key, role) = (new.public(), arguments.role);
-    let said = format!("key {} may sign from here on ({})", new.id(), role.as_str());
+    let (new, public_key) = new_key(&arguments.new, &arguments.event)?;
+    let role = arguments.role;
+    let said = format!("key {} may sign from here on ({})", public_key.id(), role.as_str());
     let event = |_: &PartyDescription| Ok(KeyEvent::Add { public_key, role });
-    submit(context, arguments.event, Some(new), &said, event)
+    submit(context, arguments.event, new, &said, event)
 }
 
 /// Runs `key rotate`.
@@ -38,16 +39,16 @@ pub(crate) fn add(context: &Context<'_>, arguments: KeyAddArguments) -> Result<E
 /// # Errors
 /// A usage failure when the party has no such key; otherwise as the registry or the person answers.
 pub(crate) fn rotate(context: &Context<'_>, arguments: KeyRotateArguments) -> Result<Exit, Failure> {
-    let new = Key::load(&arguments.new)?;
-    let (replaced, public_key) = (arguments.replaced, new.public());
-    let said = format!("key {} takes the place of {replaced} from here on", new.id());
+    let (new, public_key) = new_key(&arguments.new, &arguments.event)?;
+    let replaced = arguments.replaced;
+    let said = format!("key {} takes the place of {replaced} from here on", public_key.id());
     let event = |party: &PartyDescription| {
         let current = party.keys.iter().find(|key| key.key_id == replaced && key.valid_until.is_none());
         let role =
             current.ok_or_else(|| Failure::usage(format!("key {replaced} is not a valid key of this party")))?.role;
         Ok(KeyEvent::Rotate { replaced, public_key, role })
     };
-    submit(context, arguments.event, Some(new), &said, event)
+    submit(context, arguments.event, new, &said, event)
 }
 
 /// Runs `key revoke`.
@@ -60,6 +61,23 @@ pub(crate) fn revoke(context: &Context<'_>, arguments: KeyRevokeArguments) -> Re
     submit(context, arguments.event, None, &said, |_| Ok(KeyEvent::Revoke { key, reason }))
 }
 
+/// The new key: the file of it, or its public half, while the rest of it signs elsewhere.
+fn new_key(named: &Path, arguments: &KeyEventArguments) -> Result<(Option<Key>, PublicKey), Failure> {
+    let public = named.to_str().and_then(|text| text.parse::<PublicKey>().ok()).filter(|_| !named.exists());
+    match public {
+        Some(public) if arguments.cosign.sign_only.is_some() => Ok((None, public)),
+        Some(_) => Err(Failure::usage(
+            "the new key signs too, to show that somebody has it: give its file, or collect its signature with \
+             --sign-only FILE",
+        )),
+        None => {
+            let key = Key::load(named)?;
+            let public = key.public();
+            Ok((Some(key), public))
+        }
+    }
+}
+
 fn submit(
     context: &Context<'_>,
     arguments: KeyEventArguments,
@@ -70,6 +88,7 @@ fn submit(
     let printer = context.printer;
     let settings = context.settings(Overrides { party: arguments.party, ..Overrides::default() })?;
     interrupt::install(printer, context.command)?;
+    cosign::check(&arguments.cosign)?;
     let consent = Consent::find(arguments.consent, &settings.url, printer)?;
     let mut keys = keys::load_all(&settings.keys)?;
     let known_ids: Vec<KeyId> = keys.iter().map(Key::id).collect();
@@ -78,16 +97,11 @@ fn submit(
     let id = parties::resolve(settings.party.as_deref(), &settings.directories, &contact.registry, &known_ids)?;
     let party = client.party(&id)?;
 
+    let event = event(&party)?;
+    let signers = signers::event_signers(&party, &keys, &event, &arguments.cosign)?;
     keys.extend(new);
     keys.sort_by_key(Key::id);
-    let key_ids: Vec<KeyId> = keys.iter().map(Key::id).collect();
-    let signers = SignerGroup {
-        party: Issuer::Party(party.party_id),
-        key_head: Some(party.key_head),
-        keys: key_ids.clone(),
-        threshold: u32::try_from(key_ids.len()).unwrap_or(u32::MAX),
-    };
-    let claim = Claim::Key(KeyClaim { seq: party.key_seq + 1, prev: party.key_head, event: event(&party)? });
+    let claim = Claim::Key(KeyClaim { seq: party.key_seq + 1, prev: party.key_head, event });
     let name = party.name.display().to_owned();
     let subject_name = format!("key event {} of {name}", party.key_seq + 1);
     let draft = Draft {
@@ -98,6 +112,11 @@ fn submit(
         claim: &claim,
         document: None,
     };
+    if let Some(path) = arguments.cosign.sign_only.as_deref().filter(|_| consent != Consent::NotNeeded) {
+        consent.obtain(printer, &contact.registry.origin, &[format!("{name}: {said}")])?;
+        let keys = signers::public_keys(&party, &signers);
+        return cosign::write(context, &draft, path, (&client, &settings.directories), keys, &[]);
+    }
     let signed = draft.signed(&settings.directories)?;
     if consent == Consent::NotNeeded {
         return dry_run::print(context, &signed, &contact.registry);
@@ -110,7 +129,7 @@ fn submit(
         name: name.clone(),
         origin: contact.registry.origin.clone(),
         genesis: contact.registry.genesis,
-        keys: key_ids,
+        keys: signers.keys.clone(),
     };
     parties::remember(&settings.directories, &known)?;
 

@@ -1,5 +1,6 @@
 //! `chopmark party register`: an organisation and the keys that speak for it.
 
+use chopmark_core::key::PublicKey;
 use chopmark_core::kind::Claim;
 use chopmark_core::party::{Identifier, KeySet, PartyClaim, Scheme};
 use chopmark_core::statement::{Issuer, SignerGroup};
@@ -8,7 +9,7 @@ use serde_json::json;
 
 use super::consent::Consent;
 use super::submit::Draft;
-use super::{Context, dry_run};
+use super::{Context, cosign, dry_run};
 use crate::arguments::PartyRegisterArguments;
 use crate::client::Client;
 use crate::config::Overrides;
@@ -27,6 +28,11 @@ pub(crate) fn register(context: &Context<'_>, arguments: PartyRegisterArguments)
     let printer = context.printer;
     let settings = context.settings(Overrides::default())?;
     interrupt::install(printer, context.command)?;
+    let cosigning = arguments.cosign.clone();
+    if !cosigning.cosigners.is_empty() {
+        return Err(Failure::usage("name the other root keys of a new party with --root-key PUBLIC_KEY"));
+    }
+    cosign::check(&cosigning)?;
     let consent = Consent::find(arguments.consent, &settings.url, printer)?;
     let party_file = arguments.party_file.clone();
     let keys = keys::load_all(&settings.keys)?;
@@ -36,14 +42,18 @@ pub(crate) fn register(context: &Context<'_>, arguments: PartyRegisterArguments)
     let contact = Contact::meet(&settings, &client)?;
     let public = what_becomes_public(&claim);
     // Every root key signs: nobody registers a party with a key that is not theirs.
-    let key_ids: Vec<_> = keys.iter().map(Key::id).collect();
-    let threshold = u32::try_from(keys.len()).unwrap_or(u32::MAX);
+    let key_ids: Vec<_> = claim.root_keys.keys.iter().map(PublicKey::id).collect();
+    let threshold = u32::try_from(key_ids.len()).unwrap_or(u32::MAX);
     let signers = SignerGroup { party: Issuer::Own, key_head: None, keys: key_ids.clone(), threshold };
     let name = claim.name.display().to_owned();
     let needed = claim.root_keys.threshold;
     let claim = Claim::Party(claim);
     let draft =
         Draft { contact: &contact, signers: &signers, keys: &keys, subject_name: &name, claim: &claim, document: None };
+    if let Some(path) = cosigning.sign_only.as_deref().filter(|_| consent != Consent::NotNeeded) {
+        consent.obtain(printer, &contact.registry.origin, &public)?;
+        return cosign::write(context, &draft, path, (&client, &settings.directories), Vec::new(), &[]);
+    }
     let signed = draft.signed(&settings.directories)?;
     if consent == Consent::NotNeeded {
         return dry_run::print(context, &signed, &contact.registry);
@@ -93,7 +103,7 @@ pub(crate) fn register(context: &Context<'_>, arguments: PartyRegisterArguments)
 }
 
 fn claim(arguments: PartyRegisterArguments, keys: &[Key]) -> Result<PartyClaim, Failure> {
-    let PartyRegisterArguments { names, jurisdiction, brn, uscc, lei, threshold, .. } = arguments;
+    let PartyRegisterArguments { names, jurisdiction, brn, uscc, lei, threshold, root_keys: elsewhere, .. } = arguments;
     let name = Names::from(names);
     name.validate().map_err(|error| Failure::usage(format!("--name-…: {}", error.reason)))?;
     let mut identifiers = Vec::new();
@@ -104,15 +114,17 @@ fn claim(arguments: PartyRegisterArguments, keys: &[Key]) -> Result<PartyClaim, 
             identifiers.push(identifier);
         }
     }
-    let threshold = match (threshold, keys) {
+    let mut root_keys: Vec<PublicKey> = keys.iter().map(Key::public).collect();
+    root_keys.extend(elsewhere);
+    let threshold = match (threshold, root_keys.as_slice()) {
         (Some(threshold), _) => threshold,
         (None, [_]) => 1,
         (None, _) => {
-            let message = format!("say with --threshold how many of the {} keys must sign together", keys.len());
+            let message = format!("say with --threshold how many of the {} keys must sign together", root_keys.len());
             return Err(Failure::usage(message));
         }
     };
-    let root_keys = KeySet::new(keys.iter().map(Key::public).collect(), threshold);
+    let root_keys = KeySet::new(root_keys, threshold);
     root_keys.validate().map_err(|error| Failure::usage(format!("keys: {error}")))?;
     Ok(PartyClaim { name, identifiers, jurisdiction, root_keys })
 }

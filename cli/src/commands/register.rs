@@ -10,26 +10,22 @@ use std::path::{Path, PathBuf};
 use chopmark_core::artefact::{ArtefactClaim, ManifestRef, Parent, ParentSource, Relation};
 use chopmark_core::bundle::Proven;
 use chopmark_core::code::Jurisdiction;
-use chopmark_core::key::KeyId;
 use chopmark_core::kind::Claim;
 use chopmark_core::manifest::ExclusionProfile;
-use chopmark_core::party::KeyRole;
-use chopmark_core::statement::{Issuer, RegistryRef, SignerGroup};
 use chopmark_core::text::{Names, validate_name};
 use chopmark_gpu_verify::{CachedRepository, Measured, Purpose};
 
 use super::consent::Consent;
 use super::measuring::{Aim, Measuring, require};
 use super::submit::{Draft, Registered};
-use super::{Context, bundle, dry_run};
+use super::{Context, bundle, cosign, dry_run, signers};
 use crate::arguments::RegisterArguments;
 use crate::client::{Client, PartyDescription};
-use crate::config::{Overrides, Settings};
+use crate::config::Overrides;
 use crate::exit::{Exit, Failure};
 use crate::files::{self, Access};
 use crate::interrupt;
-use crate::keys::{self, Key};
-use crate::parties;
+use crate::keys;
 use crate::trust::Contact;
 
 /// What was registered, for the answer.
@@ -55,18 +51,19 @@ pub(crate) fn run(context: &Context<'_>, mut arguments: RegisterArguments) -> Re
 
     // Everything that can be refused early is, before hours of hashing.
     require(&arguments.path)?;
+    cosign::check(&arguments.cosign)?;
     let consent = Consent::find(arguments.consent, &settings.url, printer)?;
     let own_name = own_name(&arguments.path);
     let names = names(&arguments, own_name.as_deref())?;
     validate_name(&arguments.artefact_version).map_err(|reason| Failure::usage(format!("--version: {reason}")))?;
     let out = arguments.out.clone().unwrap_or_else(|| default_bundle(own_name.as_deref()));
-    if consent != Consent::NotNeeded {
+    if consent != Consent::NotNeeded && arguments.cosign.sign_only.is_none() {
         bundle::check_replaceable(&out)?;
     }
     let keys = keys::load_all(&settings.keys)?;
     let client = Client::new(&settings.url)?;
     let contact = Contact::meet(&settings, &client)?;
-    let (party, signers) = signing_party(&client, &settings, &contact.registry, &keys)?;
+    let (party, signers) = signers::signing_party(&client, &settings, &contact.registry, &keys, &arguments.cosign)?;
     let jurisdiction = jurisdiction(arguments.jurisdiction.clone(), &party)?;
     let parents = parents(&client, &arguments)?;
     let supersedes = arguments.supersedes.as_deref().map(|id| client.artefact(id)).transpose()?;
@@ -103,6 +100,10 @@ pub(crate) fn run(context: &Context<'_>, mut arguments: RegisterArguments) -> Re
 
     let public = answer::what_becomes_public(&signed.submission, party.name.display());
     consent.obtain(printer, &contact.registry.origin, &public)?;
+    if let Some(path) = &arguments.cosign.sign_only {
+        let keys = signers::public_keys(&party, &signers);
+        return cosign::write(context, &draft, path, (&client, &settings.directories), keys, &[]);
+    }
     contact.pin(&settings.directories, printer)?;
     printer.note(format!("sending the statement to {}", client.url()));
     let registered = draft.send(signed, &client, &settings.directories, printer)?;
@@ -158,34 +159,6 @@ fn jurisdiction(given: Option<Jurisdiction>, party: &PartyDescription) -> Result
     given.or_else(|| party.jurisdiction.clone()).ok_or_else(|| {
         Failure::usage("your party states no jurisdiction; say with --jurisdiction where the authors are")
     })
-}
-
-/// The party to register for, and the group of its keys that signs.
-fn signing_party(
-    client: &Client,
-    settings: &Settings,
-    registry: &RegistryRef,
-    keys: &[Key],
-) -> Result<(PartyDescription, SignerGroup), Failure> {
-    let refuse = |code: &'static str, message: String| Failure::new(Exit::NotAuthorised, code, message);
-    let key_ids: Vec<_> = keys.iter().map(Key::id).collect();
-    let id = parties::resolve(settings.party.as_deref(), &settings.directories, registry, &key_ids)?;
-    let party = client.party(&id)?;
-    let name = party.name.display();
-    let current = |id: &KeyId| party.keys.iter().find(|key| key.key_id == *id && key.valid_until.is_none());
-    if let Some(key) = keys.iter().find(|key| current(&key.id()).is_none()) {
-        let message = format!("the key in {} is not a key of {name} ({id}), or no longer", key.path.display());
-        return Err(refuse("not_authorised", message));
-    }
-    let signs_alone = key_ids.iter().filter_map(current).any(|key| key.role == KeyRole::Signing);
-    let threshold = if signs_alone { 1 } else { party.threshold };
-    if key_ids.len() < usize::try_from(threshold).unwrap_or(usize::MAX) {
-        let message = format!("statements of {name} need {threshold} signatures; give that many keys, each with --key");
-        return Err(refuse("threshold_not_met", message));
-    }
-    let signers =
-        SignerGroup { party: Issuer::Party(party.party_id), key_head: Some(party.key_head), keys: key_ids, threshold };
-    Ok((party, signers))
 }
 
 fn parents(client: &Client, arguments: &RegisterArguments) -> Result<Vec<Parent>, Failure> {

@@ -27,7 +27,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) contact: &'a Contact,
     /// Who signs.
     pub(crate) signers: &'a SignerGroup,
-    /// With which keys; the same as in `signers`.
+    /// With which keys at hand; among those in `signers`, or all of them.
     pub(crate) keys: &'a [Key],
     /// A label for the subject.
     pub(crate) subject_name: &'a str,
@@ -88,7 +88,11 @@ impl Draft<'_> {
         }
     }
 
-    fn sign(&self) -> Result<Submission, Failure> {
+    /// A new signed statement, signed with the keys at hand.
+    ///
+    /// # Errors
+    /// A usage failure when the statement would not be accepted.
+    pub(crate) fn sign(&self) -> Result<Submission, Failure> {
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce)
             .map_err(|error| Failure::internal(format!("the operating system gives no randomness: {error}")))?;

@@ -4,6 +4,7 @@
 //! bundle from anywhere would be. Whatever is not certain is not `verified`.
 
 mod lookup;
+mod said;
 mod verdict;
 
 use std::path::Path;
@@ -81,8 +82,12 @@ fn check<'a>(context: &Context<'_>, arguments: &'a VerifyArguments) -> Result<Ve
         difference.extra.extend(measured.excluded.iter().cloned());
         difference.extra.sort();
     }
+    let said = match &arguments.bundle {
+        Some(_) => None,
+        None => Some(said::Said::ask(&settings, &proven)?),
+    };
     let Measured { excluded, revision, .. } = measured;
-    Ok(Verdict { arguments, proven, difference, excluded, revision, trust, also_registered })
+    Ok(Verdict { arguments, proven, difference, excluded, revision, trust, also_registered, said })
 }
 
 /// Measures the path by the rules that the registered manifest records.

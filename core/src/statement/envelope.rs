@@ -8,7 +8,7 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Header, StatementId};
+use super::{Header, SignerGroup, StatementId};
 use crate::admission::{Code, Rejection};
 use crate::base64;
 use crate::key::{KeyId, PublicKey};
@@ -78,10 +78,9 @@ impl Envelope {
         Self::assemble(payload, signatures)
     }
 
-    fn assemble(payload: Vec<u8>, signatures: Vec<Signature>) -> Self {
-        let mut numbered: Vec<_> = signatures.into_iter().enumerate().collect();
-        numbered.sort_by_key(|(_, signature)| signature.key_id);
-        let (places, signatures) = numbered.into_iter().unzip();
+    fn assemble(payload: Vec<u8>, mut signatures: Vec<Signature>) -> Self {
+        signatures.sort_by_key(|signature| signature.key_id);
+        let places = (0..signatures.len()).collect();
         Self { payload, signatures, places }
     }
 
@@ -119,7 +118,26 @@ impl Envelope {
             }
             signatures.push(Signature { key_id: keyid, signature });
         }
-        Ok(Self::assemble(payload, signatures))
+        let mut placed: Vec<_> = signatures.iter().map(|signature| signature.key_id).enumerate().collect();
+        placed.sort_by_key(|(_, id)| *id);
+        let places = placed.into_iter().map(|(place, _)| place).collect();
+        Ok(Self { places, ..Self::assemble(payload, signatures) })
+    }
+
+    /// The signatures of both on the same payload, one of each key; `None` when the payloads differ.
+    ///
+    /// Of two signatures by one key the first is kept: which of them are valid is another question.
+    pub fn merge(self, other: Self) -> Option<Self> {
+        if self.payload != other.payload {
+            return None;
+        }
+        let Self { payload, mut signatures, .. } = self;
+        for signature in other.signatures {
+            if signatures.iter().all(|own| own.key_id != signature.key_id) {
+                signatures.push(signature);
+            }
+        }
+        Some(Self::assemble(payload, signatures))
     }
 
     /// The stored form: fixed member order, signatures ascending by key id, standard padded base64, no white space.
@@ -158,6 +176,33 @@ impl Envelope {
     /// # Errors
     /// A [`Rejection`] naming the signature or the group.
     pub fn verify<'k>(&self, header: &Header, find: impl Fn(&KeyId) -> Option<&'k PublicKey>) -> Result<(), Rejection> {
+        self.verify_signatures(header, find)?;
+        for (position, group) in header.signers.iter().enumerate() {
+            let signed = self.signatures_of(group);
+            let needed = usize::try_from(group.threshold).unwrap_or(usize::MAX);
+            if signed < needed {
+                let reason = format!("{signed} of {needed} needed signatures are there");
+                let place = StrictError::new(format!("/predicate/signers/{position}/threshold"), reason);
+                return Err(Rejection::in_payload(Code::ThresholdNotMet, place));
+            }
+        }
+        Ok(())
+    }
+
+    /// How many keys of a group have signed. Says nothing about whether their signatures are valid.
+    pub fn signatures_of(&self, group: &SignerGroup) -> usize {
+        self.signatures.iter().filter(|signature| group.keys.contains(&signature.key_id)).count()
+    }
+
+    /// Checks that every signature that is there is by a listed key and valid, however many are still missing.
+    ///
+    /// # Errors
+    /// A [`Rejection`] naming the signature.
+    pub fn verify_signatures<'k>(
+        &self,
+        header: &Header,
+        find: impl Fn(&KeyId) -> Option<&'k PublicKey>,
+    ) -> Result<(), Rejection> {
         let encoding = pre_authentication_encoding(&self.payload);
         for (signature, position) in self.signatures.iter().zip(&self.places) {
             let refuse = |code, member: &str, reason: String| {
@@ -178,15 +223,6 @@ impl Envelope {
             if key.verify(&encoding, &signature.signature).is_err() {
                 let reason = format!("not a valid signature of this payload by key {id}");
                 return Err(refuse(Code::SignatureInvalid, "sig", reason));
-            }
-        }
-        for (position, group) in header.signers.iter().enumerate() {
-            let signed = self.signatures.iter().filter(|signature| group.keys.contains(&signature.key_id)).count();
-            let needed = usize::try_from(group.threshold).unwrap_or(usize::MAX);
-            if signed < needed {
-                let reason = format!("{signed} of {needed} needed signatures are there");
-                let place = StrictError::new(format!("/predicate/signers/{position}/threshold"), reason);
-                return Err(Rejection::in_payload(Code::ThresholdNotMet, place));
             }
         }
         Ok(())

@@ -201,7 +201,7 @@ fn skeletons(names: &Names) -> Vec<String> {
 }
 
 /// How many root keys may sign now, by party.
-pub(crate) async fn root_keys(
+async fn root_keys(
     connection: &mut AsyncPgConnection,
     parties: &[Vec<u8>],
 ) -> Result<BTreeMap<Vec<u8>, u32>, StoreError> {

@@ -6,6 +6,7 @@ use chopmark_core::statement::ShownId;
 use chopmark_core::verify::{Difference, FileChange, ResultState, TensorChange, TensorFacts};
 use serde_json::json;
 
+use super::said::Said;
 use crate::arguments::VerifyArguments;
 use crate::commands::Context;
 use crate::commands::bundle::kind_word;
@@ -52,6 +53,8 @@ pub(super) struct Verdict<'a> {
     pub(super) trust: Trust,
     /// Other registrations of the same bytes, as the service says.
     pub(super) also_registered: Vec<ShownId>,
+    /// What others say, as the service says, where it was asked.
+    pub(super) said: Option<Said>,
 }
 
 impl Verdict<'_> {
@@ -131,6 +134,7 @@ impl Verdict<'_> {
             "excluded": self.excluded,
             "revision": self.revision,
             "also_registered": self.also_registered,
+            "said_by_others": self.said.as_ref().map(Said::members),
             "bundle": self.arguments.bundle,
             "registry": registry,
             "checkpoint": { "size": checkpoint.size(), "root": checkpoint.root() },
@@ -159,6 +163,9 @@ impl Verdict<'_> {
         if !self.also_registered.is_empty() {
             let others: Vec<String> = self.also_registered.iter().map(ToString::to_string).collect();
             report = report.row("also", format!("{}: registered later, as the service says", others.join(", ")));
+        }
+        if let Some(said) = &self.said {
+            report = said.rows(report);
         }
         if self.state() == ResultState::Verified {
             report = DOES_NOT_PROVE.into_iter().fold(report, |report, line| report.row("not proved", line));

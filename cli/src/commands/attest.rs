@@ -1,0 +1,126 @@
+//! `chopmark attest`: "we hashed these bytes here, and they match what was registered". Said only when it is so.
+
+use std::path::Path;
+
+use chopmark_core::attestation::AttestationClaim;
+use chopmark_core::bundle::Proven;
+use chopmark_core::kind::Claim;
+use chopmark_core::manifest::FilePath;
+use chopmark_core::verify::{Difference, compare};
+use chopmark_gpu_verify::Purpose;
+use serde_json::json;
+
+use super::measuring::{Aim, Measuring, require};
+use super::say::{Saying, Speaker, prepare, say};
+use super::{Context, bundle, signers};
+use crate::arguments::AttestArguments;
+use crate::client::Client;
+use crate::config::Overrides;
+use crate::exit::{Exit, Failure};
+use crate::interrupt;
+use crate::keys;
+use crate::printer::Report;
+use crate::trust::Contact;
+
+/// Most differing files named in the refusal.
+const LISTED_MAX: usize = 5;
+
+/// Hashes what is at a path, compares it with a registration, and says that they match.
+///
+/// # Errors
+/// `bytes_differ` when they do not, and nothing is said; otherwise as the registry or the person answers.
+pub(crate) fn run(context: &Context<'_>, arguments: AttestArguments) -> Result<Exit, Failure> {
+    let printer = context.printer;
+    let AttestArguments { path, artefact, bundle: file, zone, trust, say: said, form, engine } = arguments;
+    let settings = context.settings(Overrides { party: said.party, trust })?;
+    interrupt::install(printer, context.command)?;
+    require(&path)?;
+    let consent = prepare(context, &settings, said.consent, &said.cosign)?;
+    let keys = keys::load_all(&settings.keys)?;
+    let client = Client::new(&settings.url)?;
+    let contact = Contact::meet(&settings, &client)?;
+    let (party, signers) = signers::signing_party(&client, &settings, &contact.registry, &keys, &said.cosign)?;
+    let proven = match (&artefact, &file) {
+        (_, Some(file)) => bundle::open(file, &contact.trust)?,
+        (Some(id), None) => bundle::fetch(&client, &client.artefact(id)?.artefact_id, &contact.trust)?.1,
+        (None, None) => return Err(Failure::usage("name the artefact with --artefact or --bundle")),
+    };
+    if proven.statement.header.registry.as_ref() != Some(&contact.registry) {
+        let message =
+            format!("the bundle is not of the registry {}, which {} is", contact.registry.origin, client.url());
+        return Err(Failure::usage(message));
+    }
+
+    let measuring = Measuring::start(engine, &form, printer)?;
+    let tool = format!("chopmark {} ({})", env!("CARGO_PKG_VERSION"), measuring.engine_name());
+    let file_name = proven.manifest.only_file().map(|file| &file.path);
+    let aim = Aim { purpose: Purpose::Verify, exclusions: proven.manifest.exclusions(), file_name };
+    let measured = measuring.measure(&path, aim)?;
+    let difference = compare(&proven.manifest, &measured.manifest, &measured.unreadable);
+    check_equal(&path, &proven, &difference)?;
+
+    let id = proven.statement.id;
+    let manifest = proven.artefact.manifest.sha256;
+    let name = format!("{} {}", proven.artefact.name.display(), proven.artefact.version);
+    let saying = Saying {
+        subject_name: &format!("bytes of {name}"),
+        claim: Claim::Attestation(AttestationClaim::BytesMatch { artefact: id, manifest, zone, tool: tool.clone() }),
+        said: format!(
+            "the bytes of {name} ({}) hashed in {} match what was registered",
+            id.shown("art"),
+            zone_word(zone)
+        ),
+        named: &[id, proven.owner.id],
+        report: Report::default()
+            .row("artefact", format!("{name}, {}", id.shown("art")))
+            .row("registered by", format!("{} (self-declared)", proven.owner.name.display()))
+            .row("manifest", manifest.to_string())
+            .row("hashed with", &tool),
+        members: json!({
+            "path": path,
+            "artefact_id": id,
+            "manifest_sha256": manifest,
+            "zone": zone,
+            "tool": tool,
+        }),
+    };
+    let speaker = Speaker {
+        settings: &settings,
+        client: &client,
+        contact: &contact,
+        keys: &keys,
+        party: &party,
+        signers: &signers,
+        consent,
+        cosign: &said.cosign,
+    };
+    say(context, &speaker, saying)
+}
+
+fn zone_word(zone: chopmark_core::code::ResidencyZone) -> String {
+    match serde_json::to_value(zone) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
+    }
+}
+
+/// Nothing less than exactly what was registered is attested, extra files included.
+fn check_equal(path: &Path, proven: &Proven, difference: &Difference) -> Result<(), Failure> {
+    let Difference { changed, missing, extra } = difference;
+    if changed.is_empty() && missing.is_empty() && extra.is_empty() {
+        return Ok(());
+    }
+    let changed = changed.iter().map(|change| ("changed", &change.path));
+    let others = missing.iter().map(|path| ("missing", path)).chain(extra.iter().map(|path| ("extra", path)));
+    let all: Vec<(&str, &FilePath)> = changed.chain(others).collect();
+    let named: Vec<String> =
+        all.iter().take(LISTED_MAX).map(|(what, path)| format!("{} {what}", path.as_str())).collect();
+    let more = if all.len() > LISTED_MAX { ", …" } else { "" };
+    let message = format!(
+        "{} is not what was registered as {}: {}{more}; nothing was attested (`chopmark verify` says more)",
+        path.display(),
+        proven.statement.id.shown("art"),
+        named.join(", ")
+    );
+    Err(Failure::new(Exit::BytesDiffer, "bytes_differ", message))
+}

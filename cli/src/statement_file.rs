@@ -1,0 +1,257 @@
+//! Statements on their way from one signer to the next: a file with everything a signer needs to know, without network.
+//!
+//! Nothing in it has to be believed: key ids are digests of keys, statement ids digests of statements, documents are
+//! hashed again. What the payload does not bind is not in the file.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use chopmark_core::admission::{Code, Rejection};
+use chopmark_core::key::{KeyId, PublicKey};
+use chopmark_core::kind::Claim;
+use chopmark_core::policy::PolicyClaim;
+use chopmark_core::statement::{ENTRY_BYTES_MAX, Envelope, Statement, StatementId};
+use chopmark_core::strict;
+use chopmark_core::submission::{REQUEST_BYTES_MAX, Submission};
+use chopmark_core::text::Names;
+use data_encoding::BASE64;
+use ed25519_dalek::SigningKey;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::exit::{Exit, Failure};
+use crate::files::{self, Access};
+
+/// Schema name of the document.
+const SCHEMA: &str = "chopmark.statement/v1";
+
+/// Most statements that come along to explain the one to be signed.
+const STATEMENTS_MAX: usize = 8;
+
+/// Largest file, in bytes: a request, and the statements that explain it in base64.
+const FILE_BYTES_MAX: usize = REQUEST_BYTES_MAX + STATEMENTS_MAX * ENTRY_BYTES_MAX * 4 / 3 + (64 << 10);
+
+/// A statement file as it is written and read.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireFile {
+    /// [`SCHEMA`].
+    schema: String,
+    /// The envelope, with the signatures so far.
+    envelope: Value,
+    /// The documents that the statement names, padded base64.
+    documents: Vec<String>,
+    /// Public keys of those who sign, padded base64.
+    keys: Vec<PublicKey>,
+    /// Payloads of statements that this one names, padded base64.
+    statements: Vec<String>,
+}
+
+/// A statement that is being signed.
+#[derive(Debug)]
+pub(crate) struct StatementFile {
+    /// The statement, its documents and its signatures so far.
+    pub(crate) submission: Submission,
+    keys: Vec<PublicKey>,
+    statements: BTreeMap<StatementId, (Vec<u8>, Statement)>,
+}
+
+impl StatementFile {
+    /// A statement with the public keys of those who sign, and the payloads of statements that it names.
+    ///
+    /// # Errors
+    /// When one of those can't be read, or a signature does not hold.
+    pub(crate) fn new(submission: Submission, keys: Vec<PublicKey>, payloads: Vec<Vec<u8>>) -> Result<Self, Failure> {
+        let mut statements = BTreeMap::new();
+        for payload in payloads {
+            let statement = Statement::parse(&payload).map_err(|rejection| not_acceptable(&rejection))?;
+            statements.insert(statement.id, (payload, statement));
+        }
+        let file = Self { submission, keys, statements };
+        file.check()?;
+        Ok(file)
+    }
+
+    /// Reads a statement file, and checks everything in it but whether enough have signed.
+    ///
+    /// # Errors
+    /// A usage failure when it can't be read or is not understood to the last member; a proof failure when a signature
+    /// does not hold.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let bytes = files::read(path, FILE_BYTES_MAX)
+            .map_err(|error| Failure::usage(format!("cannot read the statement {}: {error}", path.display())))?;
+        Self::parse(&bytes).map_err(|failure| Failure { message: format!("{}: {failure}", path.display()), ..failure })
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, Failure> {
+        let malformed = |reason: String| Failure::new(Exit::Usage, "statement_malformed", reason);
+        let wire: WireFile = strict::from_slice(bytes)
+            .map_err(|error| malformed(format!("not a statement file, or one of a newer version: {error}")))?;
+        if wire.schema != SCHEMA {
+            return Err(malformed(format!("the schema is {:?}, expected {SCHEMA}", wire.schema)));
+        }
+        if wire.statements.len() > STATEMENTS_MAX {
+            return Err(malformed(format!("at most {STATEMENTS_MAX} statements come along")));
+        }
+        let decode = |texts: &[String], member: &str| {
+            let decoded = texts.iter().map(|text| BASE64.decode(text.as_bytes()));
+            decoded.collect::<Result<Vec<_>, _>>().map_err(|error| malformed(format!("{member}: {error}")))
+        };
+        let envelope = Envelope::from_value(&wire.envelope).map_err(|error| malformed(format!("envelope: {error}")))?;
+        let documents = decode(&wire.documents, "documents")?;
+        let submission = Submission::assemble(envelope, documents).map_err(|rejection| not_acceptable(&rejection))?;
+        Self::new(submission, wire.keys, decode(&wire.statements, "statements")?)
+    }
+
+    /// Documents are what the statement says of them, and every signature holds.
+    fn check(&self) -> Result<(), Failure> {
+        self.submission.check_documents().map_err(|rejection| not_acceptable(&rejection))?;
+        let find = |id: &KeyId| self.keys.iter().find(|key| key.id() == *id);
+        self.submission.verify_signatures(find).map_err(|rejection| match rejection.code {
+            Code::UnknownKey => Failure::proof(format!(
+                "the public key behind a signature is not in the file, so it can't be checked ({})",
+                rejection.pointer
+            )),
+            code => Failure::new(
+                Exit::ProofInvalid,
+                code.as_str(),
+                format!("{} ({}); take the file from before that signature", rejection.detail, rejection.pointer),
+            ),
+        })
+    }
+
+    fn to_bytes(&self) -> Result<Vec<u8>, Failure> {
+        let internal = |error: String| Failure::internal(error);
+        let encode = |bytes: &[u8]| BASE64.encode(bytes);
+        let wire = WireFile {
+            schema: SCHEMA.to_owned(),
+            envelope: strict::value_from_slice(&self.submission.entry).map_err(|error| internal(error.to_string()))?,
+            documents: self.submission.documents.values().map(|bytes| encode(bytes)).collect(),
+            keys: self.keys.clone(),
+            statements: self.statements.values().map(|(payload, _)| encode(payload)).collect(),
+        };
+        let mut bytes = strict::to_canonical(&wire).map_err(|error| internal(error.to_string()))?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    /// Writes the file where nothing is yet.
+    ///
+    /// # Errors
+    /// A usage failure when there is something.
+    pub(crate) fn create(&self, path: &Path) -> Result<(), Failure> {
+        files::create(path, &self.to_bytes()?, Access::Shared).map_err(|error| match error.kind() {
+            std::io::ErrorKind::AlreadyExists => exists(path),
+            _ => Failure::file("write", path, &error),
+        })
+    }
+
+    /// Writes the file in place of what it was.
+    ///
+    /// # Errors
+    /// When that fails; the file is then as it was.
+    pub(crate) fn replace(&self, path: &Path) -> Result<(), Failure> {
+        files::replace(path, &self.to_bytes()?, Access::Shared).map_err(|error| Failure::file("write", path, &error))
+    }
+
+    /// The payload.
+    pub(crate) fn statement(&self) -> &Statement {
+        &self.submission.statement
+    }
+
+    /// A statement that this one names, where it came along.
+    pub(crate) fn named(&self, id: &StatementId) -> Option<&Statement> {
+        self.statements.get(id).map(|(_, statement)| statement)
+    }
+
+    /// The names of a party, where the statement that created it came along.
+    pub(crate) fn names_of(&self, party: &StatementId) -> Option<&Names> {
+        match &self.named(party)?.claim {
+            Claim::Party(claim) => Some(&claim.name),
+            Claim::Policy(PolicyClaim::Descriptor(descriptor)) => Some(&descriptor.operator_name),
+            _ => None,
+        }
+    }
+
+    /// Signatures that are there.
+    pub(crate) fn signed(&self) -> usize {
+        self.submission.envelope.signatures().len()
+    }
+
+    /// Signatures that are missing, over all groups.
+    pub(crate) fn missing(&self) -> usize {
+        let missing = self.statement().header.signers.iter().map(|group| {
+            let needed = usize::try_from(group.threshold).unwrap_or(usize::MAX);
+            needed.saturating_sub(self.submission.envelope.signatures_of(group))
+        });
+        missing.sum()
+    }
+
+    /// Keys that may still sign.
+    pub(crate) fn unsigned_keys(&self) -> Vec<KeyId> {
+        let has_signed = |key: &&KeyId| self.has_signed(key);
+        self.statement()
+            .header
+            .signers
+            .iter()
+            .flat_map(|group| &group.keys)
+            .filter(|key| !has_signed(key))
+            .copied()
+            .collect()
+    }
+
+    /// Whether the payload asks this key to sign.
+    pub(crate) fn lists(&self, key: &KeyId) -> bool {
+        self.statement().header.signers.iter().any(|group| group.keys.contains(key))
+    }
+
+    /// Whether this key has signed.
+    pub(crate) fn has_signed(&self, key: &KeyId) -> bool {
+        self.submission.envelope.signatures().iter().any(|signature| signature.key_id == *key)
+    }
+
+    /// The same with one more signature for each of these keys.
+    ///
+    /// # Errors
+    /// When the result would not be accepted.
+    pub(crate) fn sign(self, keys: &[&SigningKey]) -> Result<Self, Failure> {
+        let signed = Envelope::sign(self.submission.envelope.payload().to_vec(), keys);
+        self.with(signed)
+    }
+
+    /// The same with the signatures that another copy of it has collected.
+    ///
+    /// # Errors
+    /// A usage failure when it is another statement.
+    pub(crate) fn merge(mut self, other: Self) -> Result<Self, Failure> {
+        for key in other.keys {
+            if !self.keys.contains(&key) {
+                self.keys.push(key);
+            }
+        }
+        self.with(other.submission.envelope)
+    }
+
+    fn with(self, envelope: Envelope) -> Result<Self, Failure> {
+        let Self { submission, keys, statements } = self;
+        let documents = submission.documents.into_values().collect();
+        let envelope = submission
+            .envelope
+            .merge(envelope)
+            .ok_or_else(|| Failure::usage("the files hold different statements; give copies of one"))?;
+        let submission = Submission::assemble(envelope, documents).map_err(|rejection| not_acceptable(&rejection))?;
+        let file = Self { submission, keys, statements };
+        file.check()?;
+        Ok(file)
+    }
+}
+
+/// The failure when a statement would be written over something.
+pub(crate) fn exists(path: &Path) -> Failure {
+    Failure::usage(format!("{} exists and is left as it is; choose another file with --sign-only", path.display()))
+}
+
+/// A statement that this program would refuse to read.
+fn not_acceptable(rejection: &Rejection) -> Failure {
+    Failure::new(Exit::Usage, rejection.code.as_str(), format!("{} ({})", rejection.detail, rejection.pointer))
+}
