@@ -163,7 +163,7 @@ fn every_answer_to_a_fuzzer_is_a_described_one() {
     let service = Service::start(place.path());
     let material = material(&service);
     let document = service.get("/openapi.json").json();
-    let (cases, at_least) = if is_soak() { (5_000, 50_000) } else { (150, 2_000) };
+    let (cases, at_least) = if is_soak() { (4_000, 50_000) } else { (130, 2_000) };
     let fuzzed = fuzz(place.path(), service.url(), &document, &material, cases);
     assert!(fuzzed.is_clean, "{}", fuzzed.report);
 

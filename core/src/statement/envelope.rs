@@ -78,10 +78,9 @@ impl Envelope {
         Self::assemble(payload, signatures)
     }
 
-    fn assemble(payload: Vec<u8>, signatures: Vec<Signature>) -> Self {
-        let mut numbered: Vec<_> = signatures.into_iter().enumerate().collect();
-        numbered.sort_by_key(|(_, signature)| signature.key_id);
-        let (places, signatures) = numbered.into_iter().unzip();
+    fn assemble(payload: Vec<u8>, mut signatures: Vec<Signature>) -> Self {
+        signatures.sort_by_key(|signature| signature.key_id);
+        let places = (0..signatures.len()).collect();
         Self { payload, signatures, places }
     }
 
@@ -139,7 +138,10 @@ impl Envelope {
             }
             signatures.push(Signature { key_id: keyid, signature });
         }
-        Ok(Self::assemble(payload, signatures))
+        let mut placed: Vec<_> = signatures.iter().map(|signature| signature.key_id).enumerate().collect();
+        placed.sort_by_key(|(_, id)| *id);
+        let places = placed.into_iter().map(|(place, _)| place).collect();
+        Ok(Self { places, ..Self::assemble(payload, signatures) })
     }
 
     /// The signatures of both on the same payload, one of each key; `None` when the payloads differ.
