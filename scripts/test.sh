@@ -15,9 +15,10 @@ CHOPMARK_TEST_SCHEMATHESIS=$("$root/scripts/install-schemathesis.sh")
 export CHOPMARK_TEST_MODEL CHOPMARK_TEST_BROWSER CHOPMARK_TEST_SCHEMATHESIS
 
 # The integration tests run the real binary, so it is there first; and before it a control that acknowledges what is not
-# committed, because a harness that can't find that out shows nothing.
+# committed, because a harness that can't find that out shows nothing. Both are built as parts of the whole workspace: by
+# itself, a package would have dependencies with other features, and all of them would be built twice.
 binaries=${CARGO_TARGET_DIR:-$root/target}/debug
-cargo build --package chopmark --features control-acknowledge-before-commit --locked
+cargo build --workspace --features chopmark/control-acknowledge-before-commit --locked
 cp "$binaries/chopmark" "$binaries/chopmark-control"
 cargo build --workspace --locked
 cargo test --workspace --locked "$@"

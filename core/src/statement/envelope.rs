@@ -138,9 +138,9 @@ impl Envelope {
             }
             signatures.push(Signature { key_id: keyid, signature });
         }
-        let mut placed: Vec<_> = signatures.iter().map(|signature| signature.key_id).enumerate().collect();
-        placed.sort_by_key(|(_, id)| *id);
-        let places = placed.into_iter().map(|(place, _)| place).collect();
+        let mut by_key: Vec<_> = signatures.iter().map(|signature| signature.key_id).enumerate().collect();
+        by_key.sort_by_key(|(_, id)| *id);
+        let places = by_key.into_iter().map(|(place, _)| place).collect();
         Ok(Self { places, ..Self::assemble(payload, signatures) })
     }
 
