@@ -96,6 +96,9 @@ impl Service {
     }
 
     /// The error for writes while the service is read-only.
+    ///
+    /// # Errors
+    /// `read_only`, with the reason, while it is.
     pub fn refuse_when_halted(&self) -> Result<(), ApiError> {
         match self.halted() {
             Some(reason) => Err(ApiError::unavailable("read_only", format!("nothing is admitted: {reason}"))),

@@ -373,7 +373,7 @@ fn documents_are_the_named_ones_and_whole() {
     let (_, party) = Author::new(&author.registry, "a party with a document", 1, 1);
     let answer = service.post(&request_around(&party.envelope, &[other]));
     expect(&answer, "422 document_unreferenced documents/0 ");
-    let huge = vec![b' '; (16 << 20) + 1];
+    let huge = vec![b' '; chopmark_core::submission::DOCUMENT_BYTES_MAX + 1];
     refuse(service, &payload, &[own], &[huge], "413 documents_too_large documents/0 ");
 
     // A manifest that the registry knows need not be sent again.

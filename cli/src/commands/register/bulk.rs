@@ -337,29 +337,28 @@ impl Run<'_> {
         let printer = self.context.printer.quieted();
         let is_resumed = signed.is_resumed;
         let mut attempt = 1;
-        let (end, registered) = loop {
+        let end = loop {
             match self.session.enter(draft, signed, &row.order.out, &printer) {
                 Ok(Entered { registered, proven, .. }) => {
                     let (artefact_id, index) = (proven.statement.id, proven.index);
                     let (manifest, excluded) = facts;
                     let facts = Facts { artefact_id, index, manifest, excluded, is_resumed };
-                    break (End::Registered(facts), Some(registered));
+                    // Before the journal: what that has is not looked for any more among statements on their way.
+                    registered.forget();
+                    break End::Registered(facts);
                 }
                 Err(failure) if asks_for_patience(&failure) && attempt < ATTEMPTS_MAX => {
                     attempt += 1;
                     signed = draft.signed(&self.session.settings.directories)?;
                 }
                 Err(failure) => match existing(&failure) {
-                    Some(id) => break (End::Already(self.fetched(row, &claim, id, failure, facts.1)?), None),
+                    Some(id) => break End::Already(self.fetched(row, &claim, id, failure, facts.1)?),
                     None => return Err(failure),
                 },
             }
         };
         if let (Some(artefact_id), (key, Some(files))) = (end.artefact(), finished) {
             lock(journal).add(Finished { row: key, files, artefact_id })?;
-        }
-        if let Some(registered) = registered {
-            registered.forget();
         }
         Ok(end)
     }
