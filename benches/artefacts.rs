@@ -93,7 +93,7 @@ impl Author {
             name: Names { en: Some(format!("{} Laboratories {number}", word(number))), ..Names::default() },
             identifiers: Vec::new(),
             jurisdiction: Jurisdiction::new("HK")?,
-            root_keys: KeySet::new(vec![author.public.clone()], 1),
+            root_keys: KeySet::new(vec![author.public], 1),
         });
         let submission = author.sign(Issuer::Own, &format!("party {number}"), &claim, Vec::new())?;
         author.party = submission.statement.id;
@@ -126,10 +126,7 @@ fn word(number: u32) -> &'static str {
 }
 
 /// The square of a uniform number is small more often than large.
-fn pick<T: Copy>(from: &[T], number: u32) -> T
-where
-    T: Default,
-{
+fn pick<T: Copy + Default>(from: &[T], number: u32) -> T {
     let uniform = f64::from(number.wrapping_mul(2_654_435_769) >> 8) / f64::from(1_u32 << 24);
     let place = uniform * uniform * crate::figures::count(from.len());
     (0_u32..).zip(from).find(|(index, _)| f64::from(*index) + 1.0 > place).map(|(_, value)| *value).unwrap_or_default()

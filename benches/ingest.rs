@@ -26,7 +26,7 @@ const ROUNDS: usize = 3;
 const BURST: Duration = Duration::from_secs(5);
 
 /// How long the sustained run lasts.
-const SUSTAINED: Duration = Duration::from_secs(60);
+const SUSTAINED: Duration = Duration::from_mins(1);
 
 /// Connections of the two kinds of burst.
 const CONNECTIONS: [usize; 2] = [64, 256];
@@ -116,7 +116,7 @@ impl Ingest {
 
     async fn sustain(&mut self, burst: f64) -> Result<(), Failure> {
         println!("sustained: {} s at 64 connections", SUSTAINED.as_secs());
-        let statements = (1..).find(|number| f64::from(*number) > burst * 1.3 * SUSTAINED.as_secs_f64());
+        let statements = (1..=u32::MAX).find(|number| f64::from(*number) > burst * 1.3 * SUSTAINED.as_secs_f64());
         let requests = self.sign(statements.unwrap_or_default()).await?;
         let bound = Bound { connections: 64, time_max: SUSTAINED, status: 201 };
         let run = self.load(OURS, &requests, bound).await?;

@@ -126,7 +126,7 @@ async fn search(address: SocketAddr) -> Result<(), Failure> {
             .iter()
             .map(|query| {
                 let (words, filters) = query.split_once('&').unwrap_or((query, ""));
-                let words: String = words.bytes().map(|byte| format!("%{byte:02X}")).collect();
+                let words = words.bytes().fold(String::new(), |words, byte| format!("{words}%{byte:02X}"));
                 format!("/v1/artefacts?q={words}&{filters}").trim_end_matches('&').to_owned()
             })
             .collect();

@@ -118,7 +118,7 @@ impl Bench {
         let mut line = format!("PostgreSQL {version}, one private cluster:");
         for setting in DURABILITY {
             let value: String = client.query_one(&format!("SHOW {setting}"), &[]).await?.get(0);
-            line.push_str(&format!(" {setting}={value}"));
+            line.extend([" ", setting, "=", &value]);
         }
         println!("{line}");
         Ok(())

@@ -28,6 +28,7 @@ use chopmark_core::statement::{Issuer, Statement, StatementId};
 use chopmark_core::submission::Submission;
 use data_encoding::BASE64;
 use ed25519_dalek::SigningKey;
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::harness::{Home, Service, place};
@@ -62,7 +63,9 @@ struct Audited {
 /// The registry that changes are tried on, for one test at a time.
 fn audited() -> MutexGuard<'static, Audited> {
     static SHARED: LazyLock<Mutex<Audited>> = LazyLock::new(|| Mutex::new(Audited::new()));
-    SHARED.lock().unwrap_or_else(PoisonError::into_inner)
+    let mut audited = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    audited.start_again_if_halted();
+    audited
 }
 
 /// Any claim by an author, signed.
@@ -101,6 +104,17 @@ impl Audited {
         audited.wait_until_applied();
         audited.assert_clean();
         audited
+    }
+
+    /// A service that saw a change to what it signs is read-only for good, as it has to be. The change is undone by now.
+    fn start_again_if_halted(&mut self) {
+        if self.service.get("/readyz").status == 200 {
+            return;
+        }
+        self.service.send(Signal::TERM);
+        assert_eq!(self.service.ended(), Some(0), "{}", self.service.errors());
+        self.service = Service::start(self.service.directory.parent().unwrap());
+        assert_eq!(self.service.get("/readyz").status, 200, "{}", self.service.errors());
     }
 
     fn wait_until_applied(&self) {
