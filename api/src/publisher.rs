@@ -112,7 +112,7 @@ impl PublishError {
         match self {
             Self::Halt(_) => "nothing more is signed",
             Self::Store(_) => "checkpoints wait for the database",
-            Self::Mark(_) => "checkpoints wait for a disk that does not take the signer's mark; is it full?",
+            Self::Mark(_) => "checkpoints wait for a disk that does not take the signer's mark",
         }
     }
 }
@@ -265,15 +265,15 @@ impl Publisher {
 
     /// Signs what is committed, or takes in what somebody else signed.
     async fn publish(&mut self) -> Result<(), PublishError> {
-        let known = self.status.borrow().published.clone();
-        let published = match &mut self.signer {
-            Some(signer) => signer.publish(known.map(|known| known.size)).await?,
-            None => newest(&self.store, &self.log_key, known.as_deref()).await?,
-        };
-        if let Some(published) = published {
+        loop {
+            let known = self.status.borrow().published.clone();
+            let published = match &mut self.signer {
+                Some(signer) => signer.publish(known.map(|known| known.size)).await?,
+                None => newest(&self.store, &self.log_key, known.as_deref()).await?,
+            };
+            let Some(published) = published else { return Ok(()) };
             self.status.send_modify(|status| status.published = Some(Arc::new(published)));
         }
-        Ok(())
     }
 
     /// Read-only: shows the newest stored checkpoint that the entries still bear out.

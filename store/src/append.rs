@@ -12,7 +12,7 @@ use chopmark_core::ledger::edge::Edge;
 use chopmark_core::ledger::tile::{Tile, encode_hashes};
 use chopmark_core::ledger::tree::leaf_hash;
 use chopmark_core::policy::PolicyClaim;
-use chopmark_core::statement::{Nonce, RegistryRef, Statement, StatementId};
+use chopmark_core::statement::{RegistryRef, Statement, StatementId};
 use chopmark_core::submission::Submission;
 use chopmark_core::time::Timestamp;
 use chrono::{DateTime, Utc};
@@ -23,6 +23,7 @@ use tokio::runtime::Handle;
 
 use crate::connect;
 use crate::error::{StoreError, bigint, count};
+use crate::fixed::fixed;
 use crate::project;
 use crate::query;
 use crate::schema::{document, entry, log_state};
@@ -247,11 +248,19 @@ async fn transact(
         }
     }
     if head.edge.size() > before {
-        rows.insert(connection).await?;
-        insert_documents(connection, batch, &outcomes).await?;
-        insert_tiles(connection, &tiles).await?;
-        project(connection, &changes).await?;
-        advance(connection, before, &head.edge).await?;
+        // Sent without waiting for one another; each is checked.
+        let connection = &*connection;
+        let nonces = changes.iter().map(|(issuer, nonce, _)| (*issuer, *nonce));
+        let made: Vec<&Change> = changes.iter().flat_map(|(_, _, made)| made).collect();
+        let written = tokio::join!(
+            rows.insert(connection),
+            insert_documents(connection, batch, &outcomes),
+            insert_tiles(connection, &tiles),
+            project::insert_nonces(connection, nonces),
+            project::write(connection, &made),
+            advance(connection, before, &head.edge),
+        );
+        first_failure([written.0, written.1, written.2, written.3, written.4, written.5])?;
     }
     Ok(Effects { head, outcomes })
 }
@@ -324,8 +333,8 @@ impl<'a> EntryRows<'a> {
         self.bodies.push(&submission.entry);
     }
 
-    async fn insert(self, connection: &mut AsyncPgConnection) -> Result<(), StoreError> {
-        diesel::sql_query(
+    async fn insert(self, connection: &AsyncPgConnection) -> Result<(), StoreError> {
+        fixed(
             "INSERT INTO log.entry (idx, statement_id, leaf_hash, kind, issuer, recorded_at, body)
              SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7)",
         )
@@ -336,7 +345,7 @@ impl<'a> EntryRows<'a> {
         .bind::<Array<Binary>, _>(self.issuers)
         .bind::<Array<Timestamptz>, _>(self.recorded_at)
         .bind::<Array<Binary>, _>(self.bodies)
-        .execute(connection)
+        .execute(&mut &*connection)
         .await?;
         Ok(())
     }
@@ -347,7 +356,7 @@ const DOCUMENT_BYTES_AT_A_TIME: usize = 4 << 20;
 
 /// Keeps the documents of appended statements, each once.
 async fn insert_documents(
-    connection: &mut AsyncPgConnection,
+    connection: &AsyncPgConnection,
     batch: &[&Submission],
     outcomes: &[Outcome],
 ) -> Result<(), StoreError> {
@@ -370,50 +379,46 @@ async fn insert_documents(
 }
 
 async fn insert_document_rows(
-    connection: &mut AsyncPgConnection,
+    connection: &AsyncPgConnection,
     digests: Vec<&[u8]>,
     bodies: Vec<&[u8]>,
 ) -> Result<(), StoreError> {
-    diesel::sql_query(
-        "INSERT INTO log.document (sha256, body) SELECT * FROM unnest($1, $2) ON CONFLICT (sha256) DO NOTHING",
-    )
-    .bind::<Array<Binary>, _>(digests)
-    .bind::<Array<Binary>, _>(bodies)
-    .execute(connection)
-    .await?;
+    fixed("INSERT INTO log.document (sha256, body) SELECT * FROM unnest($1, $2) ON CONFLICT (sha256) DO NOTHING")
+        .bind::<Array<Binary>, _>(digests)
+        .bind::<Array<Binary>, _>(bodies)
+        .execute(&mut &*connection)
+        .await?;
     Ok(())
 }
 
-async fn insert_tiles(connection: &mut AsyncPgConnection, tiles: &[Tile]) -> Result<(), StoreError> {
+async fn insert_tiles(connection: &AsyncPgConnection, tiles: &[Tile]) -> Result<(), StoreError> {
     if tiles.is_empty() {
         return Ok(());
     }
     let levels: Vec<i16> = tiles.iter().map(|tile| i16::from(tile.coordinate.level())).collect();
     let numbers: Vec<i64> = tiles.iter().map(|tile| bigint(tile.coordinate.n())).collect();
     let hashes: Vec<Vec<u8>> = tiles.iter().map(|tile| encode_hashes(&tile.hashes)).collect();
-    diesel::sql_query("INSERT INTO log.tile (level, n, hashes) SELECT * FROM unnest($1, $2, $3)")
+    fixed("INSERT INTO log.tile (level, n, hashes) SELECT * FROM unnest($1, $2, $3)")
         .bind::<Array<SmallInt>, _>(levels)
         .bind::<Array<BigInt>, _>(numbers)
         .bind::<Array<Binary>, _>(hashes)
-        .execute(connection)
+        .execute(&mut &*connection)
         .await?;
     Ok(())
 }
 
-async fn project(
-    connection: &mut AsyncPgConnection,
-    changes: &[(StatementId, &Nonce, Vec<Change>)],
-) -> Result<(), StoreError> {
-    project::insert_nonces(connection, changes.iter().map(|(issuer, nonce, _)| (*issuer, *nonce))).await?;
-    let changes: Vec<&Change> = changes.iter().flat_map(|(_, _, made)| made).collect();
-    project::write(connection, &changes).await
+/// The failure that says most: in a transaction that has failed, whatever comes after the cause fails, too.
+fn first_failure(written: [Result<(), StoreError>; 6]) -> Result<(), StoreError> {
+    let says_why = |error: &StoreError| error.is_refusal() || error.is_disk_full();
+    let failures = written.into_iter().filter_map(Result::err);
+    failures.reduce(|one, other| if says_why(&other) && !says_why(&one) { other } else { one }).map_or(Ok(()), Err)
 }
 
 /// Moves the head; the condition on the old size is the fence against a writer that did not take the lock.
-async fn advance(connection: &mut AsyncPgConnection, before: u64, edge: &Edge) -> Result<(), StoreError> {
+async fn advance(connection: &AsyncPgConnection, before: u64, edge: &Edge) -> Result<(), StoreError> {
     let moved = diesel::update(log_state::table.filter(log_state::size.eq(bigint(before))))
         .set((log_state::size.eq(bigint(edge.size())), log_state::root.eq(edge.root().as_bytes().as_slice())))
-        .execute(connection)
+        .execute(&mut &*connection)
         .await?;
     if moved == 1 {
         Ok(())

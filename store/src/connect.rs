@@ -48,10 +48,12 @@ pub(crate) const FOLLOW_IDLE_MAX: Duration = Duration::from_secs(30);
 const MIGRATION_LOCK: i64 = 0x0063_686f_706d_6172;
 
 /// What every connection of the service starts with. The role owns nothing, so the grants are what it may do; the
-/// durability settings hold even where the server's defaults were changed.
+/// durability settings hold even where the server's defaults were changed. Tables start empty and grow, but a plan made
+/// while they were small is kept: so none may read a whole table where there is an index.
 const SESSION: &str = "SET ROLE chopmark_app;
 SET search_path = view;
 SET synchronous_commit = on;
+SET enable_seqscan = off;
 SET lock_timeout = '10s';
 SET idle_in_transaction_session_timeout = '60s';
 SET client_min_messages = warning;
@@ -115,8 +117,13 @@ pub(crate) async fn writer(
 ) -> Result<AsyncPgConnection, StoreError> {
     let failed = |error: &dyn std::fmt::Display| StoreError::Connect(error.to_string());
     let mut connection = session(url, STATEMENT_TIME_MAX, runtime).await.map_err(|error| failed(&error))?;
-    let limit = format!("SET idle_in_transaction_session_timeout = '{}ms'", idle_time_max.as_millis());
-    connection.batch_execute(&limit).await.map_err(|error| failed(&error))?;
+    // Everything it looks up it looks up by key.
+    let settings = format!(
+        "SET idle_in_transaction_session_timeout = '{}ms'; SET plan_cache_mode = force_generic_plan; \
+         SET enable_hashjoin = off; SET enable_mergejoin = off",
+        idle_time_max.as_millis()
+    );
+    connection.batch_execute(&settings).await.map_err(|error| failed(&error))?;
     Ok(connection)
 }
 

@@ -10,6 +10,7 @@ pub mod cluster;
 mod connect;
 mod error;
 mod find;
+mod fixed;
 mod follow;
 mod lineage;
 mod news;
@@ -45,7 +46,7 @@ pub use lineage::{
 };
 pub use news::{News, NewsLine};
 pub use party::FoundParty;
-pub use query::{StoredCheckpoint, StoredEntry};
+pub use query::{Head, StoredCheckpoint, StoredEntry};
 pub use rebuild::Rebuilt;
 
 use connect::ReadPool;
@@ -159,6 +160,14 @@ impl Store {
     /// When the database can't be read.
     pub async fn log_state(&self) -> Result<(u64, Sha256Digest), StoreError> {
         query::log_state(&mut *self.inner.pool.get().await?).await
+    }
+
+    /// Size, root and newest checkpoint, in one look.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn head(&self) -> Result<Head, StoreError> {
+        query::head(&mut *self.inner.pool.get().await?).await
     }
 
     /// The right edge of the tree over the first `size` entries.

@@ -69,6 +69,29 @@ pub(crate) async fn log_state(connection: &mut AsyncPgConnection) -> Result<(u64
     Ok((count(size, "log.log_state")?, hash(&root, "log.log_state")?))
 }
 
+/// What there is to sign, and what is signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Entries in the log as committed.
+    pub size: u64,
+    /// Root over them.
+    pub root: Sha256Digest,
+    /// Entries that the newest stored checkpoint covers; 0 without one.
+    pub newest: u64,
+}
+
+/// Size, root and newest checkpoint.
+pub(crate) async fn head(connection: &mut AsyncPgConnection) -> Result<Head, StoreError> {
+    let newest = checkpoint::table.select(diesel::dsl::max(checkpoint::size)).single_value();
+    let (size, root, newest): (i64, Vec<u8>, Option<i64>) =
+        log_state::table.select((log_state::size, log_state::root, newest)).first(connection).await?;
+    Ok(Head {
+        size: count(size, "log.log_state")?,
+        root: hash(&root, "log.log_state")?,
+        newest: count(newest.unwrap_or_default(), "log.checkpoint")?,
+    })
+}
+
 /// The right edge of the tree over the first `size` entries, from leaf hashes and full tiles.
 pub(crate) async fn edge_at(connection: &mut AsyncPgConnection, size: u64) -> Result<Edge, StoreError> {
     let mut partials = Vec::new();

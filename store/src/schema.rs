@@ -184,3 +184,4 @@ diesel::allow_tables_to_appear_in_same_query!(
     party,
     party_page
 );
+diesel::allow_tables_to_appear_in_same_query!(checkpoint, log_state);

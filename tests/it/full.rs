@@ -1,5 +1,5 @@
-//! Full disks: that of the database and that of the signer's mark. Writers get 503, readers go on, it is said why, and it
-//! ends by itself once there is room.
+//! Disks that take no writes, and a mark that fails. Writers get 503, readers go on, it is
+//! said why, and it ends by itself.
 //!
 //! The disks are small file systems in memory, in a mount namespace of the service's own. Where that is not allowed, the
 //! tests say that they were skipped.
@@ -154,8 +154,18 @@ fn a_full_database_disk_makes_it_read_only_until_there_is_room() {
     service.stop();
 }
 
+/// Has the mark of a service on a small disk fail to be read and written, or takes that back. Nothing is signed meanwhile,
+/// so nobody looks for the mark between the two moves.
+fn break_mark(service: &Service, broken: bool) {
+    let change = if broken { "mv log.mark aside && mkdir log.mark" } else { "rmdir log.mark && mv aside log.mark" };
+    let mut shell = Command::new("nsenter");
+    shell.args(["--mount", "--target", &service.id().to_string(), "sh", "-c"]);
+    let ran = Ran::of(shell.arg(format!("cd '{}' && {change}", service.directory.display())).output().unwrap());
+    assert_eq!(ran.code, 0, "{ran:?}");
+}
+
 #[test]
-fn a_full_disk_under_the_mark_stops_signatures_until_there_is_room() {
+fn a_full_disk_under_the_mark_stops_nothing_and_a_mark_that_fails_stops_signatures_until_it_does_not() {
     if !can_mount() {
         return;
     }
@@ -167,20 +177,26 @@ fn a_full_disk_under_the_mark_stops_signatures_until_there_is_room() {
     let author = shared::author(&service, "full mark");
     let signed = author.artefact("signed");
     let index = enter(&service, &signed, &log_key);
-    let checkpoint = service.get("/checkpoint");
-
+    // The mark is written over in place, and needs no room.
     let filler = Filler::leaving(&service, 0);
+    assert_eq!(enter(&service, &author.artefact("no room needed"), &log_key), index + 1);
+    drop(filler);
+    let index = index + 1;
+    let checkpoint = service.get("/checkpoint");
+    assert!(comes(PATIENCE, || registry.sql("SELECT max(size) FROM log.checkpoint") == (index + 1).to_string()));
+
+    break_mark(&service, true);
     let unsigned = author.artefact("not signed yet");
     for _ in 0..3 {
         expect(&service.post(&unsigned.to_request()), "503 checkpoint_pending request ");
     }
     let problem = expect(&service.get("/readyz"), "503 checkpoint_pending request ");
-    assert!(problem["detail"].as_str().unwrap().contains("is it full"), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("signer's mark"), "{problem}");
     assert_eq!(service.get("/checkpoint").body, checkpoint.body, "no signature left");
     assert_eq!(registry.sql("SELECT max(size) FROM log.checkpoint"), (index + 1).to_string());
     assert_eq!(service.get(&format!("/v1/statements/{}/receipt", signed.statement.id)).status, 200);
 
-    drop(filler);
+    break_mark(&service, false);
     assert!(comes(PATIENCE, || service.get("/readyz").status == 200), "{}", service.errors());
     let answer = service.post(&unsigned.to_request());
     assert_eq!((answer.status, check_receipt(&answer, &unsigned.entry, &log_key).0), (200, index + 1));

@@ -2,13 +2,16 @@
 //!
 //! Before it signs it reads the committed bytes back, hashes them again and compares every tile and the root: public
 //! logs have died of one flipped bit that was signed first. What it signed last it remembers outside PostgreSQL.
+//!
+//! A checkpoint is acknowledged once the mark holds it, and stored while the next one is made: at most one is ever signed
+//! and not stored, and that one is the mark's, from which a restart signs it again, byte for byte.
 
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::ledger::checkpoint::{Checkpoint, SIGNED_SIZE_MIN, sign_checkpoint};
 use chopmark_core::ledger::edge::Edge;
 use chopmark_core::ledger::note::NoteSigner;
 use chopmark_core::ledger::tree::leaf_hash;
-use chopmark_store::{Store, StoredCheckpoint};
+use chopmark_store::{Head, Store, StoredCheckpoint};
 use tokio::task::spawn_blocking;
 
 use super::{PublishError, Published};
@@ -25,18 +28,20 @@ pub(super) struct Signer {
     mark: Option<Mark>,
     /// The tree as last signed; `None` until database and mark were compared.
     edge: Option<Edge>,
+    /// Signed and perhaps acknowledged, but not stored yet.
+    unstored: Option<StoredCheckpoint>,
 }
 
 impl Signer {
     pub(super) fn new(store: Store, key: NoteSigner, mark: Mark) -> Self {
-        Self { store, key, mark: Some(mark), edge: None }
+        Self { store, key, mark: Some(mark), edge: None, unstored: None }
     }
 
     fn mark(&self) -> Result<&Mark, PublishError> {
         self.mark.as_ref().ok_or_else(|| PublishError::Halt("the mark was lost in a failed write".to_owned()))
     }
 
-    /// Signs everything committed so far, unless that is what is known already.
+    /// Signs everything committed so far, unless that is what is known already; then what is signed is stored, too.
     ///
     /// # Errors
     /// [`PublishError::Halt`] when a signature would contradict what was signed, or what is stored does not hold together.
@@ -53,10 +58,11 @@ impl Signer {
         Ok(published)
     }
 
-    /// Rebuilds the tree at the mark and checks that the database still holds what was signed.
-    async fn resume(&self) -> Result<Edge, PublishError> {
+    /// Rebuilds the tree at the mark and checks that the database still holds what was signed. Signs the mark's own
+    /// checkpoint again where it was not stored.
+    async fn resume(&mut self) -> Result<Edge, PublishError> {
         let signed = self.mark()?.signed().clone();
-        let (size, _) = self.store.log_state().await?;
+        let Head { size, newest, .. } = self.store.head().await?;
         if size < signed.size {
             return Err(PublishError::Halt(format!(
                 "the database holds {size} entries, but a checkpoint over {} was signed: it was restored from before that \
@@ -76,34 +82,56 @@ impl Signer {
                 signed.root
             )));
         }
-        self.refuse_second_signer().await?;
+        self.refuse_second_signer(newest)?;
+        if newest < signed.size && signed.size >= SIGNED_SIZE_MIN {
+            self.unstored = Some(self.checkpoint(signed.size, signed.root)?);
+        }
         Ok(edge)
     }
 
     /// A stored checkpoint beyond the mark was signed by somebody else with this key.
-    async fn refuse_second_signer(&self) -> Result<(), PublishError> {
+    fn refuse_second_signer(&self, newest: u64) -> Result<(), PublishError> {
         let signed = self.mark()?.signed().size;
-        match self.store.latest_checkpoint().await? {
-            Some(latest) if latest.size > signed => Err(PublishError::Halt(format!(
-                "the database holds a checkpoint over {} entries, but this signer has only signed {signed}: another \
-                 signer uses the same log key, or the mark is old. Stop the other one, or restore the newest mark",
-                latest.size
-            ))),
-            _ => Ok(()),
+        if newest <= signed {
+            return Ok(());
         }
+        Err(PublishError::Halt(format!(
+            "the database holds a checkpoint over {newest} entries, but this signer has only signed {signed}: another \
+             signer uses the same log key, or the mark is old. Stop the other one, or restore the newest mark"
+        )))
+    }
+
+    fn checkpoint(&self, size: u64, root: Sha256Digest) -> Result<StoredCheckpoint, PublishError> {
+        let note = Checkpoint::new(self.key.verifier_key().name(), size, root)
+            .and_then(|checkpoint| sign_checkpoint(&checkpoint, core::slice::from_ref(&self.key)))
+            .map_err(|error| PublishError::Halt(error.to_string()))?;
+        Ok(StoredCheckpoint { size, root, note })
     }
 
     async fn sign(&mut self, edge: Edge, known: Option<u64>) -> Result<Option<Published>, PublishError> {
-        let (size, root) = self.store.log_state().await?;
+        let Head { size, root, newest } = self.store.head().await?;
         if size < edge.size() {
             let reason = format!("the log shrank from {} to {size} entries while the service ran", edge.size());
             return Err(PublishError::Halt(reason));
         }
+        self.refuse_second_signer(newest)?;
+        let (store, earlier) = (self.store.clone(), self.unstored.clone());
+        let stored = async {
+            match &earlier {
+                Some(checkpoint) => store.insert_checkpoint(checkpoint).await,
+                None => Ok(()),
+            }
+        };
         if size < SIGNED_SIZE_MIN || known == Some(size) {
+            stored.await?;
+            self.unstored = None;
             return Ok(None);
         }
-        self.refuse_second_signer().await?;
-        let edge = self.read_back(edge, size).await?;
+        let (stored, edge) = tokio::join!(stored, self.read_back(edge, size));
+        // The mark moves on only from what is stored, so that no acknowledged checkpoint is ever without either.
+        stored?;
+        self.unstored = None;
+        let edge = edge?;
         if edge.root() != root {
             let reason = format!(
                 "the entries read back have the root {}, log.log_state says {root} at size {size}",
@@ -111,14 +139,12 @@ impl Signer {
             );
             return Err(PublishError::Halt(reason));
         }
-        let checkpoint = Checkpoint::new(self.key.verifier_key().name(), size, root)
-            .and_then(|checkpoint| sign_checkpoint(&checkpoint, core::slice::from_ref(&self.key)));
-        let note = checkpoint.map_err(|error| PublishError::Halt(error.to_string()))?;
+        let checkpoint = self.checkpoint(size, root)?;
         // Nothing of this signature has left the process yet: the mark goes first.
         self.advance_mark(size, root).await?;
-        let signed = StoredCheckpoint { size, root, note };
-        self.store.insert_checkpoint(&signed).await?;
-        Ok(Some(Published { size, note: signed.note, edge }))
+        let note = checkpoint.note.clone();
+        self.unstored = Some(checkpoint);
+        Ok(Some(Published { size, note, edge }))
     }
 
     /// The disk is waited for off the runtime. The mark comes back with its lock, whatever became of the write.

@@ -1,6 +1,6 @@
 //! What admission looks up: loaded for a batch in one query per table, written in the batch's own transaction.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chopmark_core::admission::{
     ArtefactHead, ArtefactRecord, Change, EndorsementRecord, KeyRecord, PartyRecord, PolicyRecord, Reads, VersionKey,
@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use super::{from_json, json, statement_id};
 use crate::error::{StoreError, bigint, count};
+use crate::fixed::fixed;
 use crate::schema::{artefact, endorsement, entry, key, key_event, party, policy, verified_name};
 
 /// A row of `view.party`.
@@ -101,49 +102,70 @@ impl KeyRow {
     }
 }
 
-/// Looks up everything in `reads` and takes it into the view; one query per table.
-pub(crate) async fn load(connection: &mut AsyncPgConnection, reads: &Reads, view: &mut View) -> Result<(), StoreError> {
-    let ids = |ids: &[StatementId]| ids.iter().map(|id| id.as_bytes().to_vec()).collect::<Vec<_>>();
-    let parties: Vec<PartyRow> = party::table
-        .filter(party::id.eq_any(ids(&reads.parties)))
-        .select(PartyRow::as_select())
-        .load(connection)
-        .await?;
-    let root_keys = root_keys(connection, &ids(&reads.parties)).await?;
+/// Looks up everything in `reads` and takes it into the view; one query per table, sent without waiting for one another.
+pub(crate) async fn load(connection: &AsyncPgConnection, reads: &Reads, view: &mut View) -> Result<(), StoreError> {
+    let ids = |ids: &[StatementId]| {
+        ids.iter().collect::<BTreeSet<_>>().into_iter().map(|id| id.as_bytes().to_vec()).collect::<Vec<_>>()
+    };
+    let wanted = ids(&reads.parties);
+    let (parties, root_keys, keys, heads, versions, nonces) = tokio::try_join!(
+        async {
+            let query = party::table.filter(party::id.eq_any(&wanted)).select(PartyRow::as_select());
+            Ok(query.load::<PartyRow>(&mut &*connection).await?)
+        },
+        root_keys(connection, &wanted),
+        load_keys(connection, reads),
+        load_heads(connection, ids(&reads.artefacts)),
+        load_versions(connection, reads),
+        load_nonces(connection, reads),
+    )?;
     for row in parties {
         view.load_party(row.record(&root_keys)?);
     }
-    let keys: Vec<Vec<u8>> = reads.keys.iter().map(|id| id.digest().as_bytes().to_vec()).collect();
-    let keys: Vec<KeyRow> =
-        key::table.filter(key::id.eq_any(keys)).select(KeyRow::as_select()).load(connection).await?;
     for row in keys {
         view.load_key(row.record()?);
     }
-    if !reads.artefacts.is_empty() {
-        let found: Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> = artefact::table
-            .filter(artefact::id.eq_any(ids(&reads.artefacts)))
-            .select((artefact::id, artefact::owner, artefact::manifest))
-            .load(connection)
-            .await?;
-        for (id, owner, manifest) in found {
-            let place = "view.artefact";
-            let manifest = Sha256Digest::from_slice(&manifest).ok_or_else(|| StoreError::damaged(place, "manifest"))?;
-            let head = ArtefactHead { owner: statement_id(&owner, place)?, manifest };
-            view.load_artefact(statement_id(&id, place)?, head);
-        }
+    for (id, head) in heads {
+        view.load_artefact(id, head);
     }
-    load_versions(connection, reads, view).await?;
-    load_nonces(connection, reads, view).await?;
+    for (version, id) in versions {
+        view.load_version(version, id);
+    }
+    for (issuer, nonce) in nonces {
+        view.load_nonce(issuer, nonce);
+    }
     load_endorsements(connection, reads, view).await?;
     load_verified_names(connection, reads, view).await
 }
 
+async fn load_keys(connection: &AsyncPgConnection, reads: &Reads) -> Result<Vec<KeyRow>, StoreError> {
+    let wanted: BTreeSet<_> = reads.keys.iter().collect();
+    let wanted: Vec<Vec<u8>> = wanted.into_iter().map(|id| id.digest().as_bytes().to_vec()).collect();
+    Ok(key::table.filter(key::id.eq_any(wanted)).select(KeyRow::as_select()).load(&mut &*connection).await?)
+}
+
+async fn load_heads(
+    connection: &AsyncPgConnection,
+    wanted: Vec<Vec<u8>>,
+) -> Result<Vec<(StatementId, ArtefactHead)>, StoreError> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found: Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> = artefact::table
+        .filter(artefact::id.eq_any(wanted))
+        .select((artefact::id, artefact::owner, artefact::manifest))
+        .load(&mut &*connection)
+        .await?;
+    let heads = found.into_iter().map(|(id, owner, manifest)| {
+        let place = "view.artefact";
+        let manifest = Sha256Digest::from_slice(&manifest).ok_or_else(|| StoreError::damaged(place, "manifest"))?;
+        Ok((statement_id(&id, place)?, ArtefactHead { owner: statement_id(&owner, place)?, manifest }))
+    });
+    heads.collect()
+}
+
 /// Statements to be endorsed, among the entries the view stands on, and who endorsed them already.
-async fn load_endorsements(
-    connection: &mut AsyncPgConnection,
-    reads: &Reads,
-    view: &mut View,
-) -> Result<(), StoreError> {
+async fn load_endorsements(connection: &AsyncPgConnection, reads: &Reads, view: &mut View) -> Result<(), StoreError> {
     if reads.statements.is_empty() {
         return Ok(());
     }
@@ -152,7 +174,7 @@ async fn load_endorsements(
         .filter(entry::statement_id.eq_any(&wanted))
         .filter(entry::idx.lt(bigint(view.size())))
         .select((entry::statement_id, entry::issuer))
-        .load(connection)
+        .load(&mut &*connection)
         .await?;
     for (id, issuer) in statements {
         view.load_statement(statement_id(&id, "log.entry")?, statement_id(&issuer, "log.entry")?);
@@ -160,7 +182,7 @@ async fn load_endorsements(
     let endorsements: Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> = endorsement::table
         .filter(endorsement::statement.eq_any(&wanted))
         .select((endorsement::statement, endorsement::issuer, endorsement::id))
-        .load(connection)
+        .load(&mut &*connection)
         .await?;
     for (statement, issuer, id) in endorsements {
         let place = "view.endorsement";
@@ -174,11 +196,7 @@ async fn load_endorsements(
 }
 
 /// Verified parties whose names look like those asked about, or like the names of the parties asked about.
-async fn load_verified_names(
-    connection: &mut AsyncPgConnection,
-    reads: &Reads,
-    view: &mut View,
-) -> Result<(), StoreError> {
+async fn load_verified_names(connection: &AsyncPgConnection, reads: &Reads, view: &mut View) -> Result<(), StoreError> {
     let parties = reads.verified_names_like.iter().filter_map(|id| view.party(id));
     let mut skeletons: Vec<String> = parties.flat_map(|party| skeletons(&party.name)).collect();
     skeletons.extend_from_slice(&reads.skeletons);
@@ -188,7 +206,7 @@ async fn load_verified_names(
     let found: Vec<(String, Vec<u8>)> = verified_name::table
         .filter(verified_name::skeleton.eq_any(skeletons))
         .select((verified_name::skeleton, verified_name::party))
-        .load(connection)
+        .load(&mut &*connection)
         .await?;
     for (skeleton, party) in found {
         view.load_verified_name(skeleton, statement_id(&party, "view.verified_name")?);
@@ -201,23 +219,23 @@ fn skeletons(names: &Names) -> Vec<String> {
 }
 
 /// How many root keys may sign now, by party.
-async fn root_keys(
-    connection: &mut AsyncPgConnection,
-    parties: &[Vec<u8>],
-) -> Result<BTreeMap<Vec<u8>, u32>, StoreError> {
+async fn root_keys(connection: &AsyncPgConnection, parties: &[Vec<u8>]) -> Result<BTreeMap<Vec<u8>, u32>, StoreError> {
     let rows: Vec<(Vec<u8>, i64)> = key::table
         .filter(key::party.eq_any(parties))
         .filter(key::role.eq("root").and(key::valid_until.is_null()))
         .group_by(key::party)
         .select((key::party, diesel::dsl::count_star()))
-        .load(connection)
+        .load(&mut &*connection)
         .await?;
     rows.into_iter()
         .map(|(party, keys)| Ok((party, u32::try_from(keys).map_err(|error| StoreError::damaged("view.key", error))?)))
         .collect()
 }
 
-async fn load_versions(connection: &mut AsyncPgConnection, reads: &Reads, view: &mut View) -> Result<(), StoreError> {
+async fn load_versions(
+    connection: &AsyncPgConnection,
+    reads: &Reads,
+) -> Result<Vec<(VersionKey, StatementId)>, StoreError> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = BigInt)]
@@ -226,51 +244,48 @@ async fn load_versions(connection: &mut AsyncPgConnection, reads: &Reads, view: 
         id: Vec<u8>,
     }
     if reads.versions.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let owners: Vec<&[u8]> = reads.versions.iter().map(|version| version.owner.as_bytes().as_slice()).collect();
     let manifests: Vec<&[u8]> = reads.versions.iter().map(|version| version.manifest.as_bytes().as_slice()).collect();
     let versions: Vec<&str> = reads.versions.iter().map(|version| version.version.as_str()).collect();
-    let rows: Vec<Row> = diesel::sql_query(
+    let rows: Vec<Row> = fixed(
         "SELECT wanted.position, a.id FROM unnest($1, $2, $3) WITH ORDINALITY AS wanted (owner, manifest, version, position)
          JOIN artefact a USING (owner, manifest, version)",
     )
     .bind::<Array<Binary>, _>(owners)
     .bind::<Array<Binary>, _>(manifests)
     .bind::<Array<Text>, _>(versions)
-    .load(connection)
+    .load(&mut &*connection)
     .await?;
-    for row in rows {
+    let found = rows.into_iter().map(|row| {
         let wanted = usize::try_from(row.position - 1).ok().and_then(|position| reads.versions.get(position));
         let wanted: &VersionKey = wanted.ok_or_else(|| StoreError::damaged("view.artefact", "an unasked row"))?;
-        view.load_version(wanted.clone(), statement_id(&row.id, "view.artefact")?);
-    }
-    Ok(())
+        Ok((wanted.clone(), statement_id(&row.id, "view.artefact")?))
+    });
+    found.collect()
 }
 
-async fn load_nonces(connection: &mut AsyncPgConnection, reads: &Reads, view: &mut View) -> Result<(), StoreError> {
+async fn load_nonces(connection: &AsyncPgConnection, reads: &Reads) -> Result<Vec<(StatementId, Nonce)>, StoreError> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = BigInt)]
         position: i64,
     }
     let (issuers, nonces) = nonce_columns(reads.nonces.iter().map(|(issuer, nonce)| (*issuer, nonce)));
-    let rows: Vec<Row> = diesel::sql_query(
+    let rows: Vec<Row> = fixed(
         "SELECT wanted.position FROM unnest($1, $2) WITH ORDINALITY AS wanted (issuer, nonce, position)
          JOIN nonce USING (issuer, nonce)",
     )
     .bind::<Array<Binary>, _>(issuers)
     .bind::<Array<Binary>, _>(nonces)
-    .load(connection)
+    .load(&mut &*connection)
     .await?;
-    for row in rows {
-        if let Some((issuer, nonce)) =
-            usize::try_from(row.position - 1).ok().and_then(|position| reads.nonces.get(position))
-        {
-            view.load_nonce(*issuer, nonce.clone());
-        }
-    }
-    Ok(())
+    let used = rows.into_iter().filter_map(|row| {
+        let position = usize::try_from(row.position - 1).ok()?;
+        reads.nonces.get(position).cloned()
+    });
+    Ok(used.collect())
 }
 
 fn nonce_columns<'a>(nonces: impl Iterator<Item = (StatementId, &'a Nonce)>) -> (Vec<Vec<u8>>, Vec<&'a [u8]>) {
@@ -279,20 +294,20 @@ fn nonce_columns<'a>(nonces: impl Iterator<Item = (StatementId, &'a Nonce)>) -> 
 
 /// Remembers the nonces of new entries.
 pub(crate) async fn insert_nonces<'a>(
-    connection: &mut AsyncPgConnection,
+    connection: &AsyncPgConnection,
     nonces: impl Iterator<Item = (StatementId, &'a Nonce)>,
 ) -> Result<(), StoreError> {
     let (issuers, nonces) = nonce_columns(nonces);
-    diesel::sql_query("INSERT INTO nonce (issuer, nonce) SELECT * FROM unnest($1, $2)")
+    fixed("INSERT INTO nonce (issuer, nonce) SELECT * FROM unnest($1, $2)")
         .bind::<Array<Binary>, _>(issuers)
         .bind::<Array<Binary>, _>(nonces)
-        .execute(connection)
+        .execute(&mut &*connection)
         .await?;
     Ok(())
 }
 
 /// Writes changes in their order.
-pub(crate) async fn write(connection: &mut AsyncPgConnection, changes: &[&Change]) -> Result<(), StoreError> {
+pub(crate) async fn write(connection: &AsyncPgConnection, changes: &[&Change]) -> Result<(), StoreError> {
     let mut parties = Vec::new();
     let mut keys = Vec::new();
     let mut artefacts = Vec::new();
@@ -314,10 +329,10 @@ pub(crate) async fn write(connection: &mut AsyncPgConnection, changes: &[&Change
     }
     // In pieces, because a statement has at most 65,535 parameters.
     for parties in pieces(parties) {
-        diesel::insert_into(party::table).values(parties).execute(connection).await?;
+        diesel::insert_into(party::table).values(parties).execute(&mut &*connection).await?;
     }
     for keys in pieces(keys) {
-        diesel::insert_into(key::table).values(keys).execute(connection).await?;
+        diesel::insert_into(key::table).values(keys).execute(&mut &*connection).await?;
     }
     // The others are rare, and may concern a key or a party of this very batch: after the inserts, in order.
     for change in updates {
@@ -337,20 +352,20 @@ fn pieces<T>(mut rows: Vec<T>) -> impl Iterator<Item = Vec<T>> {
     })
 }
 
-async fn update(connection: &mut AsyncPgConnection, change: &Change) -> Result<(), StoreError> {
+async fn update(connection: &AsyncPgConnection, change: &Change) -> Result<(), StoreError> {
     match change {
         Change::Policy(record) => write_policy(connection, record).await,
         Change::KeyEnded { key, index } => {
             diesel::update(key::table.find(key.digest().as_bytes().as_slice()))
                 .set(key::valid_until.eq(bigint(*index)))
-                .execute(connection)
+                .execute(&mut &*connection)
                 .await?;
             Ok(())
         }
         Change::KeyEvent(record) => {
             diesel::update(party::table.find(record.party.as_bytes().as_slice()))
                 .set((party::key_head.eq(record.event.as_bytes().as_slice()), party::key_seq.eq(bigint(record.seq))))
-                .execute(connection)
+                .execute(&mut &*connection)
                 .await?;
             diesel::insert_into(key_event::table)
                 .values((
@@ -359,7 +374,7 @@ async fn update(connection: &mut AsyncPgConnection, change: &Change) -> Result<(
                     key_event::event.eq(record.event.as_bytes().as_slice()),
                     key_event::idx.eq(bigint(record.index)),
                 ))
-                .execute(connection)
+                .execute(&mut &*connection)
                 .await?;
             Ok(())
         }
@@ -372,41 +387,41 @@ async fn update(connection: &mut AsyncPgConnection, change: &Change) -> Result<(
 
 /// A verified party's names are protected as long as the verification stands.
 async fn write_verified(
-    connection: &mut AsyncPgConnection,
+    connection: &AsyncPgConnection,
     id: &StatementId,
     verified_from: Option<u64>,
 ) -> Result<(), StoreError> {
     let id = id.as_bytes().as_slice();
     diesel::update(party::table.find(id))
         .set(party::verified_from.eq(verified_from.map(bigint)))
-        .execute(connection)
+        .execute(&mut &*connection)
         .await?;
     if verified_from.is_none() {
-        diesel::delete(verified_name::table.filter(verified_name::party.eq(id))).execute(connection).await?;
+        diesel::delete(verified_name::table.filter(verified_name::party.eq(id))).execute(&mut &*connection).await?;
         return Ok(());
     }
-    let name: Value = party::table.find(id).select(party::name).first(connection).await?;
+    let name: Value = party::table.find(id).select(party::name).first(&mut &*connection).await?;
     let rows: Vec<_> = skeletons(&from_json::<Names>(name, "view.party")?)
         .into_iter()
         .map(|skeleton| (verified_name::skeleton.eq(skeleton), verified_name::party.eq(id)))
         .collect();
-    diesel::insert_into(verified_name::table).values(rows).on_conflict_do_nothing().execute(connection).await?;
+    diesel::insert_into(verified_name::table).values(rows).on_conflict_do_nothing().execute(&mut &*connection).await?;
     Ok(())
 }
 
-async fn write_policy(connection: &mut AsyncPgConnection, record: &PolicyRecord) -> Result<(), StoreError> {
+async fn write_policy(connection: &AsyncPgConnection, record: &PolicyRecord) -> Result<(), StoreError> {
     diesel::insert_into(policy::table)
         .values((
             policy::idx.eq(bigint(record.index)),
             policy::statement_id.eq(record.statement.as_bytes().as_slice()),
             policy::anchors.eq(json(&record.anchors)?),
         ))
-        .execute(connection)
+        .execute(&mut &*connection)
         .await?;
     Ok(())
 }
 
-async fn write_endorsement(connection: &mut AsyncPgConnection, record: &EndorsementRecord) -> Result<(), StoreError> {
+async fn write_endorsement(connection: &AsyncPgConnection, record: &EndorsementRecord) -> Result<(), StoreError> {
     diesel::insert_into(endorsement::table)
         .values((
             endorsement::statement.eq(record.statement.as_bytes().as_slice()),
@@ -414,12 +429,12 @@ async fn write_endorsement(connection: &mut AsyncPgConnection, record: &Endorsem
             endorsement::id.eq(record.id.as_bytes().as_slice()),
             endorsement::idx.eq(bigint(record.index)),
         ))
-        .execute(connection)
+        .execute(&mut &*connection)
         .await?;
     Ok(())
 }
 
-async fn write_artefacts(connection: &mut AsyncPgConnection, records: &[&ArtefactRecord]) -> Result<(), StoreError> {
+async fn write_artefacts(connection: &AsyncPgConnection, records: &[&ArtefactRecord]) -> Result<(), StoreError> {
     if records.is_empty() {
         return Ok(());
     }
@@ -429,15 +444,13 @@ async fn write_artefacts(connection: &mut AsyncPgConnection, records: &[&Artefac
     let manifests: Vec<&[u8]> =
         records.iter().map(|record| record.claim.manifest.sha256.as_bytes().as_slice()).collect();
     let versions: Vec<&str> = records.iter().map(|record| record.claim.version.as_str()).collect();
-    diesel::sql_query(
-        "INSERT INTO artefact (id, idx, owner, manifest, version) SELECT * FROM unnest($1, $2, $3, $4, $5)",
-    )
-    .bind::<Array<Binary>, _>(ids)
-    .bind::<Array<BigInt>, _>(indices)
-    .bind::<Array<Binary>, _>(owners)
-    .bind::<Array<Binary>, _>(manifests)
-    .bind::<Array<Text>, _>(versions)
-    .execute(connection)
-    .await?;
+    fixed("INSERT INTO artefact (id, idx, owner, manifest, version) SELECT * FROM unnest($1, $2, $3, $4, $5)")
+        .bind::<Array<Binary>, _>(ids)
+        .bind::<Array<BigInt>, _>(indices)
+        .bind::<Array<Binary>, _>(owners)
+        .bind::<Array<Binary>, _>(manifests)
+        .bind::<Array<Text>, _>(versions)
+        .execute(&mut &*connection)
+        .await?;
     Ok(())
 }

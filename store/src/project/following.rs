@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use super::{from_json, json, statement_id};
 use crate::error::{StoreError, bigint};
+use crate::fixed::fixed;
 use crate::schema::{artefact, artefact_page, artefact_parent, attestation, party, party_page};
 
 /// Rows in one statement; each has up to 11 parameters, of which 65,535 are possible.
@@ -205,7 +206,7 @@ async fn write_digests(connection: &mut AsyncPgConnection, artefacts: &[Register
             indices.push(bigint(entry.index));
         }
     }
-    diesel::sql_query("INSERT INTO artefact_digest (digest, idx) SELECT * FROM unnest($1, $2)")
+    fixed("INSERT INTO artefact_digest (digest, idx) SELECT * FROM unnest($1, $2)")
         .bind::<Array<Binary>, _>(digests)
         .bind::<Array<BigInt>, _>(indices)
         .execute(connection)
@@ -225,7 +226,7 @@ async fn write_conflicts(connection: &mut AsyncPgConnection, artefacts: &[Regist
             sizes.push(bigint(*size_bytes));
         }
     }
-    diesel::sql_query(
+    fixed(
         "INSERT INTO artefact_conflict (earlier, later, files, size_bytes)
          SELECT earlier.idx, later.idx, count(*), sum(mine.size_bytes)
          FROM unnest($1, $2, $3) AS mine (digest, idx, size_bytes)
@@ -307,7 +308,7 @@ async fn write_parents(connection: &mut AsyncPgConnection, artefacts: &[Register
         .flat_map(|(entry, _)| entry.content.iter().flat_map(|content| &content.digests))
         .map(<[u8; 32]>::as_slice)
         .collect();
-    diesel::sql_query(
+    fixed(
         "UPDATE artefact_parent SET parent = (
              SELECT min(held.idx) FROM artefact_digest AS held
              WHERE held.digest = artefact_parent.digest AND held.idx <> artefact_parent.child
