@@ -281,7 +281,7 @@ pub async fn start(config: ServeConfig) -> Result<Running, ServeError> {
         sequencer::start(appender, status.clone(), config.queue_statements_max, Arc::clone(&metrics));
     let (heard, news) = news::start(store, committed.clone(), status.clone());
     let publisher = tokio::spawn(publisher.run(committed.clone(), heard));
-    let (applied, follower) = follow::start(readers.follower(), committed.clone());
+    let (applied, follower) = follow::start(readers.follower(), committed.clone(), queue.depth());
     let sources = Sources {
         metrics: Arc::clone(&metrics),
         depth: queue.depth(),
