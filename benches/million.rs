@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use chopmark_core::statement::StatementId;
 use chopmark_core::submission::Submission;
 use chopmark_core::time::Timestamp;
+use chopmark_store::audit::{KnownRoot, Options, Verdict, audit};
 use chopmark_store::{Appender, BATCH_MAX};
 use rayon::prelude::*;
 use tokio::io::AsyncWriteExt as _;
@@ -16,7 +17,7 @@ use tokio::net::TcpStream;
 
 use crate::Failure;
 use crate::artefacts::{Author, artefact};
-use crate::figures::{figure, per_second, quantile};
+use crate::figures::{count, figure, per_second, quantile};
 use crate::registry::Bench;
 
 /// Artefacts while searching.
@@ -57,6 +58,7 @@ async fn bench() -> Result<(), Failure> {
     let measured = prove(address, &growing).await;
     running.stop(core::future::pending()).await?;
     measured?;
+    audits(&bench).await?;
     bench.end().await
 }
 
@@ -154,6 +156,30 @@ async fn prove(address: SocketAddr, growing: &Growing) -> Result<(), Failure> {
     let latencies = get_all(address, paths.into_iter()).await?;
     figure("ledger.proof_p50_us", quantile(&latencies, 0.5).as_secs_f64() * 1e6, "us");
     figure("ledger.proof_p99_us", quantile(&latencies, 0.99).as_secs_f64() * 1e6, "us");
+    Ok(())
+}
+
+/// Audits of everything but the read tables, which have not followed that far: with every signature checked, and going on
+/// from a checkpoint up to which an earlier audit found all of them good.
+async fn audits(bench: &Bench) -> Result<(), Failure> {
+    let cores = std::thread::available_parallelism()?.get();
+    let newest = bench.store.latest_checkpoint().await?.ok_or("no checkpoint")?;
+    println!("{} entries, documents included, {cores} cores, PostgreSQL on the same", newest.size);
+    let every = Options { tables: false, ..Options::everything(bench.log_key()?) };
+    let known =
+        KnownRoot { source: "an earlier audit".to_owned(), size: newest.size, root: newest.root, is_published: true };
+    for (name, options) in
+        [("ledger.audit_every_signature_per_s", every.clone()), ("ledger.audit_per_s", every.starting_from(known))]
+    {
+        let begun = Instant::now();
+        match audit(&bench.store, options, |_| {}).await? {
+            Verdict::Clean(clean) if clean.entries == newest.size => {}
+            other => return Err(format!("not clean: {other:?}").into()),
+        }
+        let rate = per_second(usize::try_from(newest.size)?, begun.elapsed());
+        figure(name, rate, "entries/s");
+        figure(&format!("{name}_core"), rate / count(cores), "entries/s/core");
+    }
     Ok(())
 }
 
