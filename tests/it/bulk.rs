@@ -209,7 +209,9 @@ fn a_dry_run_of_a_list_shows_every_row_and_sends_none() {
 
 #[test]
 fn a_run_that_is_killed_goes_on_where_it_was() {
-    let service = shared::service();
+    // Slow enough that no run is over before it is killed.
+    let place = place();
+    let service = Service::try_start(place.path(), "data", &["--rate-per-key", "20/s:5"]).unwrap();
     let home = home(service.url());
     let digests = write_list(&home, "killed");
     for (kill_after, number, code) in [(3, Signal::KILL, None), (9, Signal::INT, Some(130)), (17, Signal::KILL, None)] {
@@ -228,7 +230,8 @@ fn a_run_that_is_killed_goes_on_where_it_was() {
     let [registered, already, failed, not_tried] = states(&report);
     assert_eq!((code, registered + already, failed, not_tried), (0, 40, 0, 0), "{report}");
     assert!(already >= 17, "what was finished is recognised: {report}");
-    check_all(&home, "killed", service, &report, &digests);
+    check_all(&home, "killed", &service, &report, &digests);
+    service.stop();
 }
 
 #[test]
