@@ -28,6 +28,10 @@ use crate::shared;
 /// Clients that post all the time.
 const CLIENTS: usize = 8;
 
+/// Pause of a client after each statement: what is checked after a kill, one after the other, must not grow faster than
+/// it is checked.
+const PAUSE: Duration = Duration::from_millis(40);
+
 /// Statements signed ahead, so that clients wait for the service and not for their own signatures.
 const SIGNED_AHEAD: usize = 512;
 
@@ -148,6 +152,7 @@ impl Load {
                 }
                 thread::sleep(Duration::from_millis(5));
             }
+            thread::sleep(PAUSE);
         }
     }
 
