@@ -1,18 +1,23 @@
 //! Small files of the user: read up to a limit, written whole or not at all.
 //!
 //! A write goes to a temporary name beside the target, reaches the disk, and is renamed; an interrupted one leaves
-//! nothing behind.
+//! nothing behind, and one that is killed a temporary file, which [`sweep`] removes.
 
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 
 /// Held while a file is being written.
 static WRITING: Mutex<()> = Mutex::new(());
+
+/// Age from which a temporary file is one that nobody will rename any more.
+const ABANDONED_AFTER: Duration = Duration::from_hours(24);
 
 /// Who may read a new file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +72,19 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], access: Access) -> io::Result<(
     Ok(())
 }
 
+/// Removes from a directory what writes that were killed left in it: temporary files as old as no write takes.
+///
+/// What can't be removed stays; it is in nobody's way.
+pub(crate) fn sweep(directory: &Path) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    for entry in entries.filter_map(Result::ok) {
+        let age = entry.metadata().and_then(|found| found.modified()).ok().and_then(|at| at.elapsed().ok());
+        if is_temporary(&entry.file_name()) && age.is_some_and(|age| age > ABANDONED_AFTER) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Writes a file that must not exist yet.
 ///
 /// # Errors
@@ -107,6 +125,14 @@ fn temporary_beside(path: &Path) -> io::Result<PathBuf> {
     Ok(path.with_file_name(name))
 }
 
+/// Whether a name is of the form that [`temporary_beside`] gives.
+fn is_temporary(name: &OsStr) -> bool {
+    let parts = name.to_str().filter(|name| name.starts_with('.')).and_then(|name| name.rsplit_once('.'));
+    parts.is_some_and(|(of, random)| {
+        of.len() > 1 && random.len() == 16 && random.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    })
+}
+
 /// A rename is durable once its directory is. Some file systems can't sync a directory; the file is there all the same.
 fn sync_directory_of(path: &Path) {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -142,6 +168,26 @@ mod tests {
         assert!(replace(&target, b"one", Access::Shared).is_err());
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
         assert!(replace(Path::new("/"), b"one", Access::Shared).is_err());
+    }
+
+    #[test]
+    fn only_what_was_abandoned_long_ago_is_swept() {
+        let directory = tempfile::tempdir().unwrap();
+        let old = std::time::SystemTime::now() - 2 * ABANDONED_AFTER;
+        let make = |path: &Path, at: Option<std::time::SystemTime>| {
+            let file = File::create(path).unwrap();
+            at.map(|at| file.set_modified(at).unwrap());
+        };
+        let abandoned = temporary_beside(&directory.path().join("a.json")).unwrap();
+        let being_written = temporary_beside(&directory.path().join("a.json")).unwrap();
+        let others = ["a.json", ".hidden", "..0123456789abcdef", ".a.0123456789ABCDEF"];
+        make(&abandoned, Some(old));
+        make(&being_written, None);
+        others.iter().for_each(|name| make(&directory.path().join(name), Some(old)));
+        sweep(directory.path());
+        assert!(!abandoned.exists() && being_written.exists());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1 + others.len());
+        sweep(&directory.path().join("missing"));
     }
 
     #[test]

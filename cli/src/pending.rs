@@ -102,7 +102,9 @@ impl Pending {
     ) -> Result<Self, Failure> {
         let path = intention.path(directories)?;
         let failed = |error| Failure::file("write", &path, &error);
-        files::create_directory(path.parent().unwrap_or(Path::new("."))).map_err(failed)?;
+        let directory = path.parent().unwrap_or(Path::new("."));
+        files::create_directory(directory).map_err(failed)?;
+        files::sweep(directory);
         files::replace(&path, &submission.to_request(), Access::Private).map_err(failed)?;
         Ok(Self { path, submission })
     }

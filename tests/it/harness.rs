@@ -98,9 +98,10 @@ impl Home {
         self.directory.join("config/chopmark")
     }
 
-    /// How many statements are signed and on their way.
+    /// How many statements are signed and on their way. What a kill cut off while it was written is none: it was not sent.
     pub fn pending(&self) -> usize {
-        fs::read_dir(self.directory.join("state/chopmark/pending")).map_or(0, Iterator::count)
+        let Ok(directory) = fs::read_dir(self.directory.join("state/chopmark/pending")) else { return 0 };
+        directory.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|end| end == "json")).count()
     }
 
     /// A command, ready to run in [`Home::work`].

@@ -405,7 +405,9 @@ fn nothing_that_was_acknowledged_is_lost_when_service_and_database_are_killed() 
 fn a_service_that_acknowledges_before_it_commits_is_found_out() {
     let control = binary().with_file_name("chopmark-control");
     assert!(control.is_file(), "{} is missing; `make test` builds it, so run that", control.display());
-    let Err(findings) = survive(&control, &kills(4, 2)) else { panic!("the control lost nothing") };
+    // As many kills as above: it ends with the first that loses something, but no single kill is sure to hit one of the
+    // moments between an answer and its commit.
+    let Err(findings) = survive(&control, &kills(20, 10)) else { panic!("the control lost nothing") };
     let lost = findings.iter().filter(|(wrong, _)| *wrong == Wrong::Lost).count();
     println!("the control build is found out: {lost} of {} findings are lost statements", findings.len());
     assert!(lost > 0, "{findings:#?}");
