@@ -176,14 +176,18 @@ mod tests {
         let old = std::time::SystemTime::now() - 2 * ABANDONED_AFTER;
         let make = |path: &Path, at: Option<std::time::SystemTime>| {
             let file = File::create(path).unwrap();
-            at.map(|at| file.set_modified(at).unwrap());
+            if let Some(at) = at {
+                file.set_modified(at).unwrap();
+            }
         };
         let abandoned = temporary_beside(&directory.path().join("a.json")).unwrap();
         let being_written = temporary_beside(&directory.path().join("a.json")).unwrap();
         let others = ["a.json", ".hidden", "..0123456789abcdef", ".a.0123456789ABCDEF"];
         make(&abandoned, Some(old));
         make(&being_written, None);
-        others.iter().for_each(|name| make(&directory.path().join(name), Some(old)));
+        for name in others {
+            make(&directory.path().join(name), Some(old));
+        }
         sweep(directory.path());
         assert!(!abandoned.exists() && being_written.exists());
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1 + others.len());
