@@ -103,11 +103,14 @@ const ARTEFACT_COLUMNS: (
     artefact_page::claim,
 ) = (artefact_page::idx, artefact_page::id, artefact_page::owner, artefact_page::recorded_at, artefact_page::claim);
 
-/// Entries looked through in order before the indexes are asked instead: a few milliseconds' work.
-///
-/// What is frequent fills a page from there; what is not is rare enough to be collected through its index and sorted. So
-/// neither way depends on what the planner believes about words it has no statistics of.
+/// Entries looked through in order first: a millisecond's work, and a sample of how frequent the words are.
 const LOOKED_THROUGH: u64 = 1_024;
+
+/// How many times as many are looked through where the sample makes a full page likely in half of that.
+///
+/// What is frequent fills a page so; what is not is rare enough to be collected through its index and sorted. So neither
+/// way depends on what the planner believes about words it has no statistics of.
+const LOOKED_FURTHER: u32 = 32;
 
 /// Artefacts in order of registration.
 pub(crate) async fn artefacts(
@@ -115,15 +118,16 @@ pub(crate) async fn artefacts(
     filter: &ArtefactFilter,
     page: Page,
 ) -> Result<Vec<FoundArtefact>, StoreError> {
-    let first = Page { below: page.below.min(page.from.saturating_add(LOOKED_THROUGH)), ..page };
-    let mut indices: Vec<i64> = filtered(filter)
-        .filter(artefact_page::idx.ge(bigint(first.from)).and(artefact_page::idx.lt(bigint(first.below))))
-        .order(artefact_page::idx)
-        .limit(i64::from(page.limit))
-        .load(connection)
-        .await?;
+    let mut looked = Page { below: page.below.min(page.from.saturating_add(LOOKED_THROUGH)), ..page };
+    let mut indices = look_through(connection, filter, looked).await?;
+    let in_sample = u32::try_from(indices.len()).unwrap_or(u32::MAX);
+    if in_sample < page.limit && in_sample.saturating_mul(LOOKED_FURTHER / 2) >= page.limit {
+        let further = LOOKED_THROUGH.saturating_mul(u64::from(LOOKED_FURTHER));
+        looked.below = page.below.min(page.from.saturating_add(further));
+        indices = look_through(connection, filter, looked).await?;
+    }
     let is_full = u32::try_from(indices.len()).is_ok_and(|found| found == page.limit);
-    if !is_full && first.below < page.below {
+    if !is_full && looked.below < page.below {
         // As a sum the index is nothing that the primary key is in the order of: the planner has to use the other ones.
         let index = || sql::<BigInt>("artefact_page.idx + 0");
         indices = filtered(filter)
@@ -140,6 +144,21 @@ pub(crate) async fn artefacts(
         .load(connection)
         .await?;
     found(connection, rows, page.below).await
+}
+
+/// Indices of the first artefacts of a page, found by looking at every one from its start.
+async fn look_through(
+    connection: &mut AsyncPgConnection,
+    filter: &ArtefactFilter,
+    page: Page,
+) -> Result<Vec<i64>, StoreError> {
+    let indices = filtered(filter)
+        .filter(artefact_page::idx.ge(bigint(page.from)).and(artefact_page::idx.lt(bigint(page.below))))
+        .order(artefact_page::idx)
+        .limit(i64::from(page.limit))
+        .load(connection)
+        .await?;
+    Ok(indices)
 }
 
 /// Indices of the artefacts that fit a filter.
