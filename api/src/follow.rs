@@ -24,7 +24,8 @@ const PAUSE_PER_PIECE: u32 = 3;
 /// Longest pause; a search waits longer than that for what it was promised.
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 
-/// Starts to follow; ends when the sequencer has: what is left is for the next start. The value is how many entries searches take into account.
+/// Starts to follow; ends when the sequencer has: what is left is for the next start. The value is how many entries
+/// searches take into account.
 pub fn start(
     mut follower: Follower,
     mut committed: watch::Receiver<u64>,

@@ -6,7 +6,7 @@
 use diesel::expression::AsExpression;
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::result::QueryResult;
+use diesel::result::{Error, QueryResult};
 use diesel::sql_types::{SingleValue, SqlType, Untyped};
 
 /// A statement with its parameters.
@@ -35,6 +35,10 @@ impl<'a> Fixed<'a> {
 
 impl QueryFragment<Pg> for Fixed<'_> {
     fn walk_ast<'b>(&'b self, mut pass: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        // A text with more places than parameters would lose its end below.
+        if self.sql.matches('$').count() != self.binds.len() {
+            return Err(Error::QueryBuilderError(format!("{} parameters for: {}", self.binds.len(), self.sql).into()));
+        }
         let mut pieces = self.sql.split('$');
         pass.push_sql(pieces.next().unwrap_or_default());
         for (piece, bind) in pieces.zip(&self.binds) {
@@ -53,4 +57,26 @@ impl QueryId for Fixed<'_> {
 
 impl Query for Fixed<'_> {
     type SqlType = Untyped;
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::debug_query;
+    use diesel::sql_types::{BigInt, Text};
+
+    use super::*;
+
+    #[test]
+    fn every_place_has_its_parameter() {
+        let query = || fixed("SELECT $1 FROM x WHERE y = $2 AND z").bind::<BigInt, _>(7);
+        let shown = debug_query::<Pg, _>(&query().bind::<Text, _>("why")).to_string();
+        assert_eq!(shown, "SELECT $1 FROM x WHERE y = $2 AND z -- binds: [7, \"why\"]");
+        let text = |query: &Fixed<'_>| {
+            let mut builder = diesel::pg::PgQueryBuilder::default();
+            query.to_sql(&mut builder, &Pg)
+        };
+        assert!(text(&query().bind::<Text, _>("why")).is_ok());
+        assert!(text(&query()).is_err(), "one too few");
+        assert!(text(&query().bind::<Text, _>("why").bind::<Text, _>("not")).is_err(), "one too many");
+    }
 }

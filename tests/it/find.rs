@@ -1,5 +1,7 @@
 //! Finding: words in two languages and two scripts, filters, pages, and what artefacts say about each other.
 
+use std::time::Duration;
+
 use chopmark_core::artefact::{ArtefactClaim, ForeignArtefact, Parent, ParentSource, Relation};
 use chopmark_core::attestation::AttestationClaim;
 use chopmark_core::code::ResidencyZone;
@@ -15,7 +17,9 @@ use serde_json::Value;
 use crate::admission::expect;
 use crate::harness::{Service, place};
 use crate::make::{Author, english, manifest, small_manifest};
-use crate::shared::{self, author, enter};
+use crate::power::comes;
+use crate::repeat::at_once;
+use crate::shared::{self, author, check_receipt, enter};
 
 /// Any claim by an author, signed.
 pub fn say(author: &Author, label: &str, claim: &Claim, manifest: Option<&Manifest>) -> Submission {
@@ -143,6 +147,58 @@ fn pages_of_one_list_hold_every_artefact_once() {
         path = link.split(['<', '>']).nth(1).unwrap().to_owned();
     }
     assert_eq!(seen, all);
+    service.stop();
+}
+
+/// More entries than a search looks through at first: words are found by looking on, by looking further, or through the
+/// index, by how frequent they are. Whichever way, every page goes on where the one before ended.
+#[test]
+fn frequent_middling_and_rare_words_are_found_all_over_a_longer_log() {
+    const ARTEFACTS: usize = 2_000;
+    let place = place();
+    let service = Service::start(place.path());
+    let (_, log_key) = shared::registry(&service);
+    let owner = author(&service, "longer log");
+    let words: [(&str, usize); 3] = [("everywhere", 1), ("middling", 16), ("seldom", 400)];
+    let submissions: Vec<Submission> = (0..ARTEFACTS)
+        .map(|number| {
+            let said = words.iter().filter(|(_, every)| number.is_multiple_of(*every)).map(|(word, _)| *word);
+            owner.artefact(&format!("{} {number}", said.collect::<Vec<_>>().join(" ")))
+        })
+        .collect();
+    let requests: Vec<_> = submissions.iter().map(Submission::to_request).collect();
+    let indices = at_once(&service, &requests, |number, answer| {
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        check_receipt(&answer, &submissions[number].entry, &log_key).0
+    });
+    let size = shared::size(&service);
+    let has_followed = || search(&service, "limit=1")["applied_size"] == size;
+    assert!(comes(Duration::from_mins(1), has_followed), "searches do not catch up");
+
+    for (word, every) in words {
+        let mut expected: Vec<(u64, String)> = (0..ARTEFACTS)
+            .step_by(every)
+            .map(|number| (indices[number], submissions[number].statement.id.to_hex()))
+            .collect();
+        expected.sort();
+        let expected: Vec<String> = expected.into_iter().map(|(_, id)| id).collect();
+        for limit in [3, 100] {
+            let (mut seen, mut cursor) = (Vec::new(), String::new());
+            // Of the most frequent word the first pages will do.
+            for _ in 0..50 {
+                let list = search(&service, &format!("q={word}&limit={limit}{cursor}"));
+                seen.extend(ids(&list).into_iter().map(str::to_owned));
+                match list["next"].as_str() {
+                    Some(next) => cursor = format!("&cursor={next}"),
+                    None => {
+                        assert_eq!(seen.len(), expected.len(), "{word}, {limit} at a time");
+                        break;
+                    }
+                }
+            }
+            assert_eq!(seen, expected[..seen.len()], "{word}, {limit} at a time");
+        }
+    }
     service.stop();
 }
 

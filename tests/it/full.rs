@@ -1,5 +1,4 @@
-//! Disks that take no writes, and a mark that fails. Writers get 503, readers go on, it is
-//! said why, and it ends by itself.
+//! Disks that take no writes, and a mark that fails. Writers get 503, readers go on, it is said why, and it ends by itself.
 //!
 //! The disks are small file systems in memory, in a mount namespace of the service's own. Where that is not allowed, the
 //! tests say that they were skipped.
