@@ -188,13 +188,11 @@ fn frequent_middling_and_rare_words_are_found_all_over_a_longer_log() {
             for _ in 0..50 {
                 let list = search(&service, &format!("q={word}&limit={limit}{cursor}"));
                 seen.extend(ids(&list).into_iter().map(str::to_owned));
-                match list["next"].as_str() {
-                    Some(next) => cursor = format!("&cursor={next}"),
-                    None => {
-                        assert_eq!(seen.len(), expected.len(), "{word}, {limit} at a time");
-                        break;
-                    }
-                }
+                let Some(next) = list["next"].as_str() else {
+                    assert_eq!(seen.len(), expected.len(), "{word}, {limit} at a time");
+                    break;
+                };
+                cursor = format!("&cursor={next}");
             }
             assert_eq!(seen, expected[..seen.len()], "{word}, {limit} at a time");
         }
