@@ -319,6 +319,8 @@ pub async fn start(config: ServeConfig) -> Result<Running, ServeError> {
     })
     .on_connect(limit_stall)
     .max_connections(config.connections_per_worker_max)
+    // An answer goes out in pieces, and the last must not wait until the client has confirmed those before it.
+    .tcp_nodelay(true)
     .client_request_timeout(HEAD_TIME_MAX)
     .client_disconnect_timeout(DISCONNECT_TIME_MAX)
     .keep_alive(KEEP_ALIVE)
