@@ -1,10 +1,20 @@
 //! The seam between engines and everything else: aligned windows of a file in, BLAKE3 chaining values out.
 //!
-//! An engine sees one window of 2^k bytes at a time and knows nothing of files; [`crate::tree::Tree`] merges what it
-//! returns. SHA-256 is a serial chain that no engine can speed up, so it is not part of the seam (see `pass.rs`).
+//! An engine sees one window of 2^k bytes at a time and knows nothing of files; it returns one value for each MiB, whatever
+//! its window, and [`crate::tree::Tree`] merges them. The SHA-256 of a file is a serial chain that no engine can speed up, so
+//! it is not part of the seam (see `pass.rs`); that of the equal leaves of an fs-verity tree is.
 
 use blake3::hazmat::ChainingValue;
-use chopmark_core::digest::Blake3Digest;
+use chopmark_core::digest::{Blake3Digest, Sha256Digest};
+use sha2::{Digest as _, Sha256};
+
+/// Bytes under one chaining value that an engine returns: small enough to name the damaged place in a file, large enough
+/// that the values of a terabyte are 32 MB. A file of at most this size has a root and no values.
+pub const SUBTREE_SIZE_BYTES: usize = 1 << 20;
+
+/// Bytes under one leaf of an fs-verity tree (Linux `Documentation/filesystems/fsverity.rst`, "Merkle tree"; the only block
+/// size that every kernel takes).
+pub const VERITY_LEAF_SIZE_BYTES: usize = 4096;
 
 /// A part of a file that is one subtree of its BLAKE3 tree: not empty, and aligned as BLAKE3 (paper, section 2.1) wants.
 #[derive(Debug, Clone, Copy)]
@@ -48,23 +58,39 @@ pub trait Hasher: Sync {
     /// Short name, as written after `--engine`.
     fn name(&self) -> &'static str;
 
-    /// Size of the windows this engine wants, in bytes: a power of two, at least 1024. Two are held per open file.
+    /// Size of the windows this engine wants, in bytes: a power of two, at least [`SUBTREE_SIZE_BYTES`]. Two are held per
+    /// open file.
     fn window_size_bytes(&self) -> usize;
 
     /// Files worth reading at the same time.
     fn files_in_parallel(&self) -> usize;
 
-    /// The non-root chaining value of one window.
-    fn chaining_value(&self, window: Window<'_>) -> ChainingValue;
+    /// The non-root chaining values of a window, one for each [`SUBTREE_SIZE_BYTES`] in order; the last may stand for fewer
+    /// bytes.
+    fn subtrees(&self, window: Window<'_>) -> Vec<ChainingValue>;
 
-    /// The digest of a file that is at most one window long.
-    fn root(&self, bytes: &[u8]) -> Blake3Digest;
+    /// The digests of whole files, each of at most [`SUBTREE_SIZE_BYTES`], in order. One call for many files, because
+    /// engines pay for each call.
+    fn roots(&self, files: &[&[u8]]) -> Vec<Blake3Digest>;
+
+    /// The leaf hashes of an fs-verity tree, one for each [`VERITY_LEAF_SIZE_BYTES`] in order; the last leaf is padded with
+    /// zeros.
+    fn verity_leaves(&self, bytes: &[u8]) -> Vec<Sha256Digest>;
 
     /// Feeds a running BLAKE3 state. For tensors, which start anywhere in a window and so never align with it.
     fn extend(&self, state: &mut blake3::Hasher, bytes: &[u8]);
 
     /// Runs both, at the same time where the engine has the threads.
     fn both(&self, first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send));
+}
+
+/// The leaf hash of at most [`VERITY_LEAF_SIZE_BYTES`] bytes, padded with zeros.
+pub(crate) fn verity_leaf(bytes: &[u8]) -> Sha256Digest {
+    let mut state = Sha256::new();
+    state.update(bytes);
+    let missing = VERITY_LEAF_SIZE_BYTES.saturating_sub(bytes.len());
+    state.update([0; VERITY_LEAF_SIZE_BYTES].get(..missing).unwrap_or_default());
+    Sha256Digest::from_bytes(state.finalize().into())
 }
 
 #[cfg(test)]

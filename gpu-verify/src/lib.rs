@@ -22,7 +22,7 @@ mod walk;
 pub use self::cache::{CachedRepository, RepositoryKind};
 pub use self::engine::{Engine, EngineChoice};
 pub use self::error::MeasureError;
-pub use self::hasher::Hasher;
+pub use self::hasher::{Hasher, SUBTREE_SIZE_BYTES, VERITY_LEAF_SIZE_BYTES};
 pub use self::image::{find_image, images_in_layout, is_image_layout, measure_image};
 pub use self::measure::{MeasureOptions, Measured, Purpose, measure};
 pub use self::progress::{Progress, Silent};

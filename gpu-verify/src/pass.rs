@@ -11,7 +11,7 @@ use chopmark_core::manifest::WeightFormat;
 use chopmark_core::manifest::header::HeaderError;
 use sha2::{Digest as _, Sha256};
 
-use crate::hasher::{Hasher, Window};
+use crate::hasher::{Hasher, SUBTREE_SIZE_BYTES, Window};
 use crate::scan::WeightScan;
 use crate::tree::Tree;
 
@@ -59,7 +59,7 @@ pub(crate) fn read_once(
 ) -> Result<Digests, PassError> {
     let Buffers { current, next } = buffers;
     let window_size_bytes = hasher.window_size_bytes();
-    let is_one_window = usize::try_from(size_bytes).is_ok_and(|size_bytes| size_bytes <= window_size_bytes);
+    let is_one_subtree = usize::try_from(size_bytes).is_ok_and(|size_bytes| size_bytes <= SUBTREE_SIZE_BYTES);
     let mut sha256 = Sha256::new();
     let mut tree = Tree::default();
     let mut only_root = None;
@@ -73,10 +73,10 @@ pub(crate) fn read_once(
         let mut read = Ok(());
         let mut serial = || sha256.update(window.bytes());
         let mut others = || {
-            if is_one_window {
-                only_root = Some(hasher.root(window.bytes()));
+            if is_one_subtree {
+                only_root = hasher.roots(&[window.bytes()]).pop();
             } else {
-                tree.push(hasher.chaining_value(window));
+                hasher.subtrees(window).into_iter().for_each(|value| tree.push(value));
             }
             if let Some(scan) = scan.as_deref_mut() {
                 scan.feed(hasher, window.bytes());
@@ -96,7 +96,7 @@ pub(crate) fn read_once(
     if read_some(reader, &mut [0])? > 0 {
         return Err(PassError::Grew);
     }
-    let blake3 = only_root.or_else(|| tree.root()).unwrap_or_else(|| hasher.root(&[]));
+    let blake3 = only_root.or_else(|| tree.root()).unwrap_or_else(|| Blake3Digest::of(&[]));
     Ok(Digests { sha256: Sha256Digest::from_bytes(sha256.finalize().into()), blake3 })
 }
 

@@ -4,9 +4,9 @@
 
 use blake3::CHUNK_LEN;
 use blake3::hazmat::{ChainingValue, HasherExt as _, Mode, merge_subtrees_non_root, merge_subtrees_root};
-use chopmark_core::digest::Blake3Digest;
+use chopmark_core::digest::{Blake3Digest, Sha256Digest};
 
-use crate::hasher::{Hasher, Window};
+use crate::hasher::{Hasher, SUBTREE_SIZE_BYTES, VERITY_LEAF_SIZE_BYTES, Window, verity_leaf};
 
 /// One thread, no vector instructions across chunks.
 #[derive(Debug, Clone, Copy, Default)]
@@ -18,25 +18,24 @@ impl Hasher for Portable {
     }
 
     fn window_size_bytes(&self) -> usize {
-        1 << 20
+        SUBTREE_SIZE_BYTES
     }
 
     fn files_in_parallel(&self) -> usize {
         1
     }
 
-    fn chaining_value(&self, window: Window<'_>) -> ChainingValue {
-        subtree(window.bytes(), window.offset_bytes())
+    fn subtrees(&self, window: Window<'_>) -> Vec<ChainingValue> {
+        let offsets_bytes = (window.offset_bytes()..).step_by(SUBTREE_SIZE_BYTES);
+        window.bytes().chunks(SUBTREE_SIZE_BYTES).zip(offsets_bytes).map(|(bytes, at)| subtree(bytes, at)).collect()
     }
 
-    fn root(&self, bytes: &[u8]) -> Blake3Digest {
-        let root = match split(bytes) {
-            None => blake3::hash(bytes),
-            Some((left, right)) => {
-                merge_subtrees_root(&subtree(left, 0), &subtree(right, crate::size_bytes(left)), Mode::Hash)
-            }
-        };
-        Blake3Digest::from_bytes(*root.as_bytes())
+    fn roots(&self, files: &[&[u8]]) -> Vec<Blake3Digest> {
+        files.iter().map(|bytes| root(bytes)).collect()
+    }
+
+    fn verity_leaves(&self, bytes: &[u8]) -> Vec<Sha256Digest> {
+        bytes.chunks(VERITY_LEAF_SIZE_BYTES).map(verity_leaf).collect()
     }
 
     fn extend(&self, state: &mut blake3::Hasher, bytes: &[u8]) {
@@ -47,6 +46,16 @@ impl Hasher for Portable {
         first();
         second();
     }
+}
+
+fn root(bytes: &[u8]) -> Blake3Digest {
+    let root = match split(bytes) {
+        None => blake3::hash(bytes),
+        Some((left, right)) => {
+            merge_subtrees_root(&subtree(left, 0), &subtree(right, crate::size_bytes(left)), Mode::Hash)
+        }
+    };
+    Blake3Digest::from_bytes(*root.as_bytes())
 }
 
 fn subtree(bytes: &[u8], offset_bytes: u64) -> ChainingValue {

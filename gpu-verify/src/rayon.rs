@@ -1,10 +1,11 @@
 //! The engine for CPUs: SIMD within a core, rayon across cores, with a pool of its own.
 
+use ::rayon::prelude::*;
 use ::rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder, join};
 use blake3::hazmat::{ChainingValue, HasherExt as _};
-use chopmark_core::digest::Blake3Digest;
+use chopmark_core::digest::{Blake3Digest, Sha256Digest};
 
-use crate::hasher::{Hasher, Window};
+use crate::hasher::{Hasher, SUBTREE_SIZE_BYTES, VERITY_LEAF_SIZE_BYTES, Window, verity_leaf};
 
 /// Windows of 4 MiB: large enough to split over many cores, small enough that what the reader has just written is
 /// still in the cache of the hashing cores.
@@ -50,17 +51,29 @@ impl Hasher for Rayon {
         self.threads().clamp(1, FILES_IN_PARALLEL_MAX)
     }
 
-    fn chaining_value(&self, window: Window<'_>) -> ChainingValue {
-        let mut state = blake3::Hasher::new();
-        state.set_input_offset(window.offset_bytes());
-        self.extend(&mut state, window.bytes());
-        state.finalize_non_root()
+    fn subtrees(&self, window: Window<'_>) -> Vec<ChainingValue> {
+        let offset_bytes = window.offset_bytes();
+        let subtree = |(index, bytes): (usize, &[u8])| {
+            let before_bytes = u64::try_from(index.saturating_mul(SUBTREE_SIZE_BYTES)).unwrap_or(u64::MAX);
+            let mut state = blake3::Hasher::new();
+            state.set_input_offset(offset_bytes.saturating_add(before_bytes));
+            state.update_rayon(bytes);
+            state.finalize_non_root()
+        };
+        self.pool.install(|| window.bytes().par_chunks(SUBTREE_SIZE_BYTES).enumerate().map(subtree).collect())
     }
 
-    fn root(&self, bytes: &[u8]) -> Blake3Digest {
-        let mut state = blake3::Hasher::new();
-        self.extend(&mut state, bytes);
-        Blake3Digest::from_bytes(*state.finalize().as_bytes())
+    fn roots(&self, files: &[&[u8]]) -> Vec<Blake3Digest> {
+        let root = |bytes: &&[u8]| Blake3Digest::of(bytes);
+        match files {
+            [] => Vec::new(),
+            [only] => vec![root(only)],
+            many => self.pool.install(|| many.par_iter().map(root).collect()),
+        }
+    }
+
+    fn verity_leaves(&self, bytes: &[u8]) -> Vec<Sha256Digest> {
+        self.pool.install(|| bytes.par_chunks(VERITY_LEAF_SIZE_BYTES).map(verity_leaf).collect())
     }
 
     fn extend(&self, state: &mut blake3::Hasher, bytes: &[u8]) {

@@ -1,34 +1,34 @@
-//! Merging the chaining values of a file's windows into its BLAKE3 root.
+//! Merging the chaining values of a file's subtrees, all of one size, into its BLAKE3 root.
 //!
 //! Holds one value per level (BLAKE3 paper, section 5.1.2), so a file of any size needs at most 64 × 32 bytes.
 
 use blake3::hazmat::{ChainingValue, Mode, merge_subtrees_non_root, merge_subtrees_root};
 use chopmark_core::digest::Blake3Digest;
 
-/// The windows of one file so far, merged as far as they can be before the end is known.
+/// The subtrees of one file so far, merged as far as they can be before the end is known.
 #[derive(Debug, Default)]
 pub struct Tree {
-    /// Subtrees from left to right, each larger than the next.
+    /// From left to right, each larger than the next.
     pending: Vec<ChainingValue>,
-    windows: u64,
+    pushed: u64,
 }
 
 impl Tree {
-    /// Adds the next window. All windows before it must have been full, of one size.
+    /// Adds the next subtree. All before it must have been full, of one size.
     pub fn push(&mut self, value: ChainingValue) {
-        // Only now is it certain that the earlier windows do not end the file, so that none of their merges is the root.
-        // n complete windows form one subtree for each 1 bit of n.
-        while self.pending.len() > usize::try_from(self.windows.count_ones()).unwrap_or(usize::MAX) {
+        // Only now is it certain that the earlier subtrees do not end the file, so that none of their merges is the root.
+        // n complete subtrees form one subtree for each 1 bit of n.
+        while self.pending.len() > usize::try_from(self.pushed.count_ones()).unwrap_or(usize::MAX) {
             let (Some(right), Some(left)) = (self.pending.pop(), self.pending.pop()) else { break };
             self.pending.push(merge_subtrees_non_root(&left, &right, Mode::Hash));
         }
         self.pending.push(value);
-        self.windows += 1;
+        self.pushed += 1;
     }
 
-    /// The root, after the last window.
+    /// The root, after the last subtree.
     ///
-    /// `None` below two windows: such a file is finalised as a root by the engine, since a chaining value is not one.
+    /// `None` below two: such a file is finalised as a root by the engine, since a chaining value is not one.
     pub fn root(mut self) -> Option<Blake3Digest> {
         let mut right = self.pending.pop()?;
         let mut left = self.pending.pop()?;

@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use blake3::hazmat::HasherExt as _;
+use blake3::hazmat::{ChainingValue, HasherExt as _, Mode, merge_subtrees_non_root};
 use chopmark_core::digest::{Blake3Digest, Sha256Digest};
 use proptest::prelude::*;
 use serde::Deserialize;
 
-use crate::hasher::{Hasher, Window};
+use crate::hasher::{Hasher, SUBTREE_SIZE_BYTES, VERITY_LEAF_SIZE_BYTES, Window};
 use crate::pass::{Buffers, read_once};
 use crate::portable::Portable;
 use crate::rayon::Rayon;
@@ -45,6 +45,17 @@ fn pattern(size_bytes: usize) -> Vec<u8> {
     (0..=250).cycle().take(size_bytes).collect()
 }
 
+/// The chaining value above those of a window.
+fn merged(values: &[ChainingValue]) -> ChainingValue {
+    match values {
+        [only] => *only,
+        many => {
+            let (left, right) = many.split_at(many.len().next_power_of_two() / 2);
+            merge_subtrees_non_root(&merged(left), &merged(right), Mode::Hash)
+        }
+    }
+}
+
 #[test]
 fn every_engine_gives_the_vectors() {
     let vectors: Vectors = serde_json::from_str(include_str!("../vectors.json")).unwrap();
@@ -65,13 +76,13 @@ fn every_engine_gives_the_vectors() {
             assert_eq!(digests.blake3, vector.blake3, "{place}");
             assert_eq!(digests.sha256, vector.sha256, "{place}");
             assert_eq!(told.into_inner(), vector.size_bytes, "{place}");
-            if vector.size_bytes <= engine.window_size_bytes() {
-                assert_eq!(engine.root(bytes), vector.blake3, "{place}");
+            if vector.size_bytes <= SUBTREE_SIZE_BYTES {
+                assert_eq!(engine.roots(&[bytes, bytes]), [vector.blake3, vector.blake3], "{place}");
             }
         }
         for vector in &vectors.windows {
             let window = Window::new(vector.offset_bytes, &input[..vector.size_bytes]).unwrap();
-            let value = engine.chaining_value(window);
+            let value = merged(&engine.subtrees(window));
             let place = format!("{} at {} + {}", engine.name(), vector.offset_bytes, vector.size_bytes);
             assert_eq!(Blake3Digest::from_bytes(value), vector.chaining_value, "{place}");
         }
@@ -85,8 +96,8 @@ fn the_vectors_hold_every_size_that_matters() {
     let mut wanted = vec![0, 1, 63, 64, 65, 1023, 1024, 1025, 4095, 4096, 4097, 16383, 16384, 16385];
     for engine in engines() {
         let window = engine.window_size_bytes();
-        assert!(window.is_power_of_two() && window >= blake3::CHUNK_LEN);
-        wanted.extend([window - 1, window, window + 1]);
+        assert!(window.is_power_of_two() && window >= SUBTREE_SIZE_BYTES);
+        wanted.extend([SUBTREE_SIZE_BYTES, window].into_iter().flat_map(|size| [size - 1, size, size + 1]));
     }
     for size in wanted {
         assert!(sizes.contains(&size), "no vector of {size} bytes");
@@ -118,7 +129,14 @@ proptest! {
         let engines: [&dyn Hasher; 2] = [&Portable, &rayon];
         let offset_bytes = (offset_chunks << 22) & !(1 << 63);
         for engine in engines {
-            prop_assert_eq!(engine.root(&input), Blake3Digest::of(&input));
+            let small = &input[..size_bytes.min(SUBTREE_SIZE_BYTES)];
+            prop_assert_eq!(engine.roots(&[small, &[], small]), [small, &[], small].map(Blake3Digest::of));
+            let leaves = input.chunks(VERITY_LEAF_SIZE_BYTES).map(|leaf| {
+                let mut padded = leaf.to_vec();
+                padded.resize(VERITY_LEAF_SIZE_BYTES, 0);
+                Sha256Digest::of(&padded)
+            });
+            prop_assert_eq!(engine.verity_leaves(&input), leaves.collect::<Vec<_>>());
             let digests = read_once(&mut &*input, crate::size_bytes(&input), engine, &mut Buffers::default(), None, &|_, _| Ok(()));
             prop_assert_eq!(digests.unwrap().blake3, Blake3Digest::of(&input));
             let mut state = blake3::Hasher::new();
@@ -128,7 +146,7 @@ proptest! {
             prop_assert_eq!(state.finalize(), blake3::hash(&input));
             if let Some(window) = Window::new(offset_bytes, &input) {
                 let expected = blake3::Hasher::new().set_input_offset(offset_bytes).update(&input).finalize_non_root();
-                prop_assert_eq!(engine.chaining_value(window), expected);
+                prop_assert_eq!(merged(&engine.subtrees(window)), expected);
             }
         }
     }
