@@ -8,6 +8,7 @@ use chopmark_core::manifest::{Dtype, ExclusionProfile, Manifest, WeightFormat};
 use chopmark_core::verify::compare;
 use serde::Deserialize;
 
+use crate::digests::DigestSelection;
 use crate::hasher::Hasher;
 use crate::measure::{MeasureOptions, Measured, Purpose, measure};
 use crate::portable::Portable;
@@ -46,7 +47,15 @@ fn slice(begin: u64, end: u64) -> &'static [u8] {
 fn measured(path: &Path, purpose: Purpose, hasher: &dyn Hasher) -> Result<Measured, MeasureError> {
     let interrupted = AtomicBool::new(false);
     let exclusions = ExclusionProfile::V1;
-    let options = MeasureOptions { exclusions, purpose, file_name: None, revision: None, interrupted: &interrupted };
+    let options = MeasureOptions {
+        exclusions,
+        purpose,
+        file_name: None,
+        revision: None,
+        digests: DigestSelection::MANIFEST,
+        keep_subtrees: false,
+        interrupted: &interrupted,
+    };
     measure(path, &options, &Silent, hasher)
 }
 

@@ -16,6 +16,7 @@ use chopmark_core::verify::compare;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use crate::digests::DigestSelection;
 use crate::error::{FILE_SIZE_BYTES_MAX, MeasureError};
 use crate::hasher::Hasher;
 use crate::measure::{MeasureOptions, Measured, Purpose, measure};
@@ -26,7 +27,15 @@ use crate::rayon::Rayon;
 static RUNNING: AtomicBool = AtomicBool::new(false);
 
 fn options(purpose: Purpose) -> MeasureOptions<'static> {
-    MeasureOptions { exclusions: ExclusionProfile::V1, purpose, file_name: None, revision: None, interrupted: &RUNNING }
+    MeasureOptions {
+        exclusions: ExclusionProfile::V1,
+        purpose,
+        file_name: None,
+        revision: None,
+        digests: DigestSelection::MANIFEST,
+        keep_subtrees: false,
+        interrupted: &RUNNING,
+    }
 }
 
 fn register(path: &Path) -> Result<Measured, MeasureError> {

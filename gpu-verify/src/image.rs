@@ -4,7 +4,7 @@
 //! Nothing is fetched and no layer is unpacked. Documents are read up to a limit and believed as far as their SHA-256
 //! goes; blobs are read like any file of unknown origin.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,8 @@ use chopmark_core::verify::FoundImage;
 
 use crate::error::MeasureError;
 use crate::hasher::Hasher;
-use crate::measure::{Measured, examine, read_files};
+use crate::job::examine;
+use crate::measure::{Measured, read_files};
 use crate::open::Root;
 use crate::progress::Progress;
 use crate::walk::list_named;
@@ -88,7 +89,15 @@ pub fn measure_image(
     };
     let manifest = Manifest::of_image(reference.name.clone(), &tree).map_err(fault)?;
     let not_read = manifest.files().iter().map(|file| file.path.clone()).filter(|path| !read.contains(path)).collect();
-    Ok(Measured { manifest, unreadable: Vec::new(), excluded: Vec::new(), revision: None, not_read })
+    Ok(Measured {
+        manifest,
+        fsverity: BTreeMap::new(),
+        subtrees: BTreeMap::new(),
+        unreadable: Vec::new(),
+        excluded: Vec::new(),
+        revision: None,
+        not_read,
+    })
 }
 
 /// Finds what a layout, or a file that may be the image's manifest, holds of a registered image.

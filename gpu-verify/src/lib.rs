@@ -4,6 +4,7 @@
 //! `vectors.json`. Relies on `blake3::hazmat` for subtrees and `sha2` for SHA-256.
 
 pub mod cache;
+pub mod digests;
 pub mod engine;
 pub mod error;
 pub mod hasher;
@@ -13,19 +14,24 @@ pub mod portable;
 pub mod progress;
 pub mod rayon;
 pub mod tree;
+pub mod verity;
 
+mod job;
 mod open;
 mod pass;
 mod scan;
+mod sha256;
 mod walk;
 
 pub use self::cache::{CachedRepository, RepositoryKind};
+pub use self::digests::{DigestKind, DigestSelection, FileDigests, HashedFile};
 pub use self::engine::{Engine, EngineChoice};
 pub use self::error::MeasureError;
 pub use self::hasher::{Hasher, SUBTREE_SIZE_BYTES, VERITY_LEAF_SIZE_BYTES};
 pub use self::image::{find_image, images_in_layout, is_image_layout, measure_image};
-pub use self::measure::{MeasureOptions, Measured, Purpose, measure};
+pub use self::measure::{Hashed, MeasureOptions, Measured, Purpose, hash_files, measure};
 pub use self::progress::{Progress, Silent};
+pub use self::verity::FsverityDigest;
 
 /// Length of a slice in bytes, as sizes and offsets are kept everywhere here. No platform has slices past 64 bits.
 pub(crate) fn size_bytes(bytes: &[u8]) -> u64 {

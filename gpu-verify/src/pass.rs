@@ -1,19 +1,22 @@
-//! One pass over one file: read once, feed SHA-256, BLAKE3 and the tensors from the same buffer.
+//! One pass over one file: read once, feed every digest asked for and the tensors from the same buffer.
 //!
 //! Two windows per file are in memory: while one thread runs the SHA-256 chain over the current one, another does the
-//! BLAKE3 work and reads the next.
+//! rest and reads the next.
 
 use core::mem;
 use std::io::{self, Read};
 
-use chopmark_core::digest::{Blake3Digest, Sha256Digest};
+use blake3::hazmat::ChainingValue;
+use chopmark_core::digest::Blake3Digest;
 use chopmark_core::manifest::WeightFormat;
 use chopmark_core::manifest::header::HeaderError;
-use sha2::{Digest as _, Sha256};
 
+use crate::digests::{DigestSelection, FileDigests};
 use crate::hasher::{Hasher, SUBTREE_SIZE_BYTES, Window};
 use crate::scan::WeightScan;
+use crate::sha256::Chain;
 use crate::tree::Tree;
+use crate::verity::VerityTree;
 
 /// Below this, handing work to another thread costs more than it saves.
 const TOGETHER_SIZE_BYTES_MIN: usize = 64 << 10;
@@ -25,11 +28,68 @@ pub(crate) struct Buffers {
     next: Vec<u8>,
 }
 
-/// The digests of a whole file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Digests {
-    pub(crate) sha256: Sha256Digest,
-    pub(crate) blake3: Blake3Digest,
+/// What a pass is to find out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Plan {
+    /// The digests.
+    pub(crate) digests: DigestSelection,
+    /// Whether to keep the BLAKE3 chaining values of all subtrees; for this, BLAKE3 has to be asked for.
+    pub(crate) keep_subtrees: bool,
+}
+
+/// Where a pass over a file is: everything that a later one needs to go on from `offset_bytes`, tensors apart.
+#[derive(Debug, Clone)]
+pub(crate) struct PassState {
+    /// Bytes of the file that were fed; a multiple of [`SUBTREE_SIZE_BYTES`] until the last window.
+    pub(crate) offset_bytes: u64,
+    /// The SHA-256 chain, if asked for.
+    pub(crate) sha256: Option<Chain>,
+    /// The BLAKE3 tree, if asked for.
+    pub(crate) blake3: Option<Tree>,
+    /// The fs-verity tree, if asked for.
+    pub(crate) fsverity: Option<VerityTree>,
+    /// The values pushed to the BLAKE3 tree so far, if they are to be kept.
+    pub(crate) subtrees: Option<Vec<ChainingValue>>,
+    /// The root of a file of one subtree.
+    only_root: Option<Blake3Digest>,
+}
+
+impl PassState {
+    /// At the start of a file.
+    pub(crate) fn new(plan: Plan) -> Self {
+        let Plan { digests, keep_subtrees } = plan;
+        Self {
+            offset_bytes: 0,
+            sha256: digests.sha256.then(Chain::new),
+            blake3: digests.blake3.then(Tree::default),
+            fsverity: digests.fsverity.then(VerityTree::default),
+            subtrees: (digests.blake3 && keep_subtrees).then(Vec::new),
+            only_root: None,
+        }
+    }
+
+    /// Takes the engine's values for the next window of a file that has more than one subtree.
+    fn push_subtrees(&mut self, values: Vec<ChainingValue>) {
+        if let Some(tree) = &mut self.blake3 {
+            for value in &values {
+                tree.push(*value);
+            }
+        }
+        if let Some(kept) = &mut self.subtrees {
+            kept.extend(values);
+        }
+    }
+
+    /// The digests, after the last byte, and the subtrees that were to be kept.
+    pub(crate) fn finish(self) -> (FileDigests, Vec<ChainingValue>) {
+        let Self { offset_bytes, sha256, blake3, fsverity, subtrees, only_root } = self;
+        let digests = FileDigests {
+            sha256: sha256.map(Chain::finish),
+            blake3: blake3.map(|tree| only_root.or_else(|| tree.root()).unwrap_or_else(|| Blake3Digest::of(&[]))),
+            fsverity: fsverity.map(|tree| tree.finish(offset_bytes)),
+        };
+        (digests, subtrees.unwrap_or_default())
+    }
 }
 
 /// Why a pass stopped.
@@ -45,43 +105,53 @@ pub(crate) enum PassError {
     Interrupted,
 }
 
-/// Told the size of each window in bytes and what is known to be wrong with the weights; may stop the pass.
-pub(crate) type OnWindow<'a> = dyn Fn(u64, Option<&HeaderError>) -> Result<(), PassError> + 'a;
+/// Told, after each window, its size in bytes, the state after it, and what is known to be wrong with the weights; may
+/// stop the pass.
+pub(crate) type OnWindow<'a> = dyn Fn(u64, &PassState, Option<&HeaderError>) -> Result<(), PassError> + 'a;
 
-/// Reads exactly `size_bytes` from `reader`, calling `on_window` after each window.
+/// Reads a file of `size_bytes` from `reader`, which stands where `state` is, calling `on_window` after each window, and
+/// returns the state after the last byte.
 pub(crate) fn read_once(
     reader: &mut (dyn Read + Send),
     size_bytes: u64,
     hasher: &dyn Hasher,
     buffers: &mut Buffers,
+    mut state: PassState,
     mut scan: Option<&mut WeightScan>,
     on_window: &OnWindow<'_>,
-) -> Result<Digests, PassError> {
+) -> Result<PassState, PassError> {
     let Buffers { current, next } = buffers;
     let window_size_bytes = hasher.window_size_bytes();
     let is_one_subtree = usize::try_from(size_bytes).is_ok_and(|size_bytes| size_bytes <= SUBTREE_SIZE_BYTES);
-    let mut sha256 = Sha256::new();
-    let mut tree = Tree::default();
-    let mut only_root = None;
-    let mut offset_bytes = 0;
 
-    fill(reader, current, window_size_bytes, size_bytes)?;
+    let left_bytes = size_bytes.saturating_sub(state.offset_bytes);
+    fill(reader, current, window_size_bytes_at(state.offset_bytes, window_size_bytes), left_bytes)?;
     while !current.is_empty() {
-        let window = Window::new(offset_bytes, current)
+        let window = Window::new(state.offset_bytes, current)
             .ok_or_else(|| PassError::Read(io::Error::other("the engine's windows are not aligned")))?;
-        offset_bytes = offset_bytes.saturating_add(crate::size_bytes(current));
+        state.offset_bytes = state.offset_bytes.saturating_add(crate::size_bytes(current));
+        let left_bytes = size_bytes.saturating_sub(state.offset_bytes);
+        let next_size_bytes = window_size_bytes_at(state.offset_bytes, window_size_bytes);
         let mut read = Ok(());
-        let mut serial = || sha256.update(window.bytes());
+        let mut sha256 = state.sha256.take();
+        let mut serial = || {
+            if let Some(chain) = &mut sha256 {
+                chain.update(window.bytes());
+            }
+        };
         let mut others = || {
-            if is_one_subtree {
-                only_root = hasher.roots(&[window.bytes()]).pop();
-            } else {
-                hasher.subtrees(window).into_iter().for_each(|value| tree.push(value));
+            if state.blake3.is_some() && is_one_subtree {
+                state.only_root = hasher.roots(&[window.bytes()]).pop();
+            } else if state.blake3.is_some() {
+                state.push_subtrees(hasher.subtrees(window));
+            }
+            if let Some(tree) = &mut state.fsverity {
+                hasher.verity_leaves(window.bytes()).into_iter().for_each(|leaf| tree.push(leaf));
             }
             if let Some(scan) = scan.as_deref_mut() {
                 scan.feed(hasher, window.bytes());
             }
-            read = fill(reader, next, window_size_bytes, size_bytes.saturating_sub(offset_bytes));
+            read = fill(reader, next, next_size_bytes, left_bytes);
         };
         if window.bytes().len() < TOGETHER_SIZE_BYTES_MIN {
             serial();
@@ -89,15 +159,23 @@ pub(crate) fn read_once(
         } else {
             hasher.both(&mut serial, &mut others);
         }
-        on_window(crate::size_bytes(current), scan.as_deref().and_then(WeightScan::fault))?;
+        state.sha256 = sha256;
+        on_window(crate::size_bytes(current), &state, scan.as_deref().and_then(WeightScan::fault))?;
         read?;
         mem::swap(current, next);
     }
     if read_some(reader, &mut [0])? > 0 {
         return Err(PassError::Grew);
     }
-    let blake3 = only_root.or_else(|| tree.root()).unwrap_or_else(|| Blake3Digest::of(&[]));
-    Ok(Digests { sha256: Sha256Digest::from_bytes(sha256.finalize().into()), blake3 })
+    Ok(state)
+}
+
+/// How large a window may be here: a pass that goes on first has to come to where the engine's windows start.
+fn window_size_bytes_at(offset_bytes: u64, window_size_bytes: usize) -> usize {
+    match 1_usize.checked_shl(offset_bytes.trailing_zeros()) {
+        Some(aligned) => aligned.min(window_size_bytes),
+        None => window_size_bytes,
+    }
 }
 
 /// Reads one window, or what is left of the file, whichever is less.
@@ -125,6 +203,68 @@ fn read_some(reader: &mut (dyn Read + Send), buffer: &mut [u8]) -> Result<usize,
         match reader.read(buffer) {
             Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
             result => return result.map_err(PassError::Read),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::portable::Portable;
+    use crate::rayon::Rayon;
+
+    const ALL: Plan =
+        Plan { digests: DigestSelection { sha256: true, blake3: true, fsverity: true }, keep_subtrees: true };
+
+    fn whole(bytes: &[u8], hasher: &dyn Hasher, on_window: &OnWindow<'_>) -> PassState {
+        let size_bytes = crate::size_bytes(bytes);
+        let start = PassState::new(ALL);
+        read_once(&mut &*bytes, size_bytes, hasher, &mut Buffers::default(), start, None, on_window).unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn a_pass_that_goes_on_from_any_window_ends_like_one_that_never_stopped(size_bytes in 0usize..11_000_000) {
+            let bytes: Vec<u8> = (0..=250).cycle().take(size_bytes).collect();
+            let rayon = Rayon::new(2).unwrap();
+            let kept = RefCell::new(Vec::new());
+            let keep = |_: u64, state: &PassState, _: Option<&HeaderError>| {
+                kept.borrow_mut().push(state.clone());
+                Ok(())
+            };
+            let expected = whole(&bytes, &Portable, &keep).finish();
+            prop_assert_eq!(expected.1.len(), if size_bytes <= SUBTREE_SIZE_BYTES { 0 } else { size_bytes.div_ceil(SUBTREE_SIZE_BYTES) });
+            for state in kept.into_inner() {
+                let mut rest = &bytes[usize::try_from(state.offset_bytes).unwrap()..];
+                let mut buffers = Buffers::default();
+                let went_on =
+                    read_once(&mut rest, crate::size_bytes(&bytes), &rayon, &mut buffers, state, None, &|_, _, _| Ok(()));
+                prop_assert_eq!(went_on.unwrap().finish(), expected.clone());
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_is_asked_for_is_computed() {
+        let bytes = vec![3; 3 << 20];
+        for kind in crate::digests::DigestKind::ALL {
+            let plan = Plan { digests: DigestSelection::from_iter([kind]), keep_subtrees: false };
+            let start = PassState::new(plan);
+            let size_bytes = crate::size_bytes(&bytes);
+            let mut buffers = Buffers::default();
+            let end = read_once(&mut &*bytes, size_bytes, &Portable, &mut buffers, start, None, &|_, _, _| Ok(()));
+            let (digests, subtrees) = end.unwrap().finish();
+            let all = whole(&bytes, &Portable, &|_, _, _| Ok(())).finish().0;
+            assert_eq!(digests.sha256, all.sha256.filter(|_| plan.digests.sha256));
+            assert_eq!(digests.blake3, all.blake3.filter(|_| plan.digests.blake3));
+            assert_eq!(digests.fsverity, all.fsverity.filter(|_| plan.digests.fsverity));
+            assert!(subtrees.is_empty());
         }
     }
 }

@@ -6,7 +6,7 @@ use blake3::hazmat::{ChainingValue, Mode, merge_subtrees_non_root, merge_subtree
 use chopmark_core::digest::Blake3Digest;
 
 /// The subtrees of one file so far, merged as far as they can be before the end is known.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Tree {
     /// From left to right, each larger than the next.
     pending: Vec<ChainingValue>,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use chopmark_gpu_verify::EngineChoice;
+use chopmark_gpu_verify::{DigestKind, EngineChoice};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
@@ -16,6 +16,16 @@ pub(crate) struct HashArguments {
     pub(crate) form: FormArguments,
     #[command(flatten)]
     pub(crate) engine: EngineArguments,
+    /// Compute these digests and no others, separated by commas; without both sha256 and blake3 there is no manifest
+    /// [default: sha256,blake3]
+    #[arg(
+        long = "digest",
+        value_name = "DIGEST",
+        value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(DigestKind::ALL.map(DigestKind::name))
+            .try_map(|name| name.parse::<DigestKind>())
+    )]
+    pub(crate) digests: Vec<DigestKind>,
 }
 
 /// In which form the artefact lies at its path, where that can't be seen.

@@ -1,37 +1,62 @@
-//! `chopmark hash`: what would be registered, without registering it.
+//! `chopmark hash`: what would be registered, without registering it; or only the digests asked for.
 
 use chopmark_core::manifest::{FileEntry, FilePath};
-use serde_json::json;
+use chopmark_gpu_verify::{
+    DigestKind, DigestSelection, FileDigests, FsverityDigest, Hashed, HashedFile, Measured, Purpose,
+};
+use serde_json::{Map, Value, json};
 
 use super::Context;
-use super::measuring::{Aim, Measuring, require};
+use super::measuring::{Aim, Measuring, image_reference, require};
 use crate::arguments::HashArguments;
 use crate::exit::{Exit, Failure};
 use crate::interrupt;
 use crate::printer::{Report, Tone};
 use crate::units;
 
-/// Measures a path and shows its manifest.
+/// Measures a path and shows its manifest, or the digests asked for.
 ///
 /// # Errors
-/// Why there is no manifest, naming the file.
+/// Why there is no manifest or digest, naming the file; a usage failure for digests of a container image.
 pub(crate) fn run(context: &Context<'_>, arguments: &HashArguments) -> Result<Exit, Failure> {
     interrupt::install(context.printer, context.command)?;
     require(&arguments.path, &arguments.form)?;
+    if !arguments.digests.is_empty() && image_reference(&arguments.path)?.is_some() {
+        return Err(Failure::usage("a container image is known by SHA-256 alone; leave out --digest"));
+    }
+    let digests = match arguments.digests.as_slice() {
+        [] => DigestSelection::MANIFEST,
+        kinds => kinds.iter().copied().collect(),
+    };
     let measuring = Measuring::start(arguments.engine, context.printer)?;
-    let measured = measuring.measure(&arguments.path, Aim::register(&arguments.form))?;
+    let aim = Aim { digests, ..Aim::register(&arguments.form) };
+    if digests.with_manifest() == digests {
+        let measured = measuring.measure(&arguments.path, aim)?;
+        return show_manifest(context, &measuring, digests, !arguments.digests.is_empty(), &measured);
+    }
+    // An empty directory has no digests, and nothing is to be signed.
+    let hashed = measuring.hash_files(&arguments.path, Aim { purpose: Purpose::Verify, ..aim })?;
+    show_digests(context, &measuring, digests, hashed)
+}
+
+fn show_manifest(
+    context: &Context<'_>,
+    measuring: &Measuring<'_>,
+    digests: DigestSelection,
+    asked: bool,
+    measured: &Measured,
+) -> Result<Exit, Failure> {
     let manifest = &measured.manifest;
     let digest = manifest.digest();
     let files = units::length(manifest.files().len());
+    // Nobody wants two columns of digests without having asked.
+    let shown = if asked { digests } else { DigestSelection::from_iter([DigestKind::Sha256]) };
 
-    let mut report = Report::default().line(format!("{:<64}  {:>9}  path", "sha256", "size"));
+    let mut report = Report::default().line(heading(shown));
     for file in manifest.files() {
-        report = report.line(row(file));
+        report = report.line(row(shown, &of_entry(measured, file), file.size_bytes, &file.path) + &tensors(file));
     }
-    if !measured.excluded.is_empty() {
-        let excluded: Vec<&str> = measured.excluded.iter().map(FilePath::as_str).collect();
-        report = report.row("left out", format!("{} (by {})", excluded.join(", "), manifest.exclusions().id()));
-    }
+    report = left_out(report, &measured.excluded, manifest.exclusions().id());
     if let Some(commit) = &measured.revision {
         report = report.row("revision", commit);
     }
@@ -42,6 +67,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &HashArguments) -> Result<Ex
     let report = report
         .row("files", format!("{files}, {} in all", units::bytes(manifest.size_bytes())))
         .headline(Tone::Neutral, format!("manifest sha256 {digest}"));
+    let listed = manifest.files().iter().map(|file| member(&file.path, file.size_bytes, &of_entry(measured, file)));
     let members = json!({
         "manifest_sha256": digest,
         "files": files,
@@ -51,14 +77,105 @@ pub(crate) fn run(context: &Context<'_>, arguments: &HashArguments) -> Result<Ex
         "revision": measured.revision,
         "not_read": measured.not_read,
         "manifest": manifest,
+        "digests": asked.then(|| listed.collect::<Vec<_>>()),
     });
     context.done(members, &report)
 }
 
-fn row(file: &FileEntry) -> String {
-    let tensors = match &file.weights {
+fn show_digests(
+    context: &Context<'_>,
+    measuring: &Measuring<'_>,
+    digests: DigestSelection,
+    hashed: Hashed,
+) -> Result<Exit, Failure> {
+    let Hashed { files, exclusions, excluded, revision } = hashed;
+    let size_bytes = files.iter().map(|file| file.size_bytes).fold(0, u64::saturating_add);
+    let count = units::length(files.len());
+    let mut report = Report::default().line(heading(digests));
+    for HashedFile { path, size_bytes, digests: found, .. } in &files {
+        report = report.line(row(digests, found, *size_bytes, path));
+    }
+    report = left_out(report, &excluded, exclusions.id());
+    if let Some(commit) = &revision {
+        report = report.row("revision", commit);
+    }
+    let names: Vec<&str> = digests.kinds().map(DigestKind::name).collect();
+    let report = report.headline(
+        Tone::Neutral,
+        format!("{} of {}, {} in all", names.join(" and "), units::count(count, "file"), units::bytes(size_bytes)),
+    );
+    let listed = files.iter().map(|file| member(&file.path, file.size_bytes, &file.digests));
+    let members = json!({
+        "manifest_sha256": Value::Null,
+        "files": count,
+        "content_size_bytes": size_bytes,
+        "engine": measuring.engine_name(),
+        "excluded": excluded,
+        "revision": revision,
+        "not_read": [],
+        "manifest": Value::Null,
+        "digests": listed.collect::<Vec<_>>(),
+    });
+    context.done(members, &report)
+}
+
+/// The digests of a line of the manifest, and those that a manifest has no place for.
+fn of_entry(measured: &Measured, file: &FileEntry) -> FileDigests {
+    let fsverity = measured.fsverity.get(&file.path).copied();
+    FileDigests { sha256: Some(file.sha256), blake3: file.blake3, fsverity }
+}
+
+/// The digest of one kind, as text.
+fn text(digests: &FileDigests, kind: DigestKind) -> Option<String> {
+    match kind {
+        DigestKind::Sha256 => digests.sha256.map(|digest| digest.to_hex()),
+        DigestKind::Blake3 => digests.blake3.map(|digest| digest.to_hex()),
+        DigestKind::Fsverity => digests.fsverity.map(|digest| digest.to_hex()),
+    }
+}
+
+fn heading(shown: DigestSelection) -> String {
+    line(shown.kinds().map(|kind| kind.name().to_owned()), "size", "path")
+}
+
+fn row(shown: DigestSelection, digests: &FileDigests, size_bytes: u64, path: &FilePath) -> String {
+    let columns = shown.kinds().map(|kind| text(digests, kind).unwrap_or_default());
+    line(columns, &units::bytes(size_bytes), path.as_str())
+}
+
+fn line(digests: impl Iterator<Item = String>, size: &str, path: &str) -> String {
+    let mut columns: Vec<String> = digests.map(|digest| format!("{digest:<64}")).collect();
+    columns.push(format!("{size:>9}"));
+    columns.push(path.to_owned());
+    columns.join("  ")
+}
+
+fn tensors(file: &FileEntry) -> String {
+    match &file.weights {
         Some(weights) => format!(" ({})", units::count(units::length(weights.tensors.len()), "tensor")),
         None => String::new(),
-    };
-    format!("{}  {:>9}  {}{tensors}", file.sha256, units::bytes(file.size_bytes), file.path)
+    }
+}
+
+fn left_out(report: Report, excluded: &[FilePath], rule: &str) -> Report {
+    if excluded.is_empty() {
+        return report;
+    }
+    let excluded: Vec<&str> = excluded.iter().map(FilePath::as_str).collect();
+    report.row("left out", format!("{} (by {rule})", excluded.join(", ")))
+}
+
+/// A file in JSON: each digest under the name of its algorithm, if it was computed.
+fn member(path: &FilePath, size_bytes: u64, digests: &FileDigests) -> Value {
+    let mut member = Map::new();
+    member.insert("path".to_owned(), json!(path));
+    member.insert("size_bytes".to_owned(), json!(size_bytes));
+    for kind in DigestKind::ALL {
+        let name = match kind {
+            DigestKind::Fsverity => FsverityDigest::NAME,
+            kind => kind.name(),
+        };
+        member.extend(text(digests, kind).map(|text| (name.to_owned(), Value::String(text))));
+    }
+    Value::Object(member)
 }

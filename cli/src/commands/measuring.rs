@@ -8,8 +8,8 @@ use chopmark_core::image::ImageReference;
 use chopmark_core::manifest::{ExclusionProfile, FilePath, Manifest};
 use chopmark_core::verify::FoundImage;
 use chopmark_gpu_verify::{
-    Engine, MeasureError, MeasureOptions, Measured, Purpose, find_image, images_in_layout, is_image_layout, measure,
-    measure_image,
+    DigestSelection, Engine, Hashed, MeasureError, MeasureOptions, Measured, Purpose, find_image, hash_files,
+    images_in_layout, is_image_layout, measure, measure_image,
 };
 
 use crate::arguments::{EngineArguments, FormArguments};
@@ -40,17 +40,26 @@ pub(crate) struct Aim<'a> {
     pub(crate) exclusions: ExclusionProfile,
     /// The name that a single file is to have.
     pub(crate) file_name: Option<&'a FilePath>,
+    /// Which digests to compute; for a manifest, those it holds in any case.
+    pub(crate) digests: DigestSelection,
 }
 
 impl<'a> Aim<'a> {
     /// To register what is there.
     pub(crate) fn register(form: &'a FormArguments) -> Self {
-        Self { form, purpose: Purpose::Register, exclusions: ExclusionProfile::V1, file_name: None }
+        let digests = DigestSelection::MANIFEST;
+        Self { form, purpose: Purpose::Register, exclusions: ExclusionProfile::V1, file_name: None, digests }
     }
 
     /// To verify what is there, before it is known as what it was registered.
     pub(crate) fn verify(form: &'a FormArguments) -> Self {
         Self { purpose: Purpose::Verify, ..Self::register(form) }
+    }
+
+    fn options(self, interrupted: &'a AtomicBool) -> MeasureOptions<'a> {
+        let Self { form, purpose, exclusions, file_name, digests } = self;
+        let revision = form.revision.as_deref();
+        MeasureOptions { exclusions, purpose, file_name, revision, digests, keep_subtrees: false, interrupted }
     }
 }
 
@@ -80,22 +89,26 @@ impl<'a> Measuring<'a> {
     /// # Errors
     /// Why there is no manifest, naming the file.
     pub(crate) fn measure(&self, path: &Path, aim: Aim<'_>) -> Result<Measured, Failure> {
-        let Aim { form, purpose, exclusions, file_name } = aim;
+        let Aim { form, purpose, .. } = aim;
         let image = image_reference(path)?;
         let measured = self.pass(|progress, interrupted| match &image {
             Some(reference) if purpose == Purpose::Register => {
                 measure_image(place(path, form), reference, interrupted, progress, self.engine.hasher())
             }
-            _ => {
-                let revision = form.revision.as_deref();
-                let options = MeasureOptions { exclusions, purpose, file_name, revision, interrupted };
-                measure(place(path, form), &options, progress, self.engine.hasher())
-            }
+            _ => measure(place(path, form), &aim.options(interrupted), progress, self.engine.hasher()),
         })?;
         if let Some(commit) = &measured.revision {
             self.printer.note(format!("revision {commit}"));
         }
         Ok(measured)
+    }
+
+    /// Reads everything at `path` once, for the digests of the aim and no others.
+    ///
+    /// # Errors
+    /// Why there are none, naming the file.
+    pub(crate) fn hash_files(&self, path: &Path, aim: Aim<'_>) -> Result<Hashed, Failure> {
+        self.pass(|progress, interrupted| hash_files(path, &aim.options(interrupted), progress, self.engine.hasher()))
     }
 
     /// Reads what is at hand of a registered container image.

@@ -8,6 +8,7 @@ use chopmark_core::manifest::ExclusionProfile;
 use tempfile::TempDir;
 
 use super::*;
+use crate::digests::DigestSelection;
 use crate::measure::{MeasureOptions, Measured, Purpose, measure};
 use crate::portable::Portable;
 use crate::progress::Silent;
@@ -18,7 +19,15 @@ const OLDER: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 fn measured(path: &Path, revision: Option<&str>) -> Result<Measured, MeasureError> {
     let interrupted = AtomicBool::new(false);
     let (exclusions, purpose) = (ExclusionProfile::V1, Purpose::Register);
-    let options = MeasureOptions { exclusions, purpose, file_name: None, revision, interrupted: &interrupted };
+    let options = MeasureOptions {
+        exclusions,
+        purpose,
+        file_name: None,
+        revision,
+        digests: DigestSelection::MANIFEST,
+        keep_subtrees: false,
+        interrupted: &interrupted,
+    };
     measure(path, &options, &Silent, &Portable)
 }
 
