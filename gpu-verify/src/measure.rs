@@ -27,8 +27,12 @@ use crate::walk::{Listed, Listing, list_directory, list_file};
 /// What the measurement is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To be signed: a malformed weight file, an empty directory and a manifest above its limit are errors.
+    /// To be signed: a malformed weight file, an empty directory and a manifest above its limit are errors, and what a
+    /// GPU computed is computed again on the CPU ([`Hasher::fully_checked`]).
     Register,
+    /// To be compared, and signed for if all is equal: as [`Purpose::Verify`], with digests checked as for
+    /// [`Purpose::Register`].
+    Attest,
     /// To be compared: a malformed weight file is noted, so that the difference can still be shown.
     Verify,
 }
@@ -74,6 +78,10 @@ pub fn measure(
     progress: &dyn Progress,
     hasher: &dyn Hasher,
 ) -> Result<Measured, MeasureError> {
+    let hasher = match options.purpose {
+        Purpose::Register | Purpose::Attest => hasher.fully_checked().unwrap_or(hasher),
+        Purpose::Verify => hasher,
+    };
     let is_interrupted = || options.interrupted.load(Ordering::Relaxed);
     let place = place(path, options.revision)?;
     let (listing, exclusions) = match &place {
@@ -148,7 +156,9 @@ fn read_all(
         failed: AtomicBool::new(false),
         tensors_left: AtomicUsize::new(TENSORS_MAX),
     };
-    job.run()
+    let outcomes = job.run()?;
+    hasher.health().map_err(MeasureError::Engine)?;
+    Ok(outcomes)
 }
 
 enum Place<'a> {
@@ -285,6 +295,7 @@ impl Job<'_> {
                 PassError::Shrank => MeasureError::FileChanged { path: path(), how: "it became shorter" },
                 PassError::Grew => MeasureError::FileChanged { path: path(), how: "it became longer" },
                 PassError::Malformed(format, fault) => MeasureError::Weights { path: path(), format, fault },
+                PassError::Engine(fault) => MeasureError::Engine(fault),
                 PassError::Interrupted => MeasureError::Interrupted,
             })?;
         if examine(&file, path)? != before {

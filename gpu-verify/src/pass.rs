@@ -11,7 +11,7 @@ use chopmark_core::manifest::WeightFormat;
 use chopmark_core::manifest::header::HeaderError;
 use sha2::{Digest as _, Sha256};
 
-use crate::hasher::{Hasher, SUBTREE_SIZE_BYTES, Window};
+use crate::hasher::{EngineFault, Hasher, SUBTREE_SIZE_BYTES, Window};
 use crate::scan::WeightScan;
 use crate::tree::Tree;
 
@@ -42,6 +42,8 @@ pub(crate) enum PassError {
     Grew,
     /// The weight file is malformed and the caller wants none of that.
     Malformed(WeightFormat, HeaderError),
+    /// The engine gave a wrong result or stopped working.
+    Engine(EngineFault),
     Interrupted,
 }
 
@@ -89,6 +91,7 @@ pub(crate) fn read_once(
         } else {
             hasher.both(&mut serial, &mut others);
         }
+        hasher.health().map_err(PassError::Engine)?;
         on_window(crate::size_bytes(current), scan.as_deref().and_then(WeightScan::fault))?;
         read?;
         mem::swap(current, next);

@@ -52,15 +52,20 @@ impl<'a> Aim<'a> {
     pub(crate) fn verify(form: &'a FormArguments) -> Self {
         Self { purpose: Purpose::Verify, ..Self::register(form) }
     }
+
+    /// To verify what is there, and sign that it was.
+    pub(crate) fn attest(form: &'a FormArguments) -> Self {
+        Self { purpose: Purpose::Attest, ..Self::register(form) }
+    }
 }
 
 impl<'a> Measuring<'a> {
     /// Starts the engine asked for.
     ///
     /// # Errors
-    /// An internal failure when it can't start.
+    /// When this build or machine lacks what it needs, or it can't start.
     pub(crate) fn start(arguments: EngineArguments, printer: &'a Printer) -> Result<Self, Failure> {
-        let engine = Engine::choose(arguments.engine).map_err(|error| Failure::internal(error.to_string()))?;
+        let engine = Engine::choose(arguments.engine)?;
         printer.detail(format!("engine: {}", engine.reason()));
         Ok(Self { engine, printer, is_brief: false })
     }
