@@ -244,7 +244,7 @@ mod tests {
             "chopmark lineage art_a --up --down",
             "chopmark lineage art_a --depth 17",
             "chopmark hash . --quiet --verbose",
-            "chopmark hash . --engine cuda",
+            "chopmark hash . --engine abacus",
         ] {
             let error = parse(line).expect_err(line);
             assert!(!matches!(error.exit_code(), 0), "{line}");

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use chopmark_core::bundle::BundleError;
 use chopmark_core::verify::ResultState;
-use chopmark_gpu_verify::MeasureError;
+use chopmark_gpu_verify::{EngineError, MeasureError};
 use serde_json::{Value, json};
 
 use crate::client::Problem;
@@ -197,8 +197,19 @@ impl From<MeasureError> for Failure {
         let exit = match error {
             MeasureError::Interrupted => return Self::interrupted(),
             MeasureError::NotFound { .. } | MeasureError::Revision { .. } => Exit::Usage,
+            MeasureError::Engine(_) => Exit::Internal,
             MeasureError::FileChanged { .. } | MeasureError::ImageDigest { .. } => Exit::BytesDiffer,
             _ => Exit::CouldNotCheck,
+        };
+        Self::new(exit, error.code(), error.to_string())
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        let exit = match error {
+            EngineError::Threads(_) | EngineError::Fault(_) => Exit::Internal,
+            EngineError::NotBuilt { .. } | EngineError::NoDevice { .. } => Exit::Usage,
         };
         Self::new(exit, error.code(), error.to_string())
     }
@@ -218,6 +229,8 @@ impl From<BundleError> for Failure {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+
+    use chopmark_gpu_verify::EngineFault;
 
     use super::*;
 
@@ -289,6 +302,12 @@ mod tests {
         assert_eq!((changed.exit, &*changed.code), (Exit::BytesDiffer, "file_changed"));
         assert_eq!(failure(MeasureError::SymbolicLink { path }).exit, Exit::CouldNotCheck);
         assert_eq!(failure(MeasureError::Interrupted).exit, Exit::Interrupted);
+        let fault = EngineFault { engine: "wgpu", reason: "a bit flipped".to_owned() };
+        for failure in [failure(MeasureError::Engine(fault.clone())), Failure::from(EngineError::Fault(fault))] {
+            assert_eq!((failure.exit, &*failure.code), (Exit::Internal, "engine_fault"));
+        }
+        let not_built = Failure::from(EngineError::NotBuilt { engine: "wgpu", feature: "gpu" });
+        assert_eq!((not_built.exit, &*not_built.code), (Exit::Usage, "engine_unavailable"));
         let no_trust = BundleError::NoTrust { origin: "a".into() };
         assert_eq!(Failure::from(no_trust).exit, Exit::CouldNotCheck);
         let invalid = BundleError::Invalid { place: "p".into(), reason: "r".into() };

@@ -3,11 +3,11 @@
 use core::fmt;
 use core::str::FromStr;
 
-use crate::hasher::Hasher;
+use crate::hasher::{EngineFault, Hasher};
 use crate::portable::Portable;
 use crate::rayon::Rayon;
 
-/// What the user asked for.
+/// What the user asked for. Every name is known to every build, so that scripts need not know how one was built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum EngineChoice {
     /// By the rule of [`Engine::auto`].
@@ -17,11 +17,15 @@ pub enum EngineChoice {
     Portable,
     /// All cores.
     Rayon,
+    /// A GPU through Vulkan, Metal or Direct3D 12; needs the feature `gpu`.
+    Wgpu,
+    /// An NVIDIA GPU through its own driver; needs the feature `cuda`.
+    Cuda,
 }
 
 impl EngineChoice {
     /// Every choice, in the order of help texts.
-    pub const ALL: [Self; 3] = [Self::Auto, Self::Portable, Self::Rayon];
+    pub const ALL: [Self; 5] = [Self::Auto, Self::Portable, Self::Rayon, Self::Wgpu, Self::Cuda];
 
     /// The name on the command line.
     pub const fn name(self) -> &'static str {
@@ -29,6 +33,8 @@ impl EngineChoice {
             Self::Auto => "auto",
             Self::Portable => "portable",
             Self::Rayon => "rayon",
+            Self::Wgpu => "wgpu",
+            Self::Cuda => "cuda",
         }
     }
 }
@@ -41,7 +47,7 @@ impl fmt::Display for EngineChoice {
 
 /// A name that is no engine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no engine of this name; choose auto, portable or rayon")]
+#[error("there is no engine of this name; choose auto, portable, rayon, wgpu or cuda")]
 pub struct UnknownEngine;
 
 impl FromStr for EngineChoice {
@@ -54,8 +60,45 @@ impl FromStr for EngineChoice {
 
 /// The engine asked for could not start.
 #[derive(Debug, thiserror::Error)]
-#[error("the engine `rayon` could not start its threads: {0}; raise the limit on threads or use `--engine portable`")]
-pub struct EngineError(#[from] ::rayon::ThreadPoolBuildError);
+pub enum EngineError {
+    /// The operating system refused the threads.
+    #[error(
+        "the engine `rayon` could not start its threads: {0}; raise the limit on threads or use `--engine portable`"
+    )]
+    Threads(#[from] ::rayon::ThreadPoolBuildError),
+    /// This program was built without the engine.
+    #[error(
+        "this program was built without the engine `{engine}`; use `--engine rayon`, or build it with `--features {feature}`"
+    )]
+    NotBuilt {
+        /// Name of the engine.
+        engine: &'static str,
+        /// The cargo feature that brings it.
+        feature: &'static str,
+    },
+    /// This machine has no device or driver for the engine.
+    #[error("the engine `{engine}` cannot work on this machine: {reason}; use `--engine rayon`")]
+    NoDevice {
+        /// Name of the engine.
+        engine: &'static str,
+        /// What is missing.
+        reason: String,
+    },
+    /// The engine's first results were wrong.
+    #[error(transparent)]
+    Fault(#[from] EngineFault),
+}
+
+impl EngineError {
+    /// Stable name of the error for scripts.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Threads(_) => "internal",
+            Self::NotBuilt { .. } | Self::NoDevice { .. } => "engine_unavailable",
+            Self::Fault(_) => "engine_fault",
+        }
+    }
+}
 
 /// A running engine and the reason it was chosen.
 pub struct Engine {
@@ -70,13 +113,18 @@ impl fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// The fastest engine this build and machine have: `rayon`, or `portable` where threads are refused.
+    /// The engine for this machine: `rayon`, or `portable` where threads are refused.
+    ///
+    /// Never a GPU: bytes of a file have to be copied on the CPU before a GPU can hash them, which takes as much of it as
+    /// hashing them there and then (docs/hashing-engines.md). Who knows better names the engine.
     pub fn auto() -> Self {
         match Rayon::new(0) {
             Ok(rayon) => {
-                let threads = rayon.threads();
-                let reason =
-                    format!("auto: rayon on {threads} threads, one per available core; this build has no GPU engine");
+                let reason = format!(
+                    "auto: rayon on {} threads, one per available core; a GPU is used only when asked for, since copying \
+                     a file to it takes the CPU as long as hashing",
+                    rayon.threads()
+                );
                 Self { hasher: Box::new(rayon), reason }
             }
             Err(fault) => Self {
@@ -91,15 +139,17 @@ impl Engine {
     /// # Errors
     /// [`EngineError`] when it cannot start. [`EngineChoice::Auto`] always finds one that can.
     pub fn choose(choice: EngineChoice) -> Result<Self, EngineError> {
-        Ok(match choice {
-            EngineChoice::Auto => Self::auto(),
-            EngineChoice::Portable => Self { hasher: Box::new(Portable), reason: "portable: asked for".to_owned() },
+        match choice {
+            EngineChoice::Auto => Ok(Self::auto()),
+            EngineChoice::Portable => Ok(Self { hasher: Box::new(Portable), reason: "portable: asked for".to_owned() }),
             EngineChoice::Rayon => {
                 let rayon = Rayon::new(0)?;
                 let reason = format!("rayon: asked for, on {} threads", rayon.threads());
-                Self { hasher: Box::new(rayon), reason }
+                Ok(Self { hasher: Box::new(rayon), reason })
             }
-        })
+            EngineChoice::Wgpu => Err(EngineError::NotBuilt { engine: "wgpu", feature: "gpu" }),
+            EngineChoice::Cuda => Err(EngineError::NotBuilt { engine: "cuda", feature: "cuda" }),
+        }
     }
 
     /// The engine itself.
@@ -121,11 +171,18 @@ mod tests {
     fn choices_are_made_by_name_and_explained() {
         for choice in EngineChoice::ALL {
             assert_eq!(choice.to_string().parse(), Ok(choice));
-            let engine = Engine::choose(choice).unwrap();
-            assert!(engine.reason().starts_with(choice.name()), "{}", engine.reason());
+            match Engine::choose(choice) {
+                Ok(engine) => assert!(engine.reason().starts_with(choice.name()), "{}", engine.reason()),
+                Err(error) => {
+                    assert!(matches!(choice, EngineChoice::Wgpu | EngineChoice::Cuda), "{error}");
+                    assert_eq!(error.code(), "engine_unavailable", "{error}");
+                    let words = error.to_string();
+                    assert!(words.contains(choice.name()) && words.contains("--engine rayon"), "{words}");
+                }
+            }
         }
         assert_eq!(Engine::choose(EngineChoice::Portable).unwrap().hasher().name(), "portable");
         assert_eq!(Engine::auto().hasher().name(), "rayon");
-        assert_eq!("cuda".parse::<EngineChoice>(), Err(UnknownEngine));
+        assert_eq!("abacus".parse::<EngineChoice>(), Err(UnknownEngine));
     }
 }

@@ -8,6 +8,8 @@ use chopmark_core::manifest::header::HeaderError;
 use chopmark_core::manifest::{FILES_MAX, NameFault, TENSORS_MAX, WeightFormat};
 use chopmark_core::strict::StrictError;
 
+use crate::hasher::EngineFault;
+
 /// Largest file accepted, in bytes: 8 TiB, far above any published weight file and below what a sparse file can claim.
 pub const FILE_SIZE_BYTES_MAX: u64 = 8 << 40;
 
@@ -167,6 +169,9 @@ pub enum MeasureError {
         /// Why, and what to do.
         reason: String,
     },
+    /// The hashing engine gave a wrong result or stopped working.
+    #[error(transparent)]
+    Engine(EngineFault),
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -194,6 +199,7 @@ impl MeasureError {
             Self::Image { .. } => "image",
             Self::ImageDigest { .. } => "image_digest",
             Self::ImageLayout { .. } => "image_layout",
+            Self::Engine(_) => "engine_fault",
             Self::Interrupted => "interrupted",
         }
     }

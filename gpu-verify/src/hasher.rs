@@ -53,6 +53,19 @@ impl<'a> Window<'a> {
     }
 }
 
+/// An engine gave a wrong result, or stopped working. Nothing that it gave is used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the engine `{engine}` cannot be trusted on this machine: {reason}; nothing it computed was used; use `--engine rayon`, \
+     and have the device, its memory and its driver checked"
+)]
+pub struct EngineFault {
+    /// Name of the engine.
+    pub engine: &'static str,
+    /// What was noticed.
+    pub reason: String,
+}
+
 /// A hashing engine. Every engine gives the same values; they differ in what they need and how fast they are.
 pub trait Hasher: Sync {
     /// Short name, as written after `--engine`.
@@ -82,6 +95,21 @@ pub trait Hasher: Sync {
 
     /// Runs both, at the same time where the engine has the threads.
     fn both(&self, first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send));
+
+    /// Whether all that was returned so far may be used. Asked after every window and once more before digests leave
+    /// [`crate::measure()`]; an engine that can fail returns anything of the right shape meanwhile.
+    ///
+    /// # Errors
+    /// The first fault; it stays for as long as the engine lives.
+    fn health(&self) -> Result<(), EngineFault> {
+        Ok(())
+    }
+
+    /// The same engine with every result computed again on the CPU, for digests that are about to be signed; `None` where
+    /// results come from the CPU anyway.
+    fn fully_checked(&self) -> Option<&dyn Hasher> {
+        None
+    }
 }
 
 /// The leaf hash of at most [`VERITY_LEAF_SIZE_BYTES`] bytes, padded with zeros.

@@ -62,7 +62,9 @@ pub(crate) fn read_all(
         failed: AtomicBool::new(false),
         tensors_left: AtomicUsize::new(TENSORS_MAX),
     };
-    job.run()
+    let outcomes = job.run()?;
+    hasher.health().map_err(MeasureError::Engine)?;
+    Ok(outcomes)
 }
 
 /// What the threads that read files share.
@@ -163,6 +165,7 @@ impl Job<'_> {
                 PassError::Shrank => MeasureError::FileChanged { path: path(), how: "it became shorter" },
                 PassError::Grew => MeasureError::FileChanged { path: path(), how: "it became longer" },
                 PassError::Malformed(format, fault) => MeasureError::Weights { path: path(), format, fault },
+                PassError::Engine(fault) => MeasureError::Engine(fault),
                 PassError::Interrupted => MeasureError::Interrupted,
             })?;
         if examine(&file, path)? != before {

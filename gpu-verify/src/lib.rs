@@ -4,11 +4,13 @@
 //! `vectors.json`. Relies on `blake3::hazmat` for subtrees and `sha2` for SHA-256.
 
 pub mod cache;
+pub mod checked;
 pub mod digests;
 pub mod engine;
 pub mod error;
 pub mod hasher;
 pub mod image;
+pub mod known_answers;
 pub mod measure;
 pub mod portable;
 pub mod progress;
@@ -25,9 +27,9 @@ mod walk;
 
 pub use self::cache::{CachedRepository, RepositoryKind};
 pub use self::digests::{DigestKind, DigestSelection, FileDigests, HashedFile};
-pub use self::engine::{Engine, EngineChoice};
+pub use self::engine::{Engine, EngineChoice, EngineError};
 pub use self::error::MeasureError;
-pub use self::hasher::{Hasher, SUBTREE_SIZE_BYTES, VERITY_LEAF_SIZE_BYTES};
+pub use self::hasher::{EngineFault, Hasher, SUBTREE_SIZE_BYTES, VERITY_LEAF_SIZE_BYTES};
 pub use self::image::{find_image, images_in_layout, is_image_layout, measure_image};
 pub use self::measure::{Hashed, MeasureOptions, Measured, Purpose, hash_files, measure};
 pub use self::progress::{Progress, Silent};

@@ -25,8 +25,12 @@ use crate::walk::{Listed, Listing, list_directory, list_file};
 /// What the measurement is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To be signed: a malformed weight file, an empty directory and a manifest above its limit are errors.
+    /// To be signed: a malformed weight file, an empty directory and a manifest above its limit are errors, and what a
+    /// GPU computed is computed again on the CPU ([`Hasher::fully_checked`]).
     Register,
+    /// To be compared, and signed for if all is equal: as [`Purpose::Verify`], with digests checked as for
+    /// [`Purpose::Register`].
+    Attest,
     /// To be compared: a malformed weight file is noted, so that the difference can still be shown.
     Verify,
 }
@@ -97,7 +101,7 @@ pub fn measure(
     let options = MeasureOptions { digests: options.digests.with_manifest(), ..*options };
     let tensors = match options.purpose {
         Purpose::Register => Tensors::Required,
-        Purpose::Verify => Tensors::Noted,
+        Purpose::Verify | Purpose::Attest => Tensors::Noted,
     };
     let (outcomes, listed) = hash_all(path, &options, tensors, progress, hasher)?;
     let (mut fsverity, mut subtrees) = (BTreeMap::new(), BTreeMap::new());
@@ -176,6 +180,10 @@ fn hash_all(
     progress: &dyn Progress,
     hasher: &dyn Hasher,
 ) -> Result<(Vec<Outcome>, Found), MeasureError> {
+    let hasher = match options.purpose {
+        Purpose::Register | Purpose::Attest => hasher.fully_checked().unwrap_or(hasher),
+        Purpose::Verify => hasher,
+    };
     let is_interrupted = || options.interrupted.load(Ordering::Relaxed);
     let place = place(path, options.revision)?;
     let (listing, exclusions) = match &place {

@@ -12,7 +12,7 @@ use chopmark_core::manifest::WeightFormat;
 use chopmark_core::manifest::header::HeaderError;
 
 use crate::digests::{DigestSelection, FileDigests};
-use crate::hasher::{Hasher, SUBTREE_SIZE_BYTES, Window};
+use crate::hasher::{EngineFault, Hasher, SUBTREE_SIZE_BYTES, Window};
 use crate::scan::WeightScan;
 use crate::sha256::Chain;
 use crate::tree::Tree;
@@ -102,6 +102,8 @@ pub(crate) enum PassError {
     Grew,
     /// The weight file is malformed and the caller wants none of that.
     Malformed(WeightFormat, HeaderError),
+    /// The engine gave a wrong result or stopped working.
+    Engine(EngineFault),
     Interrupted,
 }
 
@@ -160,6 +162,7 @@ pub(crate) fn read_once(
             hasher.both(&mut serial, &mut others);
         }
         state.sha256 = sha256;
+        hasher.health().map_err(PassError::Engine)?;
         on_window(crate::size_bytes(current), &state, scan.as_deref().and_then(WeightScan::fault))?;
         read?;
         mem::swap(current, next);

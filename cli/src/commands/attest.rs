@@ -63,7 +63,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: AttestArguments) -> Result<E
         difference
     } else {
         let file_name = proven.manifest.only_file().map(|file| &file.path);
-        let aim = Aim { exclusions: proven.manifest.exclusions(), file_name, ..Aim::verify(&form) };
+        let aim = Aim { exclusions: proven.manifest.exclusions(), file_name, ..Aim::attest(&form) };
         let measured = measuring.measure(&path, aim)?;
         compare(&proven.manifest, &measured.manifest, &measured.unreadable)
     };

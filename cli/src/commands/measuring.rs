@@ -56,6 +56,11 @@ impl<'a> Aim<'a> {
         Self { purpose: Purpose::Verify, ..Self::register(form) }
     }
 
+    /// To verify what is there, and sign that it was.
+    pub(crate) fn attest(form: &'a FormArguments) -> Self {
+        Self { purpose: Purpose::Attest, ..Self::register(form) }
+    }
+
     fn options(self, interrupted: &'a AtomicBool) -> MeasureOptions<'a> {
         let Self { form, purpose, exclusions, file_name, digests } = self;
         let revision = form.revision.as_deref();
@@ -67,9 +72,9 @@ impl<'a> Measuring<'a> {
     /// Starts the engine asked for.
     ///
     /// # Errors
-    /// An internal failure when it can't start.
+    /// When this build or machine lacks what it needs, or it can't start.
     pub(crate) fn start(arguments: EngineArguments, printer: &'a Printer) -> Result<Self, Failure> {
-        let engine = Engine::choose(arguments.engine).map_err(|error| Failure::internal(error.to_string()))?;
+        let engine = Engine::choose(arguments.engine)?;
         printer.detail(format!("engine: {}", engine.reason()));
         Ok(Self { engine, printer, is_brief: false })
     }
