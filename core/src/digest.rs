@@ -3,6 +3,11 @@
 //! Everything Chopmark signs or stores names its digest algorithm; text form is 64 lowercase hexadecimal characters,
 //! and nothing else parses (one digest has one spelling).
 
+use core::fmt;
+use core::marker::PhantomData;
+use core::str::FromStr;
+
+use serde::de;
 use sha2::Digest as _;
 
 /// Why a text is not a digest.
@@ -55,8 +60,14 @@ macro_rules! digest_type {
             type Err = $crate::digest::ParseDigestError;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                let bytes = ::data_encoding::HEXLOWER.decode(text.as_bytes());
-                bytes.ok().and_then(|bytes| Self::from_slice(&bytes)).ok_or($crate::digest::ParseDigestError)
+                let mut bytes = [0; 32];
+                if text.len() != 2 * bytes.len() {
+                    return Err($crate::digest::ParseDigestError);
+                }
+                match ::data_encoding::HEXLOWER.decode_mut(text.as_bytes(), &mut bytes) {
+                    Ok(_) => Ok(Self::from_bytes(bytes)),
+                    Err(_) => Err($crate::digest::ParseDigestError),
+                }
             }
         }
 
@@ -68,13 +79,27 @@ macro_rules! digest_type {
 
         impl<'de> ::serde::Deserialize<'de> for $name {
             fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = <String as ::serde::Deserialize>::deserialize(deserializer)?;
-                text.parse().map_err(::serde::de::Error::custom)
+                deserializer.deserialize_str($crate::digest::FromText(::core::marker::PhantomData))
             }
         }
     };
 }
 pub(crate) use digest_type;
+
+/// Reads what is written as a text, without keeping a copy of the text.
+pub(crate) struct FromText<T>(pub(crate) PhantomData<T>);
+
+impl<T: FromStr<Err: fmt::Display>> de::Visitor<'_> for FromText<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+}
 
 digest_type! {
     /// A SHA-256 digest (FIPS 180-4).

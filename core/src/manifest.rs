@@ -47,28 +47,30 @@ enum Schema {
 }
 
 /// A valid manifest. Files are in the order of their paths' UTF-8 bytes.
+///
+/// This and everything in it has its members in the order of their names, so that what serde writes is canonical as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Manifest {
-    schema: Schema,
     exclusions: ExclusionProfile,
     files: Vec<FileEntry>,
     #[serde(skip_serializing_if = "Option::is_none")]
     image: Option<ImageIdentity>,
+    schema: Schema,
 }
 
 /// One file: its place, size and digests. Each digest is a claim of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileEntry {
-    /// Where the file lies below the artefact's root.
-    pub path: FilePath,
-    /// Size in bytes, at most [`INTEGER_MAX`].
-    pub size_bytes: u64,
-    /// SHA-256 of the whole file.
-    pub sha256: Sha256Digest,
     /// BLAKE3 of the whole file; absent for the blobs of a container image, and for nothing else.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub blake3: Option<Blake3Digest>,
+    /// Where the file lies below the artefact's root.
+    pub path: FilePath,
+    /// SHA-256 of the whole file.
+    pub sha256: Sha256Digest,
+    /// Size in bytes, at most [`INTEGER_MAX`].
+    pub size_bytes: u64,
     /// The tensors, for files of a [`WeightFormat`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<WeightIndex>,
@@ -121,10 +123,18 @@ impl Manifest {
         if bytes.len() > MANIFEST_SIZE_BYTES_MAX {
             return Err(StrictError::new("", format!("longer than {MANIFEST_SIZE_BYTES_MAX} bytes")));
         }
-        let mut reader = serde_json::Deserializer::from_slice(bytes);
-        let Document { schema, exclusions, files, image } = serde_path_to_error::deserialize(&mut reader)
-            .map_err(|fault| StrictError::new(pointer(fault.path()), printable(&fault.inner().to_string())))?;
-        reader.end().map_err(|fault| StrictError::new("", printable(&fault.to_string())))?;
+        // Remembering the place costs more than reading, so that is done once something is known to be wrong.
+        let document = match serde_json::from_slice(bytes) {
+            Ok(document) => document,
+            Err(_) => {
+                let mut reader = serde_json::Deserializer::from_slice(bytes);
+                let document = serde_path_to_error::deserialize(&mut reader)
+                    .map_err(|fault| StrictError::new(pointer(fault.path()), printable(&fault.inner().to_string())))?;
+                reader.end().map_err(|fault| StrictError::new("", printable(&fault.to_string())))?;
+                document
+            }
+        };
+        let Document { schema, exclusions, files, image } = document;
         let manifest = Self { schema, exclusions, files, image };
         if manifest.files.is_empty() {
             return Err(StrictError::new("/files", "names no file"));
@@ -140,8 +150,9 @@ impl Manifest {
 
     /// The canonical bytes: RFC 8785.
     pub fn to_canonical_bytes(&self) -> Vec<u8> {
-        // Serialising texts, integers and lists into memory has no way to fail; an empty result would fail every digest.
-        serde_json_canonicalizer::to_vec(self).unwrap_or_default()
+        // Writing texts, integers up to 2^53 and lists into memory has no way to fail; an empty result would fail every
+        // digest. With members in order serde_json has RFC 8785's form: it escapes the same characters in the same way.
+        serde_json::to_vec(self).unwrap_or_default()
     }
 
     /// The manifest's digest: SHA-256 of its canonical bytes, the subject of the statement that registers it.

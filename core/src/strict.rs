@@ -98,12 +98,18 @@ pub fn decode<T: DeserializeOwned>(value: &Value) -> Result<T, StrictError> {
 /// # Errors
 /// As [`value_from_slice`] followed by [`decode`], which it is but for its speed.
 pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StrictError> {
-    if is_strict(bytes)
-        && let Ok(decoded) = T::deserialize(Objects(&mut serde_json::Deserializer::from_slice(bytes)))
-    {
-        return Ok(decoded);
+    match quick(bytes) {
+        Some(decoded) => Ok(decoded),
+        None => decode(&value_from_slice(bytes)?),
     }
-    decode(&value_from_slice(bytes)?)
+}
+
+/// What [`from_slice`] accepts, as it reads it; `None` for everything else.
+pub(crate) fn quick<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    if !is_strict(bytes) {
+        return None;
+    }
+    T::deserialize(Objects(&mut serde_json::Deserializer::from_slice(bytes))).ok()
 }
 
 /// Whether [`value_from_slice`] would accept these bytes.

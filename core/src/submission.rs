@@ -13,7 +13,7 @@ use crate::base64;
 use crate::digest::Sha256Digest;
 use crate::key::{KeyId, PublicKey};
 use crate::manifest::{MANIFEST_SIZE_BYTES_MAX, Manifest};
-use crate::statement::{ENTRY_BYTES_MAX, Envelope, Statement};
+use crate::statement::{ENTRY_BYTES_MAX, Envelope, Statement, WireEnvelope};
 use crate::strict::{self, StrictError};
 
 /// Most bytes of one attached document, decoded: the largest manifest.
@@ -48,6 +48,15 @@ struct WireSubmission {
     documents: Vec<String>,
 }
 
+/// The same, read in one go.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireRequest {
+    envelope: WireEnvelope,
+    #[serde(default)]
+    documents: Vec<String>,
+}
+
 impl Submission {
     /// Reads a request body.
     ///
@@ -58,6 +67,15 @@ impl Submission {
             let reason = format!("the request has more than {REQUEST_BYTES_MAX} bytes");
             return Err(Rejection::in_request(Code::DocumentsTooLarge, StrictError::new("", reason)));
         }
+        if let Some(WireRequest { envelope, documents }) = strict::quick(body)
+            && let Ok(envelope) = Envelope::try_from(envelope)
+            && documents.len() <= DOCUMENTS_MAX
+            && let Some(documents) =
+                documents.iter().map(|text| base64::decode(&BASE64, text).ok()).collect::<Option<Vec<Vec<u8>>>>()
+        {
+            return Self::assemble(envelope, documents);
+        }
+        // Something is wrong: what, and where.
         let malformed = |error| Rejection::in_request(Code::MalformedRequest, error);
         let wire: WireSubmission = strict::from_slice(body).map_err(malformed)?;
         if wire.documents.len() > DOCUMENTS_MAX {

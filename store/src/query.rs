@@ -187,16 +187,18 @@ pub(crate) async fn entry_by_id(
     connection: &mut AsyncPgConnection,
     id: &IdReference,
 ) -> Result<Option<StoredEntry>, StoreError> {
-    let (low, high) = match id {
-        IdReference::Full(id) => (id, id),
-        IdReference::Shown { low, high } => (low, high),
+    // Equality and a range are two statements: a plan that serves any range is so poor that PostgreSQL would plan anew for
+    // every id, which takes longer than reading the row.
+    let rows: Vec<EntryColumns> = match id {
+        IdReference::Full(id) => {
+            let is_it = entry::statement_id.eq(id.as_bytes().as_slice());
+            entry::table.filter(is_it).select(ENTRY_COLUMNS).limit(2).load(connection).await?
+        }
+        IdReference::Shown { low, high } => {
+            let may_be_it = entry::statement_id.between(low.as_bytes().as_slice(), high.as_bytes().as_slice());
+            entry::table.filter(may_be_it).select(ENTRY_COLUMNS).limit(2).load(connection).await?
+        }
     };
-    let rows: Vec<EntryColumns> = entry::table
-        .filter(entry::statement_id.between(low.as_bytes().as_slice(), high.as_bytes().as_slice()))
-        .select(ENTRY_COLUMNS)
-        .limit(2)
-        .load(connection)
-        .await?;
     match <[EntryColumns; 1]>::try_from(rows) {
         Ok([row]) => stored_entry(row).map(Some),
         Err(_) => Ok(None),

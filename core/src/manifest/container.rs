@@ -14,15 +14,15 @@ use crate::strict::StrictError;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageIdentity {
-    /// SHA-256 of its manifest or index: the digest it is pulled by.
-    pub sha256: Sha256Digest,
-    /// What that document is.
+    /// What the document that it is pulled by is.
     pub media_type: ImageMediaType,
     /// Where it is published.
     pub name: ImageName,
     /// For an index, the platforms it names; ascending, none twice.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub platforms: Vec<String>,
+    /// SHA-256 of its manifest or index: the digest it is pulled by.
+    pub sha256: Sha256Digest,
 }
 
 impl ImageIdentity {

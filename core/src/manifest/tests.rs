@@ -62,6 +62,27 @@ fn canonical_bytes_are_pinned() {
     assert_eq!(manifest.digest(), Sha256Digest::of(expected.as_bytes()));
 }
 
+/// Members stand in the order of their names everywhere, or this fails.
+#[test]
+fn what_serde_writes_is_canonical() {
+    let mut gguf = weights_entry();
+    gguf.path = FilePath::parse("\"é模.gguf").unwrap();
+    let index = gguf.weights.as_mut().unwrap();
+    (index.format, index.alignment_bytes) = (WeightFormat::Gguf, Some(4));
+    index.tensors[0].name = (0..0x80_u8).map(char::from).chain("é\u{2028}模\u{1f600}".chars()).collect();
+    let image = ImageIdentity {
+        media_type: serde_json::from_str("\"application/vnd.oci.image.index.v1+json\"").unwrap(),
+        name: serde_json::from_str("\"registry.example/a\"").unwrap(),
+        platforms: vec!["linux/amd64".to_owned()],
+        sha256: Sha256Digest::of(b"image"),
+    };
+    let bare = FileEntry { blake3: None, ..entry("z", b"z") };
+    let files = vec![weights_entry(), gguf, entry("\"é模\u{1f600}", b"a"), bare];
+    let manifest = Manifest { exclusions: ExclusionProfile::V1, files, image: Some(image), schema: Schema::V1 };
+    let canonical = serde_json_canonicalizer::to_vec(&manifest).unwrap();
+    assert_eq!(String::from_utf8(manifest.to_canonical_bytes()), String::from_utf8(canonical));
+}
+
 #[test]
 fn what_is_written_parses_to_the_same() {
     let manifest = manifest();

@@ -16,15 +16,15 @@ use crate::strict::{self, INTEGER_MAX, StrictError};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WeightIndex {
-    /// How the file is laid out.
-    pub format: WeightFormat,
-    /// Bytes in front of the tensor data, padding included.
-    pub header_size_bytes: u64,
-    /// BLAKE3 of those `header_size_bytes` bytes: names, types, shapes, offsets and metadata as written.
-    pub header_blake3: Blake3Digest,
     /// What each tensor's `begin` is a multiple of, in bytes; for [`WeightFormat::Gguf`] and no other.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "strict::present")]
     pub alignment_bytes: Option<u64>,
+    /// How the file is laid out.
+    pub format: WeightFormat,
+    /// BLAKE3 of the bytes in front of the tensor data: names, types, shapes, offsets and metadata as written.
+    pub header_blake3: Blake3Digest,
+    /// Bytes in front of the tensor data, padding included.
+    pub header_size_bytes: u64,
     /// The tensors by `begin`, then `end`, then name.
     pub tensors: Vec<TensorEntry>,
 }
@@ -92,18 +92,18 @@ impl WeightFormat {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TensorEntry {
-    /// Name in the header.
-    pub name: String,
-    /// Type of the elements.
-    pub dtype: Dtype,
-    /// Dimensions, outermost first; empty for a scalar.
-    pub shape: Vec<u64>,
     /// First byte, counted from the start of the file (not, as in the header, from its end).
     pub begin: u64,
-    /// One past the last byte, counted from the start of the file.
-    pub end: u64,
     /// BLAKE3 of the tensor's bytes.
     pub blake3: Blake3Digest,
+    /// Type of the elements.
+    pub dtype: Dtype,
+    /// One past the last byte, counted from the start of the file.
+    pub end: u64,
+    /// Name in the header.
+    pub name: String,
+    /// Dimensions, outermost first; empty for a scalar.
+    pub shape: Vec<u64>,
 }
 
 impl WeightIndex {

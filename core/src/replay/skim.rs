@@ -96,52 +96,12 @@ impl Replay {
 
 #[cfg(test)]
 mod tests {
-    use ed25519_dalek::SigningKey;
-
     use super::*;
-    use crate::artefact::{ArtefactKind, IpType, ManifestRef};
-    use crate::code::{Jurisdiction, ResidencyZone};
-    use crate::digest::Blake3Digest;
-    use crate::key::PublicKey;
-    use crate::kind::Claim;
-    use crate::licence::DeclaredLicence;
-    use crate::manifest::{ExclusionProfile, FileEntry, FilePath, Manifest};
     use crate::replay::Decoded;
-    use crate::statement::{Envelope, Header, RegistryRef, SignerGroup, Statement};
-    use crate::text::Names;
+    use crate::statement::{Envelope, tests};
 
     fn registration() -> Vec<u8> {
-        let file = FileEntry {
-            path: FilePath::parse("w").unwrap(),
-            size_bytes: 1,
-            sha256: Sha256Digest::of(b"w"),
-            blake3: Some(Blake3Digest::of(b"w")),
-            weights: None,
-        };
-        let claim = Claim::Artefact(ArtefactClaim {
-            name: Names { en: Some("\"w\" \\ 模型".to_owned()), ..Names::default() },
-            version: "1 \"b\"".to_owned(),
-            kind: ArtefactKind::Model,
-            ip_type: IpType::Copyright,
-            manifest: ManifestRef::to(&Manifest::new(ExclusionProfile::V1, vec![file]).unwrap()),
-            parents: Vec::new(),
-            supersedes: None,
-            author_jurisdiction: Jurisdiction::new("HK").unwrap(),
-            residency_zone: ResidencyZone::World,
-            licence: DeclaredLicence::parse("mit").unwrap(),
-        });
-        let key = SigningKey::from_bytes(&[3; 32]);
-        let party = StatementId::of(b"party");
-        let keys = vec![PublicKey::from(&key).id()];
-        let header = Header {
-            registry: Some(RegistryRef { origin: "a.example/log".to_owned(), genesis: Sha256Digest::of(b"genesis") }),
-            issuer: Issuer::Party(party),
-            issued_at: "2026-06-01T12:00:00.000Z".parse().unwrap(),
-            not_after: "2026-06-02T12:00:00.000Z".parse().unwrap(),
-            nonce: Nonce::from_random([7; 16]),
-            signers: vec![SignerGroup { party: Issuer::Party(party), key_head: Some(party), keys, threshold: 1 }],
-        };
-        let payload = Statement::compose("w", &header, &claim).unwrap();
+        let (payload, key) = tests::registration();
         Envelope::sign(payload, &[&key]).to_bytes()
     }
 

@@ -53,7 +53,7 @@ impl Eq for Envelope {}
 /// Members in the order they are stored.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WireEnvelope {
+pub(crate) struct WireEnvelope {
     #[serde(rename = "payloadType")]
     payload_type: String,
     payload: String,
@@ -89,7 +89,7 @@ impl Envelope {
     /// # Errors
     /// A [`StrictError`] naming the member.
     pub fn parse(bytes: &[u8]) -> Result<Self, StrictError> {
-        Self::from_wire(strict::from_slice(bytes)?)
+        strict::from_slice::<WireEnvelope>(bytes)?.try_into()
     }
 
     /// Reads the stored form ([`Envelope::to_bytes`]) and nothing else, in a fraction of the time; `None` for every other
@@ -117,31 +117,7 @@ impl Envelope {
     /// # Errors
     /// A [`StrictError`] naming the member.
     pub fn from_value(value: &Value) -> Result<Self, StrictError> {
-        Self::from_wire(strict::decode(value)?)
-    }
-
-    fn from_wire(wire: WireEnvelope) -> Result<Self, StrictError> {
-        if wire.payload_type != PAYLOAD_TYPE {
-            return Err(StrictError::new("/payloadType", format!("must be {PAYLOAD_TYPE}")));
-        }
-        let payload = decode_base64(&wire.payload).map_err(|reason| StrictError::new("/payload", reason))?;
-        if wire.signatures.is_empty() || wire.signatures.len() > SIGNATURES_MAX {
-            return Err(StrictError::new("/signatures", format!("1 to {SIGNATURES_MAX} signatures are needed")));
-        }
-        let mut signatures: Vec<Signature> = Vec::with_capacity(wire.signatures.len());
-        for (position, WireSignature { keyid, sig }) in wire.signatures.into_iter().enumerate() {
-            let at = |member: &str, reason: &str| StrictError::new(format!("/signatures/{position}/{member}"), reason);
-            let bytes = decode_base64(&sig).map_err(|reason| at("sig", &reason))?;
-            let signature = bytes.try_into().map_err(|_| at("sig", "an Ed25519 signature has 64 bytes"))?;
-            if signatures.iter().any(|other| other.key_id == keyid) {
-                return Err(at("keyid", "this key has already signed"));
-            }
-            signatures.push(Signature { key_id: keyid, signature });
-        }
-        let mut by_key: Vec<_> = signatures.iter().map(|signature| signature.key_id).enumerate().collect();
-        by_key.sort_by_key(|(_, id)| *id);
-        let places = by_key.into_iter().map(|(place, _)| place).collect();
-        Ok(Self { places, ..Self::assemble(payload, signatures) })
+        strict::decode::<WireEnvelope>(value)?.try_into()
     }
 
     /// The signatures of both on the same payload, one of each key; `None` when the payloads differ.
@@ -246,6 +222,34 @@ impl Envelope {
             }
         }
         Ok(())
+    }
+}
+
+impl TryFrom<WireEnvelope> for Envelope {
+    type Error = StrictError;
+
+    fn try_from(wire: WireEnvelope) -> Result<Self, StrictError> {
+        if wire.payload_type != PAYLOAD_TYPE {
+            return Err(StrictError::new("/payloadType", format!("must be {PAYLOAD_TYPE}")));
+        }
+        let payload = decode_base64(&wire.payload).map_err(|reason| StrictError::new("/payload", reason))?;
+        if wire.signatures.is_empty() || wire.signatures.len() > SIGNATURES_MAX {
+            return Err(StrictError::new("/signatures", format!("1 to {SIGNATURES_MAX} signatures are needed")));
+        }
+        let mut signatures: Vec<Signature> = Vec::with_capacity(wire.signatures.len());
+        for (position, WireSignature { keyid, sig }) in wire.signatures.into_iter().enumerate() {
+            let at = |member: &str, reason: &str| StrictError::new(format!("/signatures/{position}/{member}"), reason);
+            let bytes = decode_base64(&sig).map_err(|reason| at("sig", &reason))?;
+            let signature = bytes.try_into().map_err(|_| at("sig", "an Ed25519 signature has 64 bytes"))?;
+            if signatures.iter().any(|other| other.key_id == keyid) {
+                return Err(at("keyid", "this key has already signed"));
+            }
+            signatures.push(Signature { key_id: keyid, signature });
+        }
+        let mut by_key: Vec<_> = signatures.iter().map(|signature| signature.key_id).enumerate().collect();
+        by_key.sort_by_key(|(_, id)| *id);
+        let places = by_key.into_iter().map(|(place, _)| place).collect();
+        Ok(Self { places, ..Self::assemble(payload, signatures) })
     }
 }
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::manifest::Manifest;
 use diesel_async::AsyncPgConnection;
+use rayon::prelude::*;
 
-use super::{JudgedEntry, Stop, found};
+use super::{Finding, JudgedEntry, Stop, found};
 use crate::follow::{self, Contents};
 use crate::project::Content;
 
@@ -27,21 +28,18 @@ pub(super) async fn check(
     let mut read = 0;
     let mut missing: BTreeSet<Sha256Digest> = naming.keys().copied().collect();
     for group in follow::document_groups(connection, naming.keys().copied()).await? {
-        for (digest, body) in follow::documents(connection, group).await? {
+        let stored = follow::documents(connection, group).await?;
+        let checked: Vec<Result<(Sha256Digest, Arc<Content>), Finding>> = stored
+            .par_iter()
+            .map(|(digest, body)| {
+                let entries = naming.get(digest).map(Vec::as_slice).unwrap_or_default();
+                check_one(*digest, body, entries).map(|content| (*digest, Arc::new(content)))
+            })
+            .collect();
+        for checked in checked {
+            let (digest, content) = checked?;
             missing.remove(&digest);
-            let entries = naming.get(&digest).map(Vec::as_slice).unwrap_or_default();
-            let index = entries.iter().map(|entry| entry.index).min();
-            let found = |reason: String| found(format!("log.document {digest}"), index, reason);
-            if Sha256Digest::of(&body) != digest {
-                return Err(found("its bytes have another digest".to_owned()));
-            }
-            let manifest = Manifest::parse(&body).map_err(|error| found(error.to_string()))?;
-            contents.insert(digest, Arc::new(Content::of(&manifest)));
-            let manifests = BTreeMap::from([(digest, manifest)]);
-            for entry in entries {
-                let fits = entry.statement.claim.kind().check_documents(&manifests);
-                fits.map_err(|error| found(format!("entry {} says of it what it is not: {error}", entry.index)))?;
-            }
+            contents.insert(digest, content);
             read += 1;
         }
     }
@@ -55,4 +53,21 @@ pub(super) async fn check(
         }
         None => Ok((contents, read)),
     }
+}
+
+/// One document, as it is stored under `digest`, and what the entries that name it say of it.
+fn check_one(digest: Sha256Digest, body: &[u8], entries: &[&JudgedEntry]) -> Result<Content, Finding> {
+    let index = entries.iter().map(|entry| entry.index).min();
+    let found = |reason: String| Finding::new(format!("log.document {digest}"), index, reason);
+    if Sha256Digest::of(body) != digest {
+        return Err(found("its bytes have another digest".to_owned()));
+    }
+    let manifest = Manifest::parse(body).map_err(|error| found(error.to_string()))?;
+    let content = Content::of(&manifest);
+    let manifests = BTreeMap::from([(digest, manifest)]);
+    for entry in entries {
+        let fits = entry.statement.claim.kind().check_documents(&manifests);
+        fits.map_err(|error| found(format!("entry {} says of it what it is not: {error}", entry.index)))?;
+    }
+    Ok(content)
 }

@@ -1,6 +1,6 @@
 //! The audit of a database: one connection, one snapshot, one pass.
 //!
-//! While every core judges a piece, the next one is read. What a superuser hid from the service's role shows in the
+//! While every core judges a piece, the documents of the piece before it are checked and the next one is read. What a superuser hid from the service's role shows in the
 //! schema; rows that are wrong are named before guards that are gone.
 
 use chopmark_core::time::Timestamp;
@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
 
 use super::tables::Tables;
-use super::{Clean, Examined, Examiner, Finding, JudgedEntry, Options, Piece, Progress, Source, Stop, Verdict, found};
+use super::{Clean, Examined, Examiner, Finding, JudgedEntry, Options, Progress, Source, Stop, Verdict, found};
 use super::{beyond, catalogue, documents, rows};
 use crate::connect;
 use crate::error::{StoreError, count};
@@ -132,17 +132,31 @@ impl Audit<'_> {
         progress: &mut (impl FnMut(Progress) + Send),
     ) -> Result<Examiner, Stop> {
         let mut piece = rows::piece(self.connection, 0, size).await?;
+        let mut held = Examined::default();
         // Also where there is no entry, for what may be known of an empty log.
         loop {
             let number = u64::try_from(piece.entries.len()).unwrap_or(u64::MAX);
             let next = examiner.edge().size() + number;
-            let (judged, following) = judge_and_read(self.connection, examiner, piece, next, size).await?;
-            let (back, held) = judged;
+            let judging = tokio::task::spawn_blocking(move || {
+                let examined = examiner.examine(piece);
+                (examiner, examined)
+            });
+            // The connection's work on the piece before and the one after takes as long as judging this one.
+            let around = async {
+                self.take_in(held).await?;
+                Ok(rows::piece(self.connection, next, size).await)
+            };
+            let (judged, around): (_, Result<_, Stop>) = tokio::join!(judging, around);
+            // What is wrong with an earlier piece is named before what is wrong with a later one.
+            let following = around?;
+            let (back, examined) =
+                judged.map_err(|error| StoreError::Connect(format!("the audit's own thread failed: {error}")))?;
             examiner = back;
-            self.take_in(held?).await?;
+            held = examined?;
             progress(Progress::Entries { done: next, of: size });
             piece = following?;
             if piece.entries.is_empty() {
+                self.take_in(held).await?;
                 return Ok(examiner);
             }
         }
@@ -164,25 +178,6 @@ impl Audit<'_> {
         }
         Ok(())
     }
-}
-
-type Judged = (Examiner, Result<Examined, Finding>);
-
-/// Judges one piece and meanwhile reads the next.
-async fn judge_and_read(
-    connection: &mut AsyncPgConnection,
-    mut examiner: Examiner,
-    piece: Piece,
-    next: u64,
-    size: u64,
-) -> Result<(Judged, Result<Piece, Stop>), Stop> {
-    let judging = tokio::task::spawn_blocking(move || {
-        let held = examiner.examine(piece);
-        (examiner, held)
-    });
-    let (judged, following) = tokio::join!(judging, rows::piece(connection, next, size));
-    let judged = judged.map_err(|error| StoreError::Connect(format!("the audit's own thread failed: {error}")))?;
-    Ok((judged, following))
 }
 
 /// An entry as the read tables take it.
