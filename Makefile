@@ -1,6 +1,6 @@
 # Every target does its own set-up; `make demo` and `make test` work on a fresh clone.
 
-.PHONY: help demo test soak lint format docs openapi openapi-check bench-ledger setup clean-tools
+.PHONY: help demo test soak lint format docs openapi openapi-check bench-ledger bench-licence setup clean-tools
 
 help:
 	@echo "make demo           the main job end to end, on a real model (KEEP=1 leaves the service running)"
@@ -11,6 +11,7 @@ help:
 	@echo "make docs           API documentation of every crate, warnings are errors; links in the pages"
 	@echo "make openapi        write openapi/chopmark.v1.json; make openapi-check compares it"
 	@echo "make bench-ledger   benchmarks beside peers, see docs/benchmarks.md"
+	@echo "make bench-licence  licences over long lineages only"
 	@echo "make setup          install what is missing, build nothing"
 	@echo "make clean-tools    remove what setup fetched into .tools"
 
@@ -42,6 +43,9 @@ openapi-check:
 
 bench-ledger:
 	cargo run --release --locked --package chopmark-benches
+
+bench-licence:
+	cargo run --release --locked --package chopmark-benches -- licence
 
 setup:
 	@scripts/install-build-tools.sh

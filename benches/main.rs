@@ -1,11 +1,12 @@
 //! Side-by-side benchmarks: ours and a peer doing the same work, interleaved in one run.
 //!
-//! `make bench-ledger`. Every figure ends as a line `bench: <name> = <number> <unit>`; conditions, the durability settings
+//! `make bench-ledger`, and `make bench-licence` for that part alone. Every figure ends as a line `bench: <name> = <number> <unit>`; conditions, the durability settings
 //! of the database among them, stand above it.
 
 mod artefacts;
 mod figures;
 mod ingest;
+mod licence;
 mod load;
 mod million;
 mod naive;
@@ -17,7 +18,7 @@ mod tree;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The parts, in the order they run.
-const PARTS: [&str; 4] = ["tree", "statement", "ingest", "million"];
+const PARTS: [&str; 5] = ["tree", "statement", "licence", "ingest", "million"];
 
 fn main() -> Result<(), Failure> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
@@ -32,6 +33,7 @@ fn main() -> Result<(), Failure> {
         match part {
             "tree" => tree::run()?,
             "statement" => statement::run()?,
+            "licence" => licence::run()?,
             "ingest" => ingest::run()?,
             _ => million::run()?,
         }

@@ -7,6 +7,7 @@ mod attest;
 mod cosign;
 mod hash;
 mod key;
+mod licence;
 mod party;
 mod register;
 mod search;
@@ -24,6 +25,7 @@ pub(crate) use hash::{EngineArguments, FormArguments, HashArguments};
 pub(crate) use key::{
     KeyAddArguments, KeyCommand, KeyEventArguments, KeyNewArguments, KeyRevokeArguments, KeyRotateArguments,
 };
+pub(crate) use licence::{LicenceCheckArguments, LicenceCommand, LicenceNewArguments, LicenceShowArguments};
 pub(crate) use party::{PartyCommand, PartyRegisterArguments};
 pub(crate) use register::{ConsentArguments, RegisterArguments};
 pub(crate) use search::{LineageArguments, SearchArguments};
@@ -105,6 +107,9 @@ pub(crate) enum Command {
     Search(Box<SearchArguments>),
     /// Show what an artefact was made from, and what was made from it
     Lineage(LineageArguments),
+    /// Write licence terms, read them, and check what may be licensed how
+    #[command(subcommand)]
+    Licence(LicenceCommand),
     /// Run the service
     Serve(ServeArguments),
     /// Found a registry
@@ -144,6 +149,9 @@ impl Command {
             Self::Endorse(_) => "endorse",
             Self::Search(_) => "search",
             Self::Lineage(_) => "lineage",
+            Self::Licence(LicenceCommand::New(_)) => "licence new",
+            Self::Licence(LicenceCommand::Show(_)) => "licence show",
+            Self::Licence(LicenceCommand::Check(_)) => "licence check",
             Self::Serve(_) => "serve",
             Self::Ledger(LedgerCommand::Init(_)) => "ledger init",
             Self::Db(DbCommand::Url(_)) => "db url",
@@ -203,6 +211,9 @@ mod tests {
             ("chopmark search tiny model --kind model --since 2026-01-01 --limit 5", "search"),
             ("chopmark search --parties lam", "search"),
             ("chopmark lineage art_a --up --depth 2", "lineage"),
+            ("chopmark licence new --preset commercial-per-seat --out t.json", "licence new"),
+            ("chopmark licence show t.json --lang zh-Hant", "licence show"),
+            ("chopmark licence check --parent llama3.1 --relation finetune --terms t.json", "licence check"),
             ("chopmark hash ./model --engine portable", "hash"),
             ("chopmark register ./model --licence apache-2.0", "register"),
             ("chopmark register models--lam--tiny --licence mit --revision main", "register"),
@@ -243,6 +254,11 @@ mod tests {
             "chopmark search --limit 0",
             "chopmark lineage art_a --up --down",
             "chopmark lineage art_a --depth 17",
+            "chopmark licence new --preset gold",
+            "chopmark licence show t.json --lang fr",
+            "chopmark licence check --relation finetune --terms t.json",
+            "chopmark licence check --parent MIT --relation stolen --terms t.json",
+            "chopmark licence check --parent MIT --relation merge --terms t.json --on 2027-02-29",
             "chopmark hash . --quiet --verbose",
             "chopmark hash . --engine abacus",
         ] {

@@ -16,6 +16,7 @@ mod hash;
 mod key;
 mod key_event;
 mod ledger;
+mod licence;
 mod lineage;
 mod measuring;
 mod party;
@@ -30,7 +31,9 @@ mod submit;
 mod submit_file;
 mod verify;
 
-use crate::arguments::{Arguments, Command, DbCommand, GlobalArguments, KeyCommand, LedgerCommand, PartyCommand};
+use crate::arguments::{
+    Arguments, Command, DbCommand, GlobalArguments, KeyCommand, LedgerCommand, LicenceCommand, PartyCommand,
+};
 use crate::config::{Overrides, Settings};
 use crate::exit::{Exit, Failure};
 use crate::printer::{Printer, Report};
@@ -86,6 +89,9 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Exit, Failu
         Command::Endorse(arguments) => endorse::run(&context, arguments),
         Command::Search(arguments) => search::run(&context, &arguments),
         Command::Lineage(arguments) => lineage::run(&context, &arguments),
+        Command::Licence(LicenceCommand::New(arguments)) => licence::new(&context, &arguments),
+        Command::Licence(LicenceCommand::Show(arguments)) => licence::show(&context, &arguments),
+        Command::Licence(LicenceCommand::Check(arguments)) => licence::check(&context, &arguments),
         Command::Hash(arguments) => hash::run(&context, &arguments),
         Command::Register(arguments) => register::run(&context, *arguments),
         Command::Verify(arguments) => verify::run(&context, &arguments),

@@ -35,7 +35,7 @@ pub(crate) enum Exit {
     Network,
     /// 9: refused by policy, or neither yes nor no: no trust, a file that cannot be read or registered.
     CouldNotCheck,
-    /// 10: contradicts what the registry holds.
+    /// 10: contradicts what the registry holds, or terms contradict those of what something was made from.
     Conflict,
     /// 130: stopped by the user.
     Interrupted,

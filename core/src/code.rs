@@ -34,6 +34,11 @@ impl Jurisdiction {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Every code there is.
+    pub fn all() -> impl Iterator<Item = &'static str> {
+        COUNTRIES.split(' ')
+    }
 }
 
 impl<'de> Deserialize<'de> for Jurisdiction {
@@ -57,6 +62,18 @@ pub enum ResidencyZone {
     /// No restriction.
     #[serde(rename = "WORLD")]
     World,
+}
+
+impl ResidencyZone {
+    /// The code.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HongKong => "HK",
+            Self::GreaterBayArea => "CN-GBA",
+            Self::Mainland => "CN",
+            Self::World => "WORLD",
+        }
+    }
 }
 
 #[cfg(test)]

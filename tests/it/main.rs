@@ -23,6 +23,7 @@ mod independent;
 mod json;
 mod keys;
 mod ledger;
+mod licence;
 mod limits;
 mod lineage;
 mod logging;

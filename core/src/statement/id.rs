@@ -22,8 +22,7 @@ impl StatementId {
 
     /// The form shown to people: `art_…`, `pty_…`, `stm_…`.
     pub fn shown(&self, prefix: &str) -> ShownId {
-        let text = BASE32_NOPAD.encode(self.as_bytes()).to_ascii_lowercase();
-        ShownId(format!("{prefix}_{}", text.get(..SHOWN_CHARACTERS).unwrap_or_default()))
+        ShownId::of(prefix, self.as_bytes())
     }
 }
 
@@ -34,6 +33,14 @@ const SHOWN_CHARACTERS: usize = 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ShownId(String);
+
+impl ShownId {
+    /// The shown form of 32 bytes that identify something.
+    pub(crate) fn of(prefix: &str, id: &[u8; 32]) -> Self {
+        let text = BASE32_NOPAD.encode(id).to_ascii_lowercase();
+        Self(format!("{prefix}_{}", text.get(..SHOWN_CHARACTERS).unwrap_or_default()))
+    }
+}
 
 impl fmt::Display for ShownId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

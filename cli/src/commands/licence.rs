@@ -1,0 +1,105 @@
+//! `chopmark licence new`, `show` and `check`: terms on this machine. Nothing here asks a service.
+
+mod check;
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use chopmark_core::terms::vocabulary::{Language, Vocabulary as _};
+use chopmark_core::terms::{Summary, TERMS_SIZE_BYTES_MAX, Terms};
+use serde_json::{Map, Value, json};
+
+pub(crate) use check::run as check;
+
+use super::Context;
+use crate::arguments::{LicenceNewArguments, LicenceShowArguments};
+use crate::exit::{Exit, Failure};
+use crate::files::{self, Access};
+use crate::printer::{Report, Tone};
+
+/// Writes a preset where nothing is yet, or prints it.
+///
+/// # Errors
+/// A usage failure when the file exists; an internal one when it can't be written.
+pub(crate) fn new(context: &Context<'_>, arguments: &LicenceNewArguments) -> Result<Exit, Failure> {
+    let terms = arguments.preset.terms().map_err(|error| Failure::internal(format!("the preset: {error}")))?;
+    let text = format!("{terms}\n");
+    let Some(path) = &arguments.out else {
+        return if context.printer.is_json() {
+            let members = members(&terms)?;
+            context.done(Value::Object(members), &Report::default())
+        } else {
+            context.printer.text(Some(context.command), &text)
+        };
+    };
+    files::create(path, text.as_bytes(), Access::Shared).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => {
+            Failure::usage(format!("{} exists and is left as it is; choose another with --out FILE", path.display()))
+        }
+        _ => Failure::file("write", path, &error),
+    })?;
+    let mut members = members(&terms)?;
+    members.insert("path".to_owned(), json!(path));
+    let report = summarised(&terms, arguments.lang)?
+        .headline(
+            Tone::Good,
+            format!("terms {} are in {}; change what has to be otherwise", id(&terms)?, path.display()),
+        )
+        .next(format!("chopmark licence show {}", super::bundle::shell_word(path)));
+    context.done(Value::Object(members), &report)
+}
+
+/// Shows a terms document in words.
+///
+/// # Errors
+/// A usage failure that names the place in the document when it is none.
+pub(crate) fn show(context: &Context<'_>, arguments: &LicenceShowArguments) -> Result<Exit, Failure> {
+    let terms = read(&arguments.terms)?;
+    let report = summarised(&terms, arguments.lang)?
+        .headline(Tone::Neutral, format!("{} is terms {}", arguments.terms.display(), id(&terms)?));
+    context.done(Value::Object(members(&terms)?), &report)
+}
+
+/// Reads a terms document.
+fn read(path: &Path) -> Result<Terms, Failure> {
+    let bytes = files::read(path, TERMS_SIZE_BYTES_MAX).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Failure::usage(format!("there is no file {}", path.display())),
+        _ => Failure::file("read", path, &error),
+    })?;
+    let malformed = |error| Failure::new(Exit::Usage, "terms_malformed", format!("{}, {error}", path.display()));
+    Terms::parse(&bytes).map_err(malformed)
+}
+
+fn id(terms: &Terms) -> Result<String, Failure> {
+    Ok(terms.id().map_err(unwritable)?.shown().to_string())
+}
+
+fn summary(terms: &Terms, language: Language) -> Result<Summary, Failure> {
+    terms.summary(language).map_err(unwritable)
+}
+
+fn unwritable(error: chopmark_core::strict::StrictError) -> Failure {
+    Failure::internal(format!("the terms can't be written: {error}"))
+}
+
+/// The summary, line by line.
+fn summarised(terms: &Terms, language: Language) -> Result<Report, Failure> {
+    let text = summary(terms, language)?.to_string();
+    Ok(text.lines().fold(Report::default(), Report::line))
+}
+
+/// The members of a JSON document about terms, with the summary in every language.
+fn members(terms: &Terms) -> Result<Map<String, Value>, Failure> {
+    let mut summaries = Map::new();
+    for language in Language::ALL {
+        summaries.insert(language.as_str().to_owned(), summary(terms, *language)?.to_string().into());
+    }
+    let id = terms.id().map_err(unwritable)?;
+    let mut members = Map::new();
+    members.insert("id".to_owned(), json!(id.shown()));
+    members.insert("terms_id".to_owned(), json!(id));
+    members.insert("licence_ref".to_owned(), json!(id.licence_ref()));
+    members.insert("terms".to_owned(), json!(terms));
+    members.insert("summary".to_owned(), Value::Object(summaries));
+    Ok(members)
+}

@@ -1,0 +1,273 @@
+# 许可条款的用字。三种语言的键相同；值的键由词汇名称及其 JSON 写法组成。
+
+list-separator = 、
+list-last = 和
+list-separator-wide = ；
+list-last-wide = ；以及
+duration-separator = {""}
+sentence-separator = {""}
+duration-years = { $n } 年
+duration-months = { $n } 个月
+duration-weeks = { $n } 周
+duration-days = { $n } 日
+every = 每 { $duration }
+every-year = 每年
+every-month = 每月
+every-week = 每周
+every-day = 每日
+date = { $year } 年 { $month } 月 { $day } 日
+
+summary-title = 条款 { $id } 摘要
+summary-note = 本摘要由程序根据条款生成，内容以条款本身为准。
+
+section-grant = 授权
+grant-licence = 许可人授予被许可人许可，可实施以下行为：{ $rights }。
+grant-sublicence = 许可人本身为被许可人，现授予再许可，可实施以下行为：{ $rights }。
+grant-assignment = 转让人向受让人转让实施以下行为的权利：{ $rights }。
+grant-option = 许可人授予被许可人选择权，可于日后取得许可实施以下行为：{ $rights }。
+grant-public = 本条款重述公共许可证 { $licence }，以该许可证本身的文本为准。
+
+right-use = 使用
+right-reproduce = 复制
+right-modify = 修改
+right-distribute = 分发复制件
+right-make_available = 向公众提供
+right-host_as_service = 以托管服务形式提供
+right-train = 用于训练其他模型
+right-finetune = 微调
+right-distill = 蒸馏到其他模型
+right-quantize = 量化
+right-merge = 与其他模型合并
+right-evaluate = 评估
+right-embed = 嵌入产品
+
+section-exclusivity = 排他性
+exclusivity-exclusive = 独占许可：不得许可任何其他人，许可人自己也不得行使有关权利。
+exclusivity-sole = 排他许可：不得许可任何其他人，但许可人自己仍可行使有关权利。
+exclusivity-non_exclusive = 普通许可：许可人可以许可其他人。
+exclusivity-scope-rights = 以上仅适用于以下行为：{ $rights }。
+exclusivity-scope-territory = 以上仅适用于以下地域：{ $territory }。
+exclusivity-scope-field = 以上仅适用于以下使用领域：{ $field }。
+exclusivity-scope-duration = 以上仅适用于最初 { $duration }。
+
+section-sublicensing = 再许可与转让
+sublicensing-none = 不得再许可。
+sublicensing-affiliates = 仅可再许可给关联公司。
+sublicensing-with_consent = 经许可人同意方可再许可。
+sublicensing-free = 可以再许可给任何人。
+sublicensing-depth = { $n ->
+    [1] 再许可的被许可人不得继续再许可。
+   *[other] 再许可最多可达 { $n } 层。
+}
+transfer-none = 许可不得转让。
+transfer-affiliates = 许可仅可转让给关联公司。
+transfer-with_consent = 许可经许可人同意方可转让。
+transfer-free = 许可可以自由转让。
+permission-none = 不允许
+permission-affiliates = 仅限关联公司
+permission-with_consent = 须经同意
+permission-free = 任何人
+
+section-territory = 地域
+territory = { $include }。
+territory-except = { $include }，但不包括{ $exclude }。
+
+section-field = 使用领域
+field = { $include }。
+field-except = { $include }，但不包括{ $exclude }。
+isic-part = { $division }（ISIC { $code }）
+
+section-term = 期限
+term-perpetual = 永久有效，自授权之日起算。
+term-perpetual-from = 永久有效，自 { $start }起算。
+term-duration = 期限 { $duration }，自授权之日起算。
+term-duration-from = 期限 { $duration }，自 { $start }起至 { $end }终了时止。
+renewal-automatic = 除非发出通知，每次自动续期 { $period }。
+renewal-by_agreement = 经双方同意，每次可续期 { $period }。
+renewal-licensee_option = 被许可人可选择每次续期 { $period }。
+term-notice = 通知期为 { $notice }。
+term-cure = 违约可在 { $cure }内补救。
+
+section-metric = 用量限制
+metric-none = 用量不限。
+metric-capped = { $metric }最多 { $cap }。
+metric-capped-period = { $every }{ $metric }最多 { $cap }。
+metric-uncapped = 按{ $metric }计算，不设上限。
+metric-seats = 用户席位
+metric-devices = 设备
+metric-cores = 处理器核心
+metric-concurrent = 并发使用数
+metric-api_call = API 调用次数
+metric-token = 词元
+metric-compute_hour = 算力小时
+metric-monthly_active_users = 月活跃用户
+overage-forbidden = 超出部分不在许可范围内。
+overage-by_agreement = 超出部分须先经双方议定。
+overage-billed = 超出部分按单价收费。
+
+section-derivatives = 衍生作品
+derivatives-allowed = 可以制作衍生作品。
+derivatives-refused = 不得制作衍生作品。
+derivatives-approval = 每项衍生作品均须经许可人批准。
+share-alike-none = 衍生作品可以采用其他条款。
+share-alike-file = 经修改的文件仍适用本条款；新增的文件可以采用其他条款。
+share-alike-library = 作品的修改版仍适用本条款；仅使用该作品的其他作品可以采用其他条款。
+share-alike-work = 任何基于该作品的作品须整体采用本条款。
+share-alike-network = 任何基于该作品的作品须整体采用本条款，即使用户仅通过网络使用亦然。
+derivatives-compatible = 也可以改用以下条款：{ $terms }。
+derivatives-lineage = 向他人提供衍生作品时，须披露其来源。
+
+section-outputs = 输出
+outputs-licensee = 在双方之间，输出归被许可人所有。
+outputs-licensor = 在双方之间，输出归许可人所有。
+outputs-shared = 在双方之间，输出由双方共有。
+outputs-unclaimed = 许可人不对输出主张任何权利。
+outputs-training = 可以使用输出训练其他模型。
+outputs-no-training = 不得使用输出训练其他模型。
+
+section-restrictions = 用途限制
+restrictions-none = 除法律规定外没有限制。
+restrictions = 不得用于：{ $restrictions }。
+restrictions-propagate = 用其制成的一切作品，其条款也须包含上述限制。
+restriction-commercial = 商业用途
+restriction-production = 评估以外的用途
+restriction-competing_model = 训练竞争模型
+restriction-benchmark_publication = 公布基准测试结果
+restriction-reverse_engineering = 反向工程
+restriction-unlawful = 非法用途
+restriction-harm_minors = 剥削或者伤害未成年人
+restriction-disinformation = 传播虚假信息以损害他人
+restriction-personal_data_misuse = 不当使用个人信息
+restriction-harassment = 诽谤或者骚扰他人
+restriction-undisclosed_generation = 隐瞒内容由机器生成
+restriction-impersonation = 冒充他人
+restriction-automated_decisions = 就个人的权利或者义务作出全自动决定
+restriction-discrimination = 歧视他人
+restriction-exploit_vulnerable = 利用他人的弱点
+restriction-medical_advice = 提供医疗建议或者解读医疗结果
+restriction-justice_migration = 司法、执法、移民或者庇护事务
+restriction-surveillance = 监视他人
+restriction-biometric_identification = 生物特征识别
+restriction-social_scoring = 社会评分
+restriction-military = 军事用途
+restriction-weapons = 制造或者使用武器
+restriction-violence = 暴力、恐怖主义及对其的支持
+restriction-critical_infrastructure = 运行关键基础设施
+restriction-malware = 制作恶意程序
+restriction-sexual_content = 制作色情内容
+
+section-redistribution = 复制件与署名
+redistribution-none = 不得向他人提供复制件。
+redistribution-forms = 可以向他人提供以下形式的复制件：{ $forms }。
+form-source = 源代码
+form-weights = 权重
+attribution-required = 复制件须注明许可人并载有其声明。
+attribution-none = 无须署名。
+attribution-notice = 声明全文：“{ $notice }”
+
+section-consideration = 对价
+consideration-none = 无须付款。
+consideration-upfront_lump_sum = 预付一次性款项：{ $amount }。
+consideration-milestone = { $milestone }时支付 { $amount }。
+consideration-recurring = { $every }支付 { $amount }。
+consideration-rev_share = { $base }收入的 { $rate }，{ $every }结算。
+consideration-per_unit = { $every }每单位（{ $unit }）{ $amount }。
+consideration-min_guarantee = { $every }的许可使用费不少于 { $amount }。
+consideration-ip_purchase = 购买权利的价款：{ $amount }。
+consideration-sealed-amount = 保密金额（{ $currency }）
+consideration-sealed-rate = 保密比例（{ $currency }）
+consideration-tier-rate = 每年超过 { $above } 的部分：{ $rate }。
+consideration-tier-amount = 每年超过 { $above } 单位的部分：每单位 { $amount }。
+consideration-ceiling = 总额以 { $ceiling } 为上限。
+consideration-on = 于 { $date }到期支付。
+consideration-within = 须在 { $within }内支付。
+consideration-recoupable = 可从其后的许可使用费中抵扣。
+consideration-not-recoupable = 不得从许可使用费中抵扣。
+amount = { $currency } { $amount }
+rate = { $percent }%
+base-gross = 总
+base-net = 净
+milestone-signature = 签署
+milestone-delivery = 交付
+milestone-acceptance = 验收
+milestone-commercial_launch = 商业发布
+milestone-regulatory_approval = 监管批准
+
+section-law = 法律与争议
+law-governing = 适用法律：{ $law }法律。
+law-courts = 争议由{ $seat }法院管辖。
+law-arbitration = 争议提交{ $forum }仲裁，仲裁地为{ $seat }。
+law-language = 以{ $language }文本为准。
+forum-courts = 法院
+forum-hkiac = 香港国际仲裁中心（HKIAC）
+forum-cietac_hong_kong = 中国国际经济贸易仲裁委员会香港仲裁中心
+forum-cietac = 中国国际经济贸易仲裁委员会（CIETAC）
+forum-scia = 深圳国际仲裁院（SCIA）
+forum-siac = 新加坡国际仲裁中心（SIAC）
+forum-icc = 国际商会国际仲裁院（ICC）
+forum-lcia = 伦敦国际仲裁院（LCIA）
+forum-wipo = 世界知识产权组织仲裁与调解中心（WIPO）
+language-en = 英文
+language-zh-Hant = 繁体中文
+language-zh-Hans = 简体中文
+
+section-audit = 报告与审计
+audit-cadence = { $every }提交报告。
+audit-due = 每份报告须在有关期间结束后 { $due }内提交。
+audit-lookback = 许可人可以审计过去 { $lookback }的记录。
+
+section-termination = 终止
+termination-none = 未约定终止事由。
+termination-grounds = 可因以下事由终止：{ $grounds }。
+ground-breach = 违约且未在期限内补救
+ground-use_restriction = 违反用途限制
+ground-non_payment = 未付款
+ground-insolvency = 对方丧失偿付能力
+ground-change_of_control = 被许可人的控制权变更
+ground-challenge = 质疑许可人的权利
+ground-patent_litigation = 被许可人提起专利诉讼
+ground-illegality = 履行违法
+ground-licensee_convenience = 被许可人经通知任意终止
+ground-licensor_convenience = 许可人经通知任意终止
+sublicences-survive = 许可终止后，再许可继续有效。
+sublicences-wind_down = 许可终止后，再许可须在 { $period }内逐步结束。
+sublicences-terminate = 再许可随许可终止。
+derivatives-survive = 许可终止后，衍生作品及其许可继续有效。
+derivatives-wind_down = 许可终止后，衍生作品及其许可须在 { $period }内逐步结束。
+derivatives-terminate = 许可终止时，衍生作品及其许可一并终止。
+end-survive = 继续有效
+end-wind_down = 逐步结束
+end-terminate = 终止
+
+section-tax = 税务
+tax-residence = 收款人为{ $place }税收居民。
+tax-associate = 付款人与收款人为关联方。
+tax-no-associate = 付款人与收款人不是关联方。
+tax-gross-up = 付款人须补足被扣缴的税款。
+tax-no-gross-up = 被扣缴的税款由收款人承担。
+tax-rate = 收款人主张的扣缴税率为 { $rate }。
+tax-treaty = 依据与{ $with }订立的避免双重征税协定第 { $article } 条。
+
+section-compliance = 合规
+compliance-residency = 可存放于：{ $zones }。
+compliance-personal = 含有个人信息。
+compliance-no-personal = 不含个人信息。
+zone-HK = 香港
+zone-CN-GBA = 大湾区内地城市
+zone-CN = 中国内地
+zone-WORLD = 任何地方
+export-free = 内地技术出口：不在目录之内，合同须办理登记。
+export-restricted = 内地技术出口：限制类（目录编号 { $number }），须取得出口许可。
+export-prohibited = 内地技术出口：禁止类（目录编号 { $number }）。
+export-approval = 许可或者登记编号：{ $approval }。
+
+section-rider = 附加条文
+rider-note = 以下文字不能由程序理解：
+
+preset-permissive = 可作任何用途，须署名（Apache-2.0）
+preset-copyleft = 可作任何用途，基于其的作品须采用相同条款（GPL-3.0-or-later）
+preset-openrail = 除若干用途外可作任何用途，衍生作品也须包含该等限制（OpenRAIL 式）
+preset-evaluation-only = 评估 30 日
+preset-commercial-per-seat = 供 50 人商业使用，按席位和年度收费
+preset-commercial-revenue-share = 制作商业产品，按收入分成
+preset-exclusive-territorial = 地域独占许可，香港法律，HKIAC 仲裁

@@ -1,0 +1,273 @@
+# 特許條款的用字。三種語文的鍵相同；值的鍵由詞彙名稱及其 JSON 寫法組成。
+
+list-separator = 、
+list-last = 及
+list-separator-wide = ；
+list-last-wide = ；以及
+duration-separator = {""}
+sentence-separator = {""}
+duration-years = { $n } 年
+duration-months = { $n } 個月
+duration-weeks = { $n } 星期
+duration-days = { $n } 日
+every = 每 { $duration }
+every-year = 每年
+every-month = 每月
+every-week = 每星期
+every-day = 每日
+date = { $year } 年 { $month } 月 { $day } 日
+
+summary-title = 條款 { $id } 摘要
+summary-note = 本摘要由程式按條款編製，內容以條款本身為準。
+
+section-grant = 授予
+grant-licence = 特許人授予特許持有人特許，可作出以下作為：{ $rights }。
+grant-sublicence = 特許人本身為特許持有人，現授予分特許，可作出以下作為：{ $rights }。
+grant-assignment = 轉讓人向受讓人轉讓作出以下作為的權利：{ $rights }。
+grant-option = 特許人授予特許持有人選擇權，可於日後取得特許作出以下作為：{ $rights }。
+grant-public = 本條款重述公共特許 { $licence }，以該特許本身的文本為準。
+
+right-use = 使用
+right-reproduce = 複製
+right-modify = 修改
+right-distribute = 分發複製品
+right-make_available = 向公眾提供
+right-host_as_service = 以託管服務形式提供
+right-train = 用以訓練其他模型
+right-finetune = 微調
+right-distill = 蒸餾至其他模型
+right-quantize = 量化
+right-merge = 與其他模型合併
+right-evaluate = 評估
+right-embed = 嵌入產品
+
+section-exclusivity = 專用性
+exclusivity-exclusive = 專用特許：不得向任何其他人批出特許，特許人本身亦不得行使有關權利。
+exclusivity-sole = 唯一特許：不得向任何其他人批出特許，惟特許人本身仍可行使有關權利。
+exclusivity-non_exclusive = 非專用特許：特許人可向其他人批出特許。
+exclusivity-scope-rights = 以上只適用於以下作為：{ $rights }。
+exclusivity-scope-territory = 以上只適用於以下地域：{ $territory }。
+exclusivity-scope-field = 以上只適用於以下使用領域：{ $field }。
+exclusivity-scope-duration = 以上只適用於首 { $duration }。
+
+section-sublicensing = 分特許及轉讓
+sublicensing-none = 不得批出分特許。
+sublicensing-affiliates = 只可向聯屬公司批出分特許。
+sublicensing-with_consent = 須經特許人同意方可批出分特許。
+sublicensing-free = 可向任何人批出分特許。
+sublicensing-depth = { $n ->
+    [1] 分特許持有人不得再批出分特許。
+   *[other] 分特許最多可達 { $n } 層。
+}
+transfer-none = 特許不得轉讓。
+transfer-affiliates = 特許只可轉讓予聯屬公司。
+transfer-with_consent = 特許須經特許人同意方可轉讓。
+transfer-free = 特許可自由轉讓。
+permission-none = 不准許
+permission-affiliates = 只限聯屬公司
+permission-with_consent = 須經同意
+permission-free = 任何人
+
+section-territory = 地域
+territory = { $include }。
+territory-except = { $include }，但不包括{ $exclude }。
+
+section-field = 使用領域
+field = { $include }。
+field-except = { $include }，但不包括{ $exclude }。
+isic-part = { $division }（ISIC { $code }）
+
+section-term = 期限
+term-perpetual = 永久有效，由授予當日起計。
+term-perpetual-from = 永久有效，由 { $start }起計。
+term-duration = 為期 { $duration }，由授予當日起計。
+term-duration-from = 為期 { $duration }，由 { $start }起至 { $end }終結時止。
+renewal-automatic = 除非發出通知，否則每次自動續期 { $period }。
+renewal-by_agreement = 經雙方同意，每次可續期 { $period }。
+renewal-licensee_option = 特許持有人可選擇每次續期 { $period }。
+term-notice = 通知期為 { $notice }。
+term-cure = 違約可於 { $cure }內糾正。
+
+section-metric = 用量限制
+metric-none = 用量不限。
+metric-capped = { $metric }最多 { $cap }。
+metric-capped-period = { $every }{ $metric }最多 { $cap }。
+metric-uncapped = 按{ $metric }計算，不設上限。
+metric-seats = 用戶席位
+metric-devices = 裝置
+metric-cores = 處理器核心
+metric-concurrent = 同時使用數目
+metric-api_call = API 呼叫次數
+metric-token = 詞元
+metric-compute_hour = 運算小時
+metric-monthly_active_users = 每月活躍用戶
+overage-forbidden = 超出部分不在特許範圍內。
+overage-by_agreement = 超出部分須先經雙方議定。
+overage-billed = 超出部分按單價收費。
+
+section-derivatives = 衍生作品
+derivatives-allowed = 可製作衍生作品。
+derivatives-refused = 不得製作衍生作品。
+derivatives-approval = 每項衍生作品均須經特許人批准。
+share-alike-none = 衍生作品可採用其他條款。
+share-alike-file = 經修改的檔案仍受本條款規限；新增的檔案可採用其他條款。
+share-alike-library = 作品的修改版仍受本條款規限；只使用該作品的其他作品可採用其他條款。
+share-alike-work = 任何以該作品為基礎的作品須整體採用本條款。
+share-alike-network = 任何以該作品為基礎的作品須整體採用本條款，即使用戶只經網絡使用亦然。
+derivatives-compatible = 亦可改用以下條款：{ $terms }。
+derivatives-lineage = 向他人提供衍生作品時，須披露其來源。
+
+section-outputs = 輸出
+outputs-licensee = 就雙方之間而言，輸出歸特許持有人所有。
+outputs-licensor = 就雙方之間而言，輸出歸特許人所有。
+outputs-shared = 就雙方之間而言，輸出由雙方共同擁有。
+outputs-unclaimed = 特許人不對輸出主張任何權利。
+outputs-training = 可使用輸出訓練其他模型。
+outputs-no-training = 不得使用輸出訓練其他模型。
+
+section-restrictions = 用途限制
+restrictions-none = 除法律規定外別無限制。
+restrictions = 不得作以下用途：{ $restrictions }。
+restrictions-propagate = 以其製成的一切作品，其條款亦須載有上述限制。
+restriction-commercial = 商業用途
+restriction-production = 評估以外的用途
+restriction-competing_model = 訓練競爭模型
+restriction-benchmark_publication = 公布基準測試結果
+restriction-reverse_engineering = 逆向工程
+restriction-unlawful = 非法用途
+restriction-harm_minors = 剝削或傷害未成年人
+restriction-disinformation = 散播虛假資訊以損害他人
+restriction-personal_data_misuse = 不當使用個人資料
+restriction-harassment = 誹謗或騷擾他人
+restriction-undisclosed_generation = 隱瞞內容由機器生成
+restriction-impersonation = 冒充他人
+restriction-automated_decisions = 就個人的權利或義務作全自動決定
+restriction-discrimination = 歧視他人
+restriction-exploit_vulnerable = 利用他人的弱點
+restriction-medical_advice = 提供醫療意見或解讀醫療結果
+restriction-justice_migration = 司法、執法、入境或庇護事務
+restriction-surveillance = 監察他人
+restriction-biometric_identification = 生物特徵識別
+restriction-social_scoring = 社會評分
+restriction-military = 軍事用途
+restriction-weapons = 製造或使用武器
+restriction-violence = 暴力、恐怖主義及支援該等行為
+restriction-critical_infrastructure = 操作關鍵基礎設施
+restriction-malware = 製作惡意程式
+restriction-sexual_content = 製作色情內容
+
+section-redistribution = 複製品及署名
+redistribution-none = 不得向他人提供複製品。
+redistribution-forms = 可向他人提供以下形式的複製品：{ $forms }。
+form-source = 原始碼
+form-weights = 權重
+attribution-required = 複製品須註明特許人並載有其聲明。
+attribution-none = 無須署名。
+attribution-notice = 聲明全文：「{ $notice }」
+
+section-consideration = 代價
+consideration-none = 無須付款。
+consideration-upfront_lump_sum = 預付整筆款項：{ $amount }。
+consideration-milestone = { $milestone }時支付 { $amount }。
+consideration-recurring = { $every }支付 { $amount }。
+consideration-rev_share = { $base }收入的 { $rate }，{ $every }結算。
+consideration-per_unit = { $every }每單位（{ $unit }）{ $amount }。
+consideration-min_guarantee = { $every }的特許權使用費不少於 { $amount }。
+consideration-ip_purchase = 購買權利的價款：{ $amount }。
+consideration-sealed-amount = 保密金額（{ $currency }）
+consideration-sealed-rate = 保密比率（{ $currency }）
+consideration-tier-rate = 每年超過 { $above } 的部分：{ $rate }。
+consideration-tier-amount = 每年超過 { $above } 單位的部分：每單位 { $amount }。
+consideration-ceiling = 總額以 { $ceiling } 為上限。
+consideration-on = 於 { $date }到期支付。
+consideration-within = 須於 { $within }內支付。
+consideration-recoupable = 可從其後的特許權使用費中抵扣。
+consideration-not-recoupable = 不得從特許權使用費中抵扣。
+amount = { $currency } { $amount }
+rate = { $percent }%
+base-gross = 總
+base-net = 淨
+milestone-signature = 簽署
+milestone-delivery = 交付
+milestone-acceptance = 驗收
+milestone-commercial_launch = 商業推出
+milestone-regulatory_approval = 監管批准
+
+section-law = 法律及爭議
+law-governing = 管限法律：{ $law }法律。
+law-courts = 爭議由{ $seat }法院審理。
+law-arbitration = 爭議提交{ $forum }仲裁，仲裁地為{ $seat }。
+law-language = 以{ $language }文本為準。
+forum-courts = 法院
+forum-hkiac = 香港國際仲裁中心（HKIAC）
+forum-cietac_hong_kong = 中國國際經濟貿易仲裁委員會香港仲裁中心
+forum-cietac = 中國國際經濟貿易仲裁委員會（CIETAC）
+forum-scia = 深圳國際仲裁院（SCIA）
+forum-siac = 新加坡國際仲裁中心（SIAC）
+forum-icc = 國際商會國際仲裁院（ICC）
+forum-lcia = 倫敦國際仲裁院（LCIA）
+forum-wipo = 世界知識產權組織仲裁與調解中心（WIPO）
+language-en = 英文
+language-zh-Hant = 繁體中文
+language-zh-Hans = 簡體中文
+
+section-audit = 報告及查核
+audit-cadence = { $every }提交報告。
+audit-due = 每份報告須於有關期間結束後 { $due }內提交。
+audit-lookback = 特許人可查核過去 { $lookback }的紀錄。
+
+section-termination = 終止
+termination-none = 並無議定終止理由。
+termination-grounds = 可因以下理由終止：{ $grounds }。
+ground-breach = 違約而未於限期內糾正
+ground-use_restriction = 違反用途限制
+ground-non_payment = 欠款
+ground-insolvency = 對方無力償債
+ground-change_of_control = 特許持有人的控制權變更
+ground-challenge = 質疑特許人的權利
+ground-patent_litigation = 特許持有人提起專利訴訟
+ground-illegality = 履行屬非法
+ground-licensee_convenience = 特許持有人經通知任意終止
+ground-licensor_convenience = 特許人經通知任意終止
+sublicences-survive = 特許終結後，分特許繼續有效。
+sublicences-wind_down = 特許終結後，分特許須於 { $period }內逐步結束。
+sublicences-terminate = 分特許隨特許終結。
+derivatives-survive = 特許終結後，衍生作品及其特許繼續有效。
+derivatives-wind_down = 特許終結後，衍生作品及其特許須於 { $period }內逐步結束。
+derivatives-terminate = 特許終結時，衍生作品及其特許一併終結。
+end-survive = 繼續有效
+end-wind_down = 逐步結束
+end-terminate = 終結
+
+section-tax = 稅務
+tax-residence = 收款人為{ $place }稅務居民。
+tax-associate = 付款人與收款人為相聯者。
+tax-no-associate = 付款人與收款人並非相聯者。
+tax-gross-up = 付款人須補足預扣的稅款。
+tax-no-gross-up = 預扣的稅款由收款人承擔。
+tax-rate = 收款人主張的預扣稅率為 { $rate }。
+tax-treaty = 依據與{ $with }訂立的避免雙重課稅協定第 { $article } 條。
+
+section-compliance = 合規
+compliance-residency = 可存放於：{ $zones }。
+compliance-personal = 含有個人資料。
+compliance-no-personal = 不含個人資料。
+zone-HK = 香港
+zone-CN-GBA = 大灣區內地城市
+zone-CN = 中國內地
+zone-WORLD = 任何地方
+export-free = 內地技術出口：不在目錄之列，合約須予登記。
+export-restricted = 內地技術出口：限制類（目錄編號 { $number }），須領取出口許可。
+export-prohibited = 內地技術出口：禁止類（目錄編號 { $number }）。
+export-approval = 許可或登記編號：{ $approval }。
+
+section-rider = 附加條文
+rider-note = 以下文字不能由程式理解：
+
+preset-permissive = 可作任何用途，須署名（Apache-2.0）
+preset-copyleft = 可作任何用途，以其為基礎的作品須採用相同條款（GPL-3.0-or-later）
+preset-openrail = 除若干用途外可作任何用途，衍生作品亦須載有該等限制（OpenRAIL 式）
+preset-evaluation-only = 評估 30 日
+preset-commercial-per-seat = 供 50 人作商業使用，按席位及年度收費
+preset-commercial-revenue-share = 製作商業產品，按收入分成
+preset-exclusive-territorial = 地域專用特許，香港法律，HKIAC 仲裁

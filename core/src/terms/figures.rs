@@ -1,0 +1,356 @@
+//! Amounts and rates in terms, as decimal strings with one spelling, and the commitments that may stand in their place.
+//!
+//! They are strings because JSON numbers become binary floating point in most readers (RFC 8785, section 3.2.2.3).
+//! Inside they are integers: minor units of the currency, and parts of 10^8 for rates.
+
+use core::fmt;
+use core::str::FromStr;
+
+use super::period::as_text;
+use crate::digest::{Sha256Digest, digest_type};
+
+/// Digits of an amount before the point; with four behind it, every amount fits an `i128` many times over.
+const AMOUNT_DIGITS_MAX: usize = 20;
+
+/// Parts of a whole, in which rates count.
+pub const RATE_WHOLE: u64 = 100_000_000;
+
+/// Active codes of ISO 4217 (list one, 2024-06-25) whose minor unit is a hundredth, without funds, metals and testing.
+const CURRENCIES: &str = "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BTN BWP BYN BZD CAD \
+CDF CHF CNY COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS \
+INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN \
+NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB \
+TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VES WST XCD YER ZAR ZMW ZWL";
+
+/// The same, whose minor unit is the currency itself.
+const CURRENCIES_WHOLE: &str = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF";
+
+/// The same, whose minor unit is a thousandth.
+const CURRENCIES_THOUSANDTH: &str = "BHD IQD JOD KWD LYD OMR TND";
+
+/// A currency: an active code of ISO 4217.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Currency {
+    code: String,
+    exponent: u8,
+}
+
+impl Currency {
+    /// The code.
+    pub fn as_str(&self) -> &str {
+        &self.code
+    }
+
+    /// Digits behind the point of an amount: the minor unit is 10^−exponent.
+    pub fn exponent(&self) -> u8 {
+        self.exponent
+    }
+
+    /// Every code there is, in no order.
+    pub fn codes() -> impl Iterator<Item = &'static str> {
+        [CURRENCIES, CURRENCIES_WHOLE, CURRENCIES_THOUSANDTH].into_iter().flat_map(|codes| codes.split(' '))
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.code)
+    }
+}
+
+impl FromStr for Currency {
+    type Err = String;
+
+    fn from_str(code: &str) -> Result<Self, String> {
+        let lists = [(CURRENCIES, 2), (CURRENCIES_WHOLE, 0), (CURRENCIES_THOUSANDTH, 3)];
+        let listed = lists.into_iter().find(|(codes, _)| codes.split(' ').any(|known| known == code));
+        let (_, exponent) = listed.ok_or_else(|| format!("{code:?} is no currency of ISO 4217, such as HKD or CNY"))?;
+        Ok(Self { code: code.to_owned(), exponent })
+    }
+}
+
+/// A decimal number that is not negative, as written: `1200.00`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Decimal {
+    /// The digits without the point.
+    units: u128,
+    /// Digits behind the point.
+    exponent: u8,
+}
+
+impl Decimal {
+    fn parse(text: &str, whole_digits_max: usize, fraction_digits_max: usize) -> Option<Self> {
+        let (whole, fraction) = text.split_once('.').map_or((text, None), |(whole, fraction)| (whole, Some(fraction)));
+        let are_digits = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
+        let whole_fits = (1..=whole_digits_max).contains(&whole.len()) && (whole == "0" || !whole.starts_with('0'));
+        let fraction_fits = fraction.is_none_or(|digits| (1..=fraction_digits_max).contains(&digits.len()));
+        let fraction = fraction.unwrap_or_default();
+        if !whole_fits || !fraction_fits || !are_digits(whole) || !are_digits(fraction) {
+            return None;
+        }
+        let exponent = u8::try_from(fraction.len()).ok()?;
+        Some(Self { units: format!("{whole}{fraction}").parse().ok()?, exponent })
+    }
+}
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let places = usize::from(self.exponent);
+        let digits = format!("{:0>width$}", self.units, width = places.saturating_add(1));
+        match digits.split_at_checked(digits.len().saturating_sub(places)) {
+            Some((whole, fraction)) if places > 0 => write!(f, "{whole}.{fraction}"),
+            _ => f.write_str(&digits),
+        }
+    }
+}
+
+/// An amount of money, with as many digits behind the point as its currency has.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Amount(Decimal);
+
+impl Amount {
+    /// The amount in minor units of a currency with so many digits behind the point.
+    ///
+    /// # Errors
+    /// A sentence that says how many digits are right.
+    pub fn minor_units(&self, currency: &Currency) -> Result<i128, String> {
+        let digits = currency.exponent();
+        if self.0.exponent != digits {
+            return Err(format!(
+                "amounts in {currency} have {digits} digits behind the point; {self} has another number"
+            ));
+        }
+        i128::try_from(self.0.units).map_err(|_| "the amount is too large".to_owned())
+    }
+
+    /// The amount with its thousands apart: `1,200.00`.
+    pub fn grouped(&self) -> String {
+        let text = self.to_string();
+        let (whole, fraction) = text.split_once('.').map_or((text.as_str(), ""), |parts| parts);
+        let mut grouped = String::new();
+        for (place, digit) in whole.chars().enumerate() {
+            if place > 0 && (whole.len() - place).is_multiple_of(3) {
+                grouped.push(',');
+            }
+            grouped.push(digit);
+        }
+        if fraction.is_empty() { grouped } else { grouped + "." + fraction }
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Amount {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let error = || format!("{text:?} is no amount like \"1200.00\"");
+        Decimal::parse(text, AMOUNT_DIGITS_MAX, 4).map(Self).ok_or_else(error)
+    }
+}
+
+/// A share, as a decimal fraction of one with at most eight digits: `0.0725` is 7.25 %.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Rate(Decimal);
+
+impl Rate {
+    /// The share in parts of [`RATE_WHOLE`]. More than the whole can be written, so that a check can name it.
+    pub fn parts(&self) -> u64 {
+        let missing = u32::from(8_u8.saturating_sub(self.0.exponent));
+        let parts = self.0.units.saturating_mul(10_u128.saturating_pow(missing));
+        u64::try_from(parts).unwrap_or(u64::MAX)
+    }
+
+    /// The share in hundredths, without needless zeros: `7.25`.
+    pub fn percent(&self) -> String {
+        percent(self.parts())
+    }
+}
+
+/// Parts of [`RATE_WHOLE`] in hundredths, without needless zeros.
+pub fn percent(parts: u64) -> String {
+    let hundredth = RATE_WHOLE / 100;
+    let fraction = format!("{:06}", parts % hundredth);
+    let fraction = fraction.trim_end_matches('0');
+    let whole = parts / hundredth;
+    if fraction.is_empty() { whole.to_string() } else { format!("{whole}.{fraction}") }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let error = || format!("{text:?} is no rate like \"0.0725\", a fraction of one");
+        let decimal = Decimal::parse(text, 2, 8).ok_or_else(error)?;
+        let is_short = decimal.exponent == 0 || !text.ends_with('0');
+        if is_short {
+            Ok(Self(decimal))
+        } else {
+            Err(format!("{text:?} ends in zeros that say nothing; leave them out"))
+        }
+    }
+}
+
+/// A number of things, as a string of digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Count(u64);
+
+impl Count {
+    /// The number.
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl FromStr for Count {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_number =
+            (1..=18).contains(&text.len()) && !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
+        let count = text.parse().ok().filter(|_| is_number);
+        count.map(Self).ok_or_else(|| format!("{text:?} is no count like \"50\""))
+    }
+}
+
+as_text!(Currency, Amount, Rate, Count);
+
+digest_type! {
+    /// A commitment to a confidential value: what enters the public log in its place. Its opening – a salt of 32 random
+    /// bytes and the value – is shown to those concerned, and proves that field and nothing else.
+    Commitment
+}
+
+/// Where a committed value stands. A commitment made for one place is none anywhere else.
+#[derive(Debug, Clone, Copy)]
+pub struct CommitmentPlace<'a> {
+    /// The registry: its origin and the hex of its genesis leaf hash, with a space between.
+    pub registry: &'a str,
+    /// Predicate type of the statement that brings it in.
+    pub predicate_type: &'a str,
+    /// The issuer's party id, as written in the statement.
+    pub issuer: &'a str,
+    /// The statement's nonce, as written in it.
+    pub nonce: &'a str,
+    /// The field, as a JSON pointer into the terms.
+    pub field: &'a str,
+}
+
+/// A confidential value, or that there is none; both are committed to, so that nothing shows by being left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommittedValue<'a> {
+    /// The field is not there.
+    Absent,
+    /// The field's JSON value in canonical form (RFC 8785).
+    Present(&'a [u8]),
+}
+
+/// Domain of commitments.
+const COMMITMENT_DOMAIN: &[u8] = b"chopmark/field/v1\0";
+
+impl Commitment {
+    /// `SHA-256("chopmark/field/v1" ‖ 0x00 ‖ lp(registry) ‖ lp(predicateType) ‖ lp(issuer) ‖ lp(nonce) ‖ lp(field) ‖
+    /// lp(salt) ‖ lp(value))`, where `lp` writes the length in four bytes, most significant first, before the bytes.
+    /// A value is tagged: one byte 0 when absent, one byte 1 before it when present.
+    pub fn of(place: &CommitmentPlace<'_>, salt: &[u8; 32], value: CommittedValue<'_>) -> Self {
+        let tagged = match value {
+            CommittedValue::Absent => vec![0],
+            CommittedValue::Present(bytes) => [&[1], bytes].concat(),
+        };
+        let texts = [place.registry, place.predicate_type, place.issuer, place.nonce, place.field];
+        let parts = texts.into_iter().map(str::as_bytes).chain([salt.as_slice(), &tagged]);
+        let mut message = COMMITMENT_DOMAIN.to_vec();
+        for part in parts {
+            // Nothing that is committed to comes near four gigabytes.
+            message.extend(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
+            message.extend(part);
+        }
+        Self::from_bytes(*Sha256Digest::of(&message).as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_one_spelling() {
+        for good in ["0", "0.00", "1200.00", "1", "99999999999999999999.9999"] {
+            assert_eq!(good.parse::<Amount>().unwrap().to_string(), good);
+        }
+        for bad in ["", ".5", "1.", "01", "-1", "1e3", "1,000", "+1", " 1", "1.00000", "100000000000000000000", "٣"] {
+            assert!(bad.parse::<Amount>().is_err(), "{bad}");
+        }
+        for bad in ["0.50", "1.0", "0.123456789", "100", "7.25%"] {
+            assert!(bad.parse::<Rate>().is_err(), "{bad}");
+        }
+        for bad in ["0", "007", "1.5", "", "1000000000000000000000"] {
+            assert!(bad.parse::<Count>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn rates_are_exact_parts() {
+        for (text, parts, shown) in [
+            ("0.0725", 7_250_000, "7.25"),
+            ("1", RATE_WHOLE, "100"),
+            ("0", 0, "0"),
+            ("0.00000001", 1, "0.000001"),
+            ("1.5", 150_000_000, "150"),
+        ] {
+            let rate: Rate = text.parse().unwrap();
+            assert_eq!((rate.parts(), rate.percent().as_str()), (parts, shown));
+        }
+    }
+
+    #[test]
+    fn an_amount_has_the_digits_of_its_currency() {
+        for (code, text, units) in
+            [("HKD", "1200.00", Some(120_000)), ("JPY", "1200", Some(1_200)), ("KWD", "0.001", Some(1))]
+        {
+            let currency: Currency = code.parse().unwrap();
+            assert_eq!(text.parse::<Amount>().unwrap().minor_units(&currency).ok(), units);
+        }
+        for (code, text) in [("HKD", "1200"), ("JPY", "1200.00"), ("KWD", "1.00")] {
+            assert!(text.parse::<Amount>().unwrap().minor_units(&code.parse().unwrap()).is_err());
+        }
+        assert!("XAU".parse::<Currency>().is_err() && "hkd".parse::<Currency>().is_err());
+        assert_eq!("1234567.80".parse::<Amount>().unwrap().grouped(), "1,234,567.80");
+        assert_eq!("999".parse::<Amount>().unwrap().grouped(), "999");
+    }
+
+    /// Computed with Python's hashlib and struct from the formula in the documentation.
+    #[test]
+    fn commitments_are_those_of_the_formula() {
+        let place = CommitmentPlace {
+            registry: "chopmark.example/r 00",
+            predicate_type: "urn:chopmark:predicate:terms:v1",
+            issuer: "ab",
+            nonce: "cd",
+            field: "/consideration/0/amount",
+        };
+        let salt = [7; 32];
+        let present = Commitment::of(&place, &salt, CommittedValue::Present(b"\"1200.00\""));
+        let absent = Commitment::of(&place, &salt, CommittedValue::Absent);
+        assert_eq!(present.to_hex(), "4496ea14cff21491e341c0a180f5aee783aebac467ed79102554362c3ba9de5e");
+        assert_eq!(absent.to_hex(), "f3b3fc65521091675bd2a5c6462d83da3c740e3752315eb27be179e64f8ad2d4");
+        let elsewhere = CommitmentPlace { field: "/consideration/1/amount", ..place };
+        assert_ne!(Commitment::of(&elsewhere, &salt, CommittedValue::Absent), absent);
+    }
+}
