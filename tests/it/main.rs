@@ -46,5 +46,6 @@ mod shared;
 mod signer;
 mod statement;
 mod tamper;
+mod tax_examples;
 mod tidy;
 mod verify;
