@@ -23,6 +23,7 @@ pub mod replay;
 pub mod statement;
 pub mod strict;
 pub mod submission;
+pub mod tax;
 pub mod text;
 pub mod time;
 pub mod trust;
