@@ -11,13 +11,14 @@ mod million;
 mod naive;
 mod registry;
 mod statement;
+mod tax;
 mod tree;
 
 /// What every part of a benchmark may fail with: the sentence is for whoever runs it.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The parts, in the order they run.
-const PARTS: [&str; 4] = ["tree", "statement", "ingest", "million"];
+const PARTS: [&str; 5] = ["tree", "statement", "tax", "ingest", "million"];
 
 fn main() -> Result<(), Failure> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
@@ -32,6 +33,7 @@ fn main() -> Result<(), Failure> {
         match part {
             "tree" => tree::run()?,
             "statement" => statement::run()?,
+            "tax" => tax::run()?,
             "ingest" => ingest::run()?,
             _ => million::run()?,
         }
