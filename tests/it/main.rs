@@ -45,5 +45,6 @@ mod shared;
 mod signer;
 mod statement;
 mod tamper;
+mod tax;
 mod tidy;
 mod verify;
