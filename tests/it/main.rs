@@ -46,5 +46,6 @@ mod signer;
 mod statement;
 mod tamper;
 mod tax;
+mod tax_examples;
 mod tidy;
 mod verify;
