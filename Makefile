@@ -1,6 +1,6 @@
 # Every target does its own set-up; `make demo` and `make test` work on a fresh clone.
 
-.PHONY: help demo test soak lint format docs openapi openapi-check bench-ledger bench-licence setup clean-tools
+.PHONY: help demo test soak lint format docs openapi openapi-check bench-ledger bench-licence bench-tax setup clean-tools
 
 help:
 	@echo "make demo           the main job end to end, on a real model (KEEP=1 leaves the service running)"
@@ -11,7 +11,8 @@ help:
 	@echo "make docs           API documentation of every crate, warnings are errors; links in the pages"
 	@echo "make openapi        write openapi/chopmark.v1.json; make openapi-check compares it"
 	@echo "make bench-ledger   benchmarks beside peers, see docs/benchmarks.md"
-	@echo "make bench-licence  licences over long lineages only"
+	@echo "make bench-licence  licences over long lineages"
+	@echo "make bench-tax      tax over many events"
 	@echo "make setup          install what is missing, build nothing"
 	@echo "make clean-tools    remove what setup fetched into .tools"
 
@@ -42,10 +43,13 @@ openapi-check:
 	@scripts/openapi.sh check
 
 bench-ledger:
-	cargo run --release --locked --package chopmark-benches
+	cargo run --release --locked --package chopmark-benches -- tree statement ingest million
 
 bench-licence:
 	cargo run --release --locked --package chopmark-benches -- licence
+
+bench-tax:
+	cargo run --release --locked --package chopmark-benches -- tax
 
 setup:
 	@scripts/install-build-tools.sh

@@ -1,7 +1,7 @@
 //! Side-by-side benchmarks: ours and a peer doing the same work, interleaved in one run.
 //!
-//! `make bench-ledger`, and `make bench-licence` for that part alone. Every figure ends as a line `bench: <name> = <number> <unit>`; conditions, the durability settings
-//! of the database among them, stand above it.
+//! `make bench-ledger`, and `make bench-…` for other parts. Every figure ends as a line `bench: <name> = <number> <unit>`;
+//! conditions, the durability settings of the database among them, stand above it.
 
 mod artefacts;
 mod figures;
@@ -12,13 +12,14 @@ mod million;
 mod naive;
 mod registry;
 mod statement;
+mod tax;
 mod tree;
 
 /// What every part of a benchmark may fail with: the sentence is for whoever runs it.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The parts, in the order they run.
-const PARTS: [&str; 5] = ["tree", "statement", "licence", "ingest", "million"];
+const PARTS: [&str; 6] = ["tree", "statement", "licence", "tax", "ingest", "million"];
 
 fn main() -> Result<(), Failure> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
@@ -34,6 +35,7 @@ fn main() -> Result<(), Failure> {
             "tree" => tree::run()?,
             "statement" => statement::run()?,
             "licence" => licence::run()?,
+            "tax" => tax::run()?,
             "ingest" => ingest::run()?,
             _ => million::run()?,
         }

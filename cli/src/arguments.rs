@@ -12,6 +12,7 @@ mod party;
 mod register;
 mod search;
 mod service;
+mod tax;
 mod verify;
 
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ pub(crate) use search::{LineageArguments, SearchArguments};
 pub(crate) use service::{
     AuditArguments, DbCommand, LedgerCommand, LedgerInitArguments, LogFormat, ServeArguments, StoreArguments,
 };
+pub(crate) use tax::{JurisdictionArguments, TaxCommand, TaxComputeArguments, TaxExplainArguments, TaxRulesArguments};
 pub(crate) use verify::VerifyArguments;
 
 const AFTER_HELP: &str = "\
@@ -120,6 +122,9 @@ pub(crate) enum Command {
     Db(DbCommand),
     /// Recompute the whole ledger and compare: in the database, or with --url over HTTP
     Audit(AuditArguments),
+    /// Tax on intellectual property: rules applied to what happened, with every step of the arithmetic
+    #[command(subcommand)]
+    Tax(TaxCommand),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -157,6 +162,9 @@ impl Command {
             Self::Db(DbCommand::Url(_)) => "db url",
             Self::Db(DbCommand::Rebuild(_)) => "db rebuild",
             Self::Audit(_) => "audit",
+            Self::Tax(TaxCommand::Compute(_)) => "tax compute",
+            Self::Tax(TaxCommand::Explain(_)) => "tax explain",
+            Self::Tax(TaxCommand::Rules(_)) => "tax rules",
             Self::Completions { .. } => "completions",
         }
     }
@@ -226,6 +234,9 @@ mod tests {
             ("chopmark db rebuild --data-dir d", "db rebuild"),
             ("chopmark audit --data-dir d", "audit"),
             ("chopmark audit --url http://a --from f --save f", "audit"),
+            ("chopmark tax compute --input facts.json", "tax compute"),
+            ("chopmark tax explain --input facts.json --line 3", "tax explain"),
+            ("chopmark tax rules", "tax rules"),
             ("chopmark completions bash", "completions"),
         ] {
             let parsed = parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));

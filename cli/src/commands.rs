@@ -29,6 +29,7 @@ mod sign;
 mod signers;
 mod submit;
 mod submit_file;
+mod tax;
 mod verify;
 
 use crate::arguments::{
@@ -100,6 +101,7 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Exit, Failu
         Command::Db(DbCommand::Url(arguments)) => db::url(&context, &arguments),
         Command::Db(DbCommand::Rebuild(arguments)) => db::rebuild(&context, &arguments),
         Command::Audit(arguments) => audit::run(&context, &arguments),
+        Command::Tax(command) => tax::run(&context, &command),
         Command::Completions { shell } => completions::run(&context, shell),
     }
 }

@@ -140,6 +140,8 @@ pub(crate) struct Failure {
     pub(crate) code: Cow<'static, str>,
     /// What is wrong and what to do, for a person.
     pub(crate) message: String,
+    /// JSON pointer into the user's own document, when that is what is wrong.
+    pub(crate) pointer: Option<String>,
     /// What the service said, where it said something; boxed because failures are rare and results are many.
     pub(crate) problem: Option<Box<Problem>>,
 }
@@ -147,7 +149,13 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure with its stable code and a sentence.
     pub(crate) fn new(exit: Exit, code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self { exit, code: code.into(), message: message.into(), problem: None }
+        Self { exit, code: code.into(), message: message.into(), pointer: None, problem: None }
+    }
+
+    /// The same failure, at a place of the document that was read.
+    pub(crate) fn at(mut self, pointer: String) -> Self {
+        self.pointer = Some(pointer);
+        self
     }
 
     /// A fault of this program or machine.
@@ -178,6 +186,9 @@ impl Failure {
     /// The `error` member of a JSON document.
     pub(crate) fn to_json(&self) -> Value {
         let mut error = json!({ "code": self.code, "message": self.message });
+        if let (Value::Object(members), Some(pointer)) = (&mut error, &self.pointer) {
+            members.insert("pointer".to_owned(), pointer.as_str().into());
+        }
         if let (Value::Object(members), Some(problem)) = (&mut error, &self.problem) {
             members.insert("status".to_owned(), problem.status.into());
             for (name, value) in

@@ -57,6 +57,34 @@ pub enum IpType {
     RegisteredTradeMark,
 }
 
+impl IpType {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::PatentRight,
+        Self::KnowHow,
+        Self::Copyright,
+        Self::PerformersEconomicRight,
+        Self::LayoutDesign,
+        Self::PlantVarietyRight,
+        Self::RegisteredDesign,
+        Self::RegisteredTradeMark,
+    ];
+
+    /// The word in statements, facts and rules.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PatentRight => "patent_right",
+            Self::KnowHow => "know_how",
+            Self::Copyright => "copyright",
+            Self::PerformersEconomicRight => "performers_economic_right",
+            Self::LayoutDesign => "layout_design",
+            Self::PlantVarietyRight => "plant_variety_right",
+            Self::RegisteredDesign => "registered_design",
+            Self::RegisteredTradeMark => "registered_trade_mark",
+        }
+    }
+}
+
 /// How an artefact comes from a parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -24,6 +24,7 @@ pub mod replay;
 pub mod statement;
 pub mod strict;
 pub mod submission;
+pub mod tax;
 pub mod terms;
 pub mod text;
 pub mod time;

@@ -19,6 +19,8 @@ use chopmark_core::manifest::{FilePath, Manifest, gguf, safetensors};
 use chopmark_core::statement::{Envelope, IdReference, RegistryRef, Statement, StatementId};
 use chopmark_core::strict::{self, StrictError};
 use chopmark_core::submission::Submission;
+use chopmark_core::tax::hk::HongKong;
+use chopmark_core::tax::{Facts, Jurisdiction as _, RuleSet, TaxError};
 use chopmark_core::text::search::{query_terms, search_terms};
 use chopmark_core::text::skeleton;
 use chopmark_core::time::Timestamp;
@@ -222,6 +224,44 @@ fn notes_proofs_and_tiles_have_one_spelling() {
             assert_eq!(encode_entry_bundle(entries).unwrap(), bytes);
             true
         })
+    });
+}
+
+/// What is read as facts is computed, or refused at a place; nothing panics, and no line loses its arithmetic.
+#[test]
+fn facts_about_tax_are_computed_or_refused_at_their_place() {
+    let rules = HongKong.rules().unwrap();
+    let seeds: Vec<Vec<u8>> =
+        crate::tax::fixtures().iter().map(|(_, fixture)| fixture["facts"].to_string().into_bytes()).collect();
+    feed("facts about tax", &seeds, |bytes| match Facts::from_slice(bytes) {
+        Ok(facts) => match HongKong.compute(&facts, &rules) {
+            Ok(report) => report.lines.iter().all(|line| !line.amount.is_zero() || line.reason.is_some()),
+            Err(TaxError::Facts(error)) => {
+                refused(&error);
+                false
+            }
+            Err(TaxError::Overflow(_)) => false,
+            Err(error @ TaxError::Rule { .. }) => panic!("{error}"),
+        },
+        Err(error) => {
+            refused(&error);
+            false
+        }
+    });
+}
+
+#[test]
+fn rule_files_are_refused_at_a_line() {
+    let seed = include_bytes!("../../core/rules/hk/withholding.toml").to_vec();
+    feed("rules", &[seed], |bytes| {
+        let Ok(text) = std::str::from_utf8(bytes) else { return false };
+        match RuleSet::load(&[("a.toml", text)]) {
+            Ok(_) => true,
+            Err(error) => {
+                assert!(error.line > 0 && error.line <= text.lines().count() + 1, "{error}");
+                false
+            }
+        }
     });
 }
 

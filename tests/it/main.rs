@@ -46,6 +46,7 @@ mod shared;
 mod signer;
 mod statement;
 mod tamper;
+mod tax;
 mod tax_examples;
 mod tidy;
 mod verify;
