@@ -1,6 +1,6 @@
 # Every target does its own set-up; `make demo` and `make test` work on a fresh clone.
 
-.PHONY: help demo test soak lint format docs openapi openapi-check bench-ledger setup clean-tools
+.PHONY: help demo test soak lint format docs openapi openapi-check bench-ledger bench-hash setup clean-tools
 
 help:
 	@echo "make demo           the main job end to end, on a real model (KEEP=1 leaves the service running)"
@@ -11,6 +11,7 @@ help:
 	@echo "make docs           API documentation of every crate, warnings are errors; links in the pages"
 	@echo "make openapi        write openapi/chopmark.v1.json; make openapi-check compares it"
 	@echo "make bench-ledger   benchmarks beside peers, see docs/benchmarks.md"
+	@echo "make bench-hash     hashing beside other programs, see docs/benchmarks.md"
 	@echo "make setup          install what is missing, build nothing"
 	@echo "make clean-tools    remove what setup fetched into .tools"
 
@@ -41,7 +42,10 @@ openapi-check:
 	@scripts/openapi.sh check
 
 bench-ledger:
-	cargo run --release --locked --package chopmark-benches
+	cargo run --release --locked --package chopmark-benches -- tree statement ingest million
+
+bench-hash:
+	@scripts/bench-hash.sh
 
 setup:
 	@scripts/install-build-tools.sh
@@ -49,6 +53,7 @@ setup:
 	@scripts/install-model.sh
 	@scripts/install-browser.sh
 	@scripts/install-schemathesis.sh
+	@scripts/install-fsverity.sh
 
 clean-tools:
 	rm -rf .tools
