@@ -1,6 +1,7 @@
 # Every target does its own set-up; `make demo` and `make test` work on a fresh clone.
 
-.PHONY: help demo test soak lint format docs openapi openapi-check bench-ledger bench-licence bench-tax setup clean-tools
+.PHONY: help demo test soak lint format docs openapi openapi-check bench-ledger bench-hash bench-licence bench-tax setup \
+	clean-tools
 
 help:
 	@echo "make demo           the main job end to end, on a real model (KEEP=1 leaves the service running)"
@@ -13,6 +14,7 @@ help:
 	@echo "make bench-ledger   benchmarks beside peers, see docs/benchmarks.md"
 	@echo "make bench-licence  licences over long lineages"
 	@echo "make bench-tax      tax over many events"
+	@echo "make bench-hash     hashing beside other programs, see docs/benchmarks.md"
 	@echo "make setup          install what is missing, build nothing"
 	@echo "make clean-tools    remove what setup fetched into .tools"
 
@@ -51,12 +53,16 @@ bench-licence:
 bench-tax:
 	cargo run --release --locked --package chopmark-benches -- tax
 
+bench-hash:
+	@scripts/bench-hash.sh
+
 setup:
 	@scripts/install-build-tools.sh
 	@scripts/install-postgresql.sh
 	@scripts/install-model.sh
 	@scripts/install-browser.sh
 	@scripts/install-schemathesis.sh
+	@scripts/install-fsverity.sh
 
 clean-tools:
 	rm -rf .tools

@@ -12,6 +12,7 @@ if [ -f "$tools/env" ]; then . "$tools/env"; fi
 CHOPMARK_TEST_MODEL=$("$root/scripts/install-model.sh")
 CHOPMARK_TEST_BROWSER=$("$root/scripts/install-browser.sh")
 CHOPMARK_TEST_SCHEMATHESIS=$("$root/scripts/install-schemathesis.sh")
+"$root/scripts/install-fsverity.sh" >/dev/null
 export CHOPMARK_TEST_MODEL CHOPMARK_TEST_BROWSER CHOPMARK_TEST_SCHEMATHESIS
 
 # The integration tests run the real binary, so it is there first; and before it a control that acknowledges what is not

@@ -1,26 +1,42 @@
-//! Reading many files at once: which thread takes which file, and what becomes of errors.
+//! Reading many files at once: which thread takes what, and what becomes of errors.
 //!
-//! Memory: two windows per file in flight (rayon: at most 16 files × 2 × 4 MiB), one header of at most 32 MiB per weight
-//! file in flight, and what is found out about each file.
+//! Large files come first. Where SHA-256 is asked for, each is a chain: with files enough for all threads, each thread takes
+//! two (`pair.rs`); with fewer, a thread takes one and leaves all but the chain to others (`pass.rs`). Where it is not asked
+//! for, all threads take parts of one file (`part.rs`). Small files come last, in batches (`batch.rs`).
+//!
+//! Memory: two windows for each thread that reads (rayon: at most 64 × 2 × 1 MiB), one header of at most 32 MiB for each
+//! weight file in flight, and what is found out about each file.
 
-use std::fs::{File, Metadata};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+mod batch;
+mod pair;
+mod part;
+mod reading;
+
+use core::mem;
+use core::ops::Range;
+use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use chopmark_core::manifest::TENSORS_MAX;
 use chopmark_core::manifest::header::HeaderError;
-use chopmark_core::manifest::{TENSORS_MAX, WeightFormat};
 use chopmark_core::verify::UnreadableWeights;
 
+use self::batch::BATCH_FILES_MAX;
+use self::part::Shared;
+pub(crate) use self::reading::examine;
+use self::reading::{At, Reading};
 use crate::digests::HashedFile;
-use crate::error::{FILE_SIZE_BYTES_MAX, MeasureError};
-use crate::hasher::Hasher;
+use crate::error::MeasureError;
+use crate::hasher::{Hasher, SUBTREE_SIZE_BYTES};
 use crate::open::Root;
-use crate::pass::{Buffers, PassError, PassState, Plan, read_once};
+use crate::pass::{Buffers, PassError, PassState, Plan, read_once, read_some};
 use crate::progress::Progress;
-use crate::scan::WeightScan;
 use crate::walk::Listed;
+
+/// Above this, an engine waits for a device: then SHA-256 goes on beside it, rather than on the same thread.
+const PAIR_WINDOW_SIZE_BYTES_MAX: usize = 4 << 20;
 
 /// A file, and why its tensors are not known although its name says that it has some.
 pub(crate) type Outcome = (HashedFile, Option<UnreadableWeights>);
@@ -50,6 +66,9 @@ pub(crate) fn read_all(
     progress.total(u64::try_from(files.len()).unwrap_or(u64::MAX), size_bytes);
     // Largest first, so that no thread is left alone with a large file at the end.
     files.sort_by(|a, b| b.size_bytes.cmp(&a.size_bytes).then_with(|| a.path.cmp(&b.path)));
+    let small_size_bytes_max = u64::try_from(SUBTREE_SIZE_BYTES).unwrap_or(u64::MAX);
+    let large = files.partition_point(|file| file.size_bytes > small_size_bytes_max);
+    let threads = hasher.files_in_parallel().max(1);
     let job = Job {
         root,
         files: &files,
@@ -58,14 +77,21 @@ pub(crate) fn read_all(
         interrupted,
         progress,
         hasher,
-        next: AtomicUsize::new(0),
+        small_size_bytes_max,
+        large,
+        is_paired: plan.digests.sha256
+            && hasher.window_size_bytes() <= PAIR_WINDOW_SIZE_BYTES_MAX
+            && large >= threads.saturating_mul(2),
+        queue: Mutex::new(Queue { next: 0, shared: None }),
         failed: AtomicBool::new(false),
         tensors_left: AtomicUsize::new(TENSORS_MAX),
     };
-    let outcomes = job.run()?;
+    let outcomes = job.run(threads, size_bytes)?;
     hasher.health().map_err(MeasureError::Engine)?;
     Ok(outcomes)
 }
+
+type Results = Vec<(usize, Result<Outcome, MeasureError>)>;
 
 /// What the threads that read files share.
 struct Job<'a> {
@@ -76,17 +102,48 @@ struct Job<'a> {
     interrupted: &'a AtomicBool,
     progress: &'a dyn Progress,
     hasher: &'a dyn Hasher,
-    /// Index of the next file that nobody has taken.
-    next: AtomicUsize,
+    /// Largest size of a small file: one subtree.
+    small_size_bytes_max: u64,
+    /// How many files, from the first, are large.
+    large: usize,
+    /// Whether a thread takes large files two at a time.
+    is_paired: bool,
+    queue: Mutex<Queue<'a>>,
     /// Some thread has met an error; the others stop.
     failed: AtomicBool,
     tensors_left: AtomicUsize,
 }
 
-impl Job<'_> {
+/// What nobody has taken.
+struct Queue<'a> {
+    /// Index of the next file.
+    next: usize,
+    /// The file that several threads read, and where its next part starts.
+    shared: Option<(Arc<Shared<'a>>, u64)>,
+}
+
+/// What a thread takes.
+enum Task<'a> {
+    /// A large file, alone.
+    Alone(usize),
+    /// A file that was opened.
+    Rest(Box<Reading<'a>>, File),
+    /// A large file, with another beside it.
+    Paired(usize),
+    /// A part of a large file.
+    Part(Arc<Shared<'a>>, u64),
+    /// Small files.
+    Batch(Range<usize>),
+    /// A file that could not be opened.
+    Failed(usize, MeasureError),
+}
+
+impl<'a> Job<'a> {
     /// Measures every file; the first error in the order of files wins over later ones and over the stop it caused.
-    fn run(&self) -> Result<Vec<Outcome>, MeasureError> {
-        let helpers = self.hasher.files_in_parallel().min(self.files.len()).saturating_sub(1);
+    fn run(&self, threads: usize, size_bytes: u64) -> Result<Vec<Outcome>, MeasureError> {
+        // No more threads than there are windows to read or, of empty files, batches.
+        let windows = size_bytes / u64::try_from(self.hasher.window_size_bytes()).unwrap_or(u64::MAX).max(1);
+        let helpers = usize::try_from(windows).unwrap_or(usize::MAX).min(threads.saturating_sub(1));
         let results = thread::scope(|scope| {
             // Fewer threads than wanted are no reason to fail: this one does all the work if it must.
             let helpers: Vec<_> = (0..helpers)
@@ -117,108 +174,149 @@ impl Job<'_> {
         error.map_or(Ok(outcomes), |(_, _, fault)| Err(fault))
     }
 
-    /// Takes files until none is left or something fails.
-    fn work(&self) -> Vec<(usize, Result<Outcome, MeasureError>)> {
+    /// Takes what there is until nothing is left or something fails.
+    fn work(&self) -> Results {
         let mut buffers = Buffers::default();
         let mut results = Vec::new();
-        loop {
-            let index = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(listed) = self.files.get(index) else { return results };
-            let result =
-                if self.is_stopped() { Err(MeasureError::Interrupted) } else { self.file(listed, &mut buffers) };
-            let is_error = result.is_err();
-            results.push((index, result));
-            if is_error {
-                self.failed.store(true, Ordering::Relaxed);
-                return results;
+        while let Some(task) = self.take() {
+            match task {
+                Task::Alone(index) => {
+                    let result = self.alone(index, &mut buffers);
+                    self.put(index, result, &mut results);
+                }
+                Task::Rest(reading, file) => {
+                    let index = reading.index;
+                    let result = self.rest(*reading, &file, &mut buffers);
+                    self.put(index, result, &mut results);
+                }
+                Task::Paired(first) => self.pairs(first, &mut buffers, &mut results),
+                Task::Part(shared, offset_bytes) => {
+                    self.part(&shared, offset_bytes, &mut buffers.current, &mut results);
+                }
+                Task::Batch(places) => self.batch(places, &mut buffers, &mut results),
+                Task::Failed(index, fault) => self.fail(index, fault, &mut results),
+            }
+            if self.failed.load(Ordering::Relaxed) {
+                break;
             }
         }
+        results
+    }
+
+    fn take(&self) -> Option<Task<'a>> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((shared, next_bytes)) = &mut queue.shared
+            && *next_bytes < shared.size_bytes
+        {
+            let part = Task::Part(Arc::clone(shared), *next_bytes);
+            *next_bytes = next_bytes.saturating_add(self.part_size_bytes());
+            return Some(part);
+        }
+        queue.shared = None;
+        let index = queue.next;
+        let listed = self.files.get(index)?;
+        if self.is_stopped() {
+            queue.next = self.files.len();
+            return Some(Task::Failed(index, MeasureError::Interrupted));
+        }
+        if index >= self.large {
+            queue.next = self.batch_end(index);
+            return Some(Task::Batch(index..queue.next));
+        }
+        queue.next = index.saturating_add(1);
+        if self.is_paired {
+            return Some(Task::Paired(index));
+        }
+        // Tensors are read in order as well.
+        if self.plan.digests.sha256 || self.tensors != Tensors::Ignored {
+            return Some(Task::Alone(index));
+        }
+        Some(match self.open(index, listed) {
+            Err(fault) => Task::Failed(index, fault),
+            // It is no longer large.
+            Ok((reading, file)) if reading.before.size_bytes <= self.small_size_bytes_max => {
+                Task::Rest(Box::new(reading), file)
+            }
+            Ok((reading, file)) => {
+                let shared = Shared::new(reading, file);
+                queue.shared = Some((Arc::clone(&shared), self.part_size_bytes()));
+                Task::Part(shared, 0)
+            }
+        })
+    }
+
+    /// The next large file, for a thread that has one already.
+    fn take_large(&self) -> Option<usize> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = queue.next;
+        (index < self.large && !self.is_stopped()).then(|| {
+            queue.next = index.saturating_add(1);
+            index
+        })
+    }
+
+    /// How far a batch from `start` on goes.
+    fn batch_end(&self, start: usize) -> usize {
+        let mut left_bytes = u64::try_from(self.batch_size_bytes()).unwrap_or(u64::MAX);
+        let rest = self.files.get(start..).unwrap_or_default();
+        let fits = |file: &&Listed| match left_bytes.checked_sub(file.size_bytes) {
+            Some(left) => {
+                left_bytes = left;
+                true
+            }
+            None => false,
+        };
+        start.saturating_add(rest.iter().take(BATCH_FILES_MAX).take_while(fits).count().max(1))
     }
 
     fn is_stopped(&self) -> bool {
         self.interrupted.load(Ordering::Relaxed) || self.failed.load(Ordering::Relaxed)
     }
 
-    fn file(&self, listed: &Listed, buffers: &mut Buffers) -> Result<Outcome, MeasureError> {
-        self.progress.file(listed.path.as_str());
-        let path = || self.root.shown(&listed.found);
-        let mut file = File::from(self.root.open_file(&listed.below)?);
-        let before = examine(&file, path)?;
-        let format = match self.tensors {
-            Tensors::Ignored => None,
-            Tensors::Required | Tensors::Noted => WeightFormat::of(listed.path.as_str()),
-        };
-        let mut scan = format.map(|format| WeightScan::new(format, before.size_bytes));
-        let is_strict = self.tensors == Tensors::Required;
-        let on_window = |size_bytes: u64, _: &PassState, fault: Option<&HeaderError>| {
-            self.progress.bytes(size_bytes);
-            match (format, fault) {
-                (Some(format), Some(fault)) if is_strict => Err(PassError::Malformed(format, fault.clone())),
-                _ if self.is_stopped() => Err(PassError::Interrupted),
-                _ => Ok(()),
-            }
-        };
-        let start = PassState::new(self.plan);
-        let end = read_once(&mut file, before.size_bytes, self.hasher, buffers, start, scan.as_mut(), &on_window)
-            .map_err(|stop| match stop {
-                PassError::Read(source) => MeasureError::Unreadable { path: path(), source },
-                PassError::Shrank => MeasureError::FileChanged { path: path(), how: "it became shorter" },
-                PassError::Grew => MeasureError::FileChanged { path: path(), how: "it became longer" },
-                PassError::Malformed(format, fault) => MeasureError::Weights { path: path(), format, fault },
-                PassError::Engine(fault) => MeasureError::Engine(fault),
-                PassError::Interrupted => MeasureError::Interrupted,
-            })?;
-        if examine(&file, path)? != before {
-            return Err(MeasureError::FileChanged { path: path(), how: "its size or time changed" });
+    fn put(&self, index: usize, result: Result<Outcome, MeasureError>, results: &mut Results) {
+        if result.is_err() {
+            self.failed.store(true, Ordering::Relaxed);
         }
-        let mut note = None;
-        let weights = match format.zip(scan.map(WeightScan::finish)) {
-            None => None,
-            Some((_, Ok(index))) => Some(index),
-            Some((format, Err(fault))) if is_strict => {
-                return Err(MeasureError::Weights { path: path(), format, fault });
-            }
-            Some((_, Err(fault))) => {
-                let reason = format!("{}: {fault}", fault.code());
-                note = Some(UnreadableWeights { path: listed.path.clone(), reason });
-                None
-            }
-        };
-        let tensors = weights.as_ref().map_or(0, |index| index.tensors.len());
-        self.tensors_left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(tensors))
-            .map_err(|_| MeasureError::TooManyTensors { path: path() })?;
-        let (digests, subtrees) = end.finish();
-        let (path, size_bytes) = (listed.path.clone(), before.size_bytes);
-        Ok((HashedFile { path, size_bytes, digests, subtrees, weights }, note))
+        results.push((index, result));
+    }
+
+    fn fail(&self, index: usize, fault: MeasureError, results: &mut Results) {
+        self.put(index, Err(fault), results);
+    }
+
+    /// Reads one file from start to end.
+    fn alone(&self, index: usize, buffers: &mut Buffers) -> Result<Outcome, MeasureError> {
+        let listed = self.files.get(index).ok_or(MeasureError::Interrupted)?;
+        let (reading, file) = self.open(index, listed)?;
+        self.rest(reading, &file, buffers)
+    }
+
+    /// Reads what is left of a file, its SHA-256 chain on one thread and the rest on another.
+    fn rest(&self, mut reading: Reading<'_>, file: &File, buffers: &mut Buffers) -> Result<Outcome, MeasureError> {
+        let format = reading.format();
+        let on_window =
+            |size_bytes: u64, _: &PassState, fault: Option<&HeaderError>| self.after_window(format, size_bytes, fault);
+        let mut reader = At { file, offset_bytes: reading.state.offset_bytes };
+        let size_bytes = reading.before.size_bytes;
+        let start = mem::replace(&mut reading.state, PassState::new(self.plan));
+        reading.state =
+            read_once(&mut reader, size_bytes, self.hasher, buffers, start, reading.scan.as_mut(), &on_window)
+                .map_err(|stop| self.stopped(reading.listed, stop))?;
+        self.end(reading, file)
+    }
+
+    /// After the last byte.
+    fn end(&self, reading: Reading<'_>, file: &File) -> Result<Outcome, MeasureError> {
+        let mut beyond = At { file, offset_bytes: reading.before.size_bytes };
+        match read_some(&mut beyond, &mut [0]) {
+            Ok(0) => {}
+            Ok(_) => return Err(self.stopped(reading.listed, PassError::Grew)),
+            Err(stop) => return Err(self.stopped(reading.listed, stop)),
+        }
+        self.check_unchanged(reading.listed, &reading.before, file)?;
+        self.outcome(reading)
     }
 }
 
-/// What must be the same before and after reading. The change time is there because the modification time can be set
-/// back; it also moves on a rename or chmod, which while hashing is reason enough to ask again.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
-    pub(crate) size_bytes: u64,
-    device: u64,
-    inode: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-/// Looks at an open file; refuses what is not a regular file of an acceptable size.
-pub(crate) fn examine(file: &File, path: impl Fn() -> PathBuf) -> Result<Identity, MeasureError> {
-    let found: Metadata = file.metadata().map_err(|source| MeasureError::Unreadable { path: path(), source })?;
-    if !found.is_file() {
-        return Err(MeasureError::NotRegular { path: path(), kind: "something that took a file's place" });
-    }
-    if found.size() > FILE_SIZE_BYTES_MAX {
-        return Err(MeasureError::TooLarge { path: path(), size_bytes: found.size() });
-    }
-    Ok(Identity {
-        size_bytes: found.size(),
-        device: found.dev(),
-        inode: found.ino(),
-        modified: (found.mtime(), found.mtime_nsec()),
-        changed: (found.ctime(), found.ctime_nsec()),
-    })
-}
+#[cfg(test)]
+mod tests;

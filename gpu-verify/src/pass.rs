@@ -7,7 +7,7 @@ use core::mem;
 use std::io::{self, Read};
 
 use blake3::hazmat::ChainingValue;
-use chopmark_core::digest::Blake3Digest;
+use chopmark_core::digest::{Blake3Digest, Sha256Digest};
 use chopmark_core::manifest::WeightFormat;
 use chopmark_core::manifest::header::HeaderError;
 
@@ -24,8 +24,8 @@ const TOGETHER_SIZE_BYTES_MIN: usize = 64 << 10;
 /// The two windows of one reader, kept from file to file.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
-    current: Vec<u8>,
-    next: Vec<u8>,
+    pub(crate) current: Vec<u8>,
+    pub(crate) next: Vec<u8>,
 }
 
 /// What a pass is to find out.
@@ -68,16 +68,41 @@ impl PassState {
         }
     }
 
-    /// Takes the engine's values for the next window of a file that has more than one subtree.
-    fn push_subtrees(&mut self, values: Vec<ChainingValue>) {
+    /// Takes the next window of a file of `size_bytes`, for all but the SHA-256 chain.
+    pub(crate) fn feed(&mut self, hasher: &dyn Hasher, window: Window<'_>, size_bytes: u64) {
+        let bytes = window.bytes();
+        let mut subtrees = Vec::new();
+        if self.blake3.is_some() && usize::try_from(size_bytes).is_ok_and(|size| size <= SUBTREE_SIZE_BYTES) {
+            self.only_root = hasher.roots(&[bytes]).pop();
+        } else if self.blake3.is_some() {
+            subtrees = hasher.subtrees(window);
+        }
+        let leaves = if self.fsverity.is_some() { hasher.verity_leaves(bytes) } else { Vec::new() };
+        self.push(crate::size_bytes(bytes), subtrees, leaves);
+    }
+
+    /// Takes what an engine found in the next `size_bytes`: as far as asked for, the values of the subtrees of a file that
+    /// has more than one, and the leaves.
+    pub(crate) fn push(&mut self, size_bytes: u64, subtrees: Vec<ChainingValue>, leaves: Vec<Sha256Digest>) {
+        self.offset_bytes = self.offset_bytes.saturating_add(size_bytes);
         if let Some(tree) = &mut self.blake3 {
-            for value in &values {
+            for value in &subtrees {
                 tree.push(*value);
             }
         }
         if let Some(kept) = &mut self.subtrees {
-            kept.extend(values);
+            kept.extend(subtrees);
         }
+        if let Some(tree) = &mut self.fsverity {
+            for leaf in leaves {
+                tree.push(leaf);
+            }
+        }
+    }
+
+    /// Takes the BLAKE3 digest of a file of one subtree or none.
+    pub(crate) fn set_root(&mut self, root: Blake3Digest) {
+        self.only_root = Some(root);
     }
 
     /// The digests, after the last byte, and the subtrees that were to be kept.
@@ -124,16 +149,15 @@ pub(crate) fn read_once(
 ) -> Result<PassState, PassError> {
     let Buffers { current, next } = buffers;
     let window_size_bytes = hasher.window_size_bytes();
-    let is_one_subtree = usize::try_from(size_bytes).is_ok_and(|size_bytes| size_bytes <= SUBTREE_SIZE_BYTES);
 
     let left_bytes = size_bytes.saturating_sub(state.offset_bytes);
     fill(reader, current, window_size_bytes_at(state.offset_bytes, window_size_bytes), left_bytes)?;
     while !current.is_empty() {
         let window = Window::new(state.offset_bytes, current)
             .ok_or_else(|| PassError::Read(io::Error::other("the engine's windows are not aligned")))?;
-        state.offset_bytes = state.offset_bytes.saturating_add(crate::size_bytes(current));
-        let left_bytes = size_bytes.saturating_sub(state.offset_bytes);
-        let next_size_bytes = window_size_bytes_at(state.offset_bytes, window_size_bytes);
+        let next_offset_bytes = state.offset_bytes.saturating_add(crate::size_bytes(current));
+        let left_bytes = size_bytes.saturating_sub(next_offset_bytes);
+        let next_size_bytes = window_size_bytes_at(next_offset_bytes, window_size_bytes);
         let mut read = Ok(());
         let mut sha256 = state.sha256.take();
         let mut serial = || {
@@ -142,14 +166,7 @@ pub(crate) fn read_once(
             }
         };
         let mut others = || {
-            if state.blake3.is_some() && is_one_subtree {
-                state.only_root = hasher.roots(&[window.bytes()]).pop();
-            } else if state.blake3.is_some() {
-                state.push_subtrees(hasher.subtrees(window));
-            }
-            if let Some(tree) = &mut state.fsverity {
-                hasher.verity_leaves(window.bytes()).into_iter().for_each(|leaf| tree.push(leaf));
-            }
+            state.feed(hasher, window, size_bytes);
             if let Some(scan) = scan.as_deref_mut() {
                 scan.feed(hasher, window.bytes());
             }
@@ -162,19 +179,15 @@ pub(crate) fn read_once(
             hasher.both(&mut serial, &mut others);
         }
         state.sha256 = sha256;
-        hasher.health().map_err(PassError::Engine)?;
         on_window(crate::size_bytes(current), &state, scan.as_deref().and_then(WeightScan::fault))?;
         read?;
         mem::swap(current, next);
-    }
-    if read_some(reader, &mut [0])? > 0 {
-        return Err(PassError::Grew);
     }
     Ok(state)
 }
 
 /// How large a window may be here: a pass that goes on first has to come to where the engine's windows start.
-fn window_size_bytes_at(offset_bytes: u64, window_size_bytes: usize) -> usize {
+pub(crate) fn window_size_bytes_at(offset_bytes: u64, window_size_bytes: usize) -> usize {
     match 1_usize.checked_shl(offset_bytes.trailing_zeros()) {
         Some(aligned) => aligned.min(window_size_bytes),
         None => window_size_bytes,
@@ -182,7 +195,7 @@ fn window_size_bytes_at(offset_bytes: u64, window_size_bytes: usize) -> usize {
 }
 
 /// Reads one window, or what is left of the file, whichever is less.
-fn fill(
+pub(crate) fn fill(
     reader: &mut (dyn Read + Send),
     buffer: &mut Vec<u8>,
     window_size_bytes: usize,
@@ -201,7 +214,7 @@ fn fill(
     Ok(())
 }
 
-fn read_some(reader: &mut (dyn Read + Send), buffer: &mut [u8]) -> Result<usize, PassError> {
+pub(crate) fn read_some(reader: &mut (dyn Read + Send), buffer: &mut [u8]) -> Result<usize, PassError> {
     loop {
         match reader.read(buffer) {
             Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}

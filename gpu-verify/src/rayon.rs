@@ -5,13 +5,14 @@ use ::rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder, join};
 use blake3::hazmat::{ChainingValue, HasherExt as _};
 use chopmark_core::digest::{Blake3Digest, Sha256Digest};
 
-use crate::hasher::{Hasher, SUBTREE_SIZE_BYTES, VERITY_LEAF_SIZE_BYTES, Window, verity_leaf};
+use crate::hasher::{Hasher, SUBTREE_SIZE_BYTES, Window};
+use crate::sha256::verity_leaves;
 
-/// Windows of 4 MiB: large enough to split over many cores, small enough that what the reader has just written is
-/// still in the cache of the hashing cores.
-const WINDOW_SIZE_BYTES: usize = 4 << 20;
-/// Most files open at a time. With two windows each, buffers stay below 16 × 2 × 4 MiB = 128 MiB on any machine.
-const FILES_IN_PARALLEL_MAX: usize = 16;
+/// Windows of one subtree: what a thread has just read is still in its cache when it hashes it. Cores are kept busy by
+/// many windows, of one file or of several, each on the thread that read it.
+const WINDOW_SIZE_BYTES: usize = SUBTREE_SIZE_BYTES;
+/// Most threads that read. With two windows each, buffers stay below 64 × 2 × 1 MiB = 128 MiB on any machine.
+const FILES_IN_PARALLEL_MAX: usize = 64;
 /// Below this, waking another thread costs more than it saves (the `blake3` crate's own advice for `update_rayon`).
 const SPLIT_SIZE_BYTES_MIN: usize = 128 << 10;
 
@@ -57,23 +58,28 @@ impl Hasher for Rayon {
             let before_bytes = u64::try_from(index.saturating_mul(SUBTREE_SIZE_BYTES)).unwrap_or(u64::MAX);
             let mut state = blake3::Hasher::new();
             state.set_input_offset(offset_bytes.saturating_add(before_bytes));
-            state.update_rayon(bytes);
+            state.update(bytes);
             state.finalize_non_root()
         };
+        if window.bytes().len() <= SUBTREE_SIZE_BYTES {
+            return vec![subtree((0, window.bytes()))];
+        }
         self.pool.install(|| window.bytes().par_chunks(SUBTREE_SIZE_BYTES).enumerate().map(subtree).collect())
     }
 
     fn roots(&self, files: &[&[u8]]) -> Vec<Blake3Digest> {
         let root = |bytes: &&[u8]| Blake3Digest::of(bytes);
-        match files {
-            [] => Vec::new(),
-            [only] => vec![root(only)],
-            many => self.pool.install(|| many.par_iter().map(root).collect()),
+        if files.iter().map(|bytes| bytes.len()).sum::<usize>() <= SUBTREE_SIZE_BYTES {
+            return files.iter().map(root).collect();
         }
+        self.pool.install(|| files.par_iter().map(root).collect())
     }
 
     fn verity_leaves(&self, bytes: &[u8]) -> Vec<Sha256Digest> {
-        self.pool.install(|| bytes.par_chunks(VERITY_LEAF_SIZE_BYTES).map(verity_leaf).collect())
+        if bytes.len() <= SUBTREE_SIZE_BYTES {
+            return verity_leaves(bytes);
+        }
+        self.pool.install(|| bytes.par_chunks(SUBTREE_SIZE_BYTES).flat_map_iter(verity_leaves).collect())
     }
 
     fn extend(&self, state: &mut blake3::Hasher, bytes: &[u8]) {

@@ -104,7 +104,17 @@ fn descriptor(size_bytes: u64, root: &Sha256Digest) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use chopmark_core::manifest::ExclusionProfile;
+
     use super::*;
+    use crate::digests::DigestSelection;
+    use crate::hasher::Hasher;
+    use crate::measure::{MeasureOptions, Purpose, hash_files};
+    use crate::portable::Portable;
+    use crate::progress::Silent;
+    use crate::rayon::Rayon;
 
     /// The same the other way round: level by level, all of each at once.
     fn by_levels(leaves: &[Sha256Digest]) -> Sha256Digest {
@@ -138,5 +148,81 @@ mod tests {
         // Printed by `fsverity digest` (fsverity-utils 1.5) for an empty file.
         let expected = "3d248ca542a24fc62d1c43b916eae5016878e2533c88238480b26128a1f1af95";
         assert_eq!(VerityTree::default().finish(0).to_hex(), expected);
+    }
+
+    /// Sizes on both sides of every boundary of the tree: of a block, of 128 hashes and of 128² hashes.
+    const SIZES_BYTES: [usize; 30] = [
+        0,
+        1,
+        63,
+        64,
+        65,
+        255,
+        256,
+        4095,
+        4096,
+        4097,
+        8191,
+        8192,
+        8193,
+        128 * 4096 - 1,
+        128 * 4096,
+        128 * 4096 + 1,
+        129 * 4096 - 1,
+        129 * 4096,
+        129 * 4096 + 1,
+        (1 << 20) - 1,
+        1 << 20,
+        (1 << 20) + 1,
+        256 * 4096 + 4096,
+        (8 << 20) - 1,
+        8 << 20,
+        (8 << 20) + 1,
+        128 * 128 * 4096 - 1,
+        128 * 128 * 4096,
+        128 * 128 * 4096 + 1,
+        128 * 128 * 4096 + 4097,
+    ];
+
+    #[test]
+    fn digests_are_those_of_the_fsverity_tool() {
+        let tool = "fsverity";
+        if std::process::Command::new(tool).arg("--version").output().is_err() {
+            println!("SKIPPED: there is no `fsverity` here; scripts/install-fsverity.sh installs it");
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let name = |size_bytes: usize| directory.path().join(format!("{size_bytes:09}"));
+        for size_bytes in SIZES_BYTES {
+            let bytes: Vec<u8> = (0..=250).cycle().take(size_bytes).collect();
+            std::fs::write(name(size_bytes), bytes).unwrap();
+        }
+        let said = std::process::Command::new(tool)
+            .args(["digest", "--hash-alg=sha256", "--block-size=4096", "--compact"])
+            .args(SIZES_BYTES.map(name))
+            .output()
+            .unwrap();
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        let said = String::from_utf8(said.stdout).unwrap();
+        let theirs: Vec<&str> = said.lines().map(|line| line.split(' ').next().unwrap()).collect();
+        assert_eq!(theirs.len(), SIZES_BYTES.len());
+
+        let options = MeasureOptions {
+            exclusions: ExclusionProfile::None,
+            purpose: Purpose::Verify,
+            file_name: None,
+            revision: None,
+            digests: DigestSelection { fsverity: true, ..DigestSelection::NONE },
+            keep_subtrees: false,
+            interrupted: &AtomicBool::new(false),
+        };
+        let engines: [&dyn Hasher; 2] = [&Portable, &Rayon::new(3).unwrap()];
+        for engine in engines {
+            let ours = hash_files(directory.path(), &options, &Silent, engine).unwrap();
+            for ((file, size_bytes), theirs) in ours.files.iter().zip(SIZES_BYTES).zip(&theirs) {
+                assert_eq!(file.size_bytes, u64::try_from(size_bytes).unwrap());
+                assert_eq!(file.digests.fsverity.unwrap().to_hex(), **theirs, "{} {size_bytes}", engine.name());
+            }
+        }
     }
 }
