@@ -227,7 +227,7 @@ pub struct Verdict {
     pub engine: String,
     /// SHA-256 of the data on known licences.
     pub known_licences_sha256: Sha256Digest,
-    /// SHA-256 of the canonical JSON (RFC 8785) of the inputs, parents and grants in ascending order.
+    /// [`Inputs::digest`] of the inputs.
     pub inputs_sha256: Sha256Digest,
 }
 
@@ -242,7 +242,7 @@ impl Inputs {
         Self { child: child.to_owned(), node, ancestors, grants: Vec::new(), on: None }
     }
 
-    /// The same inputs in the one order that digests are taken over.
+    /// The same inputs in ascending order.
     #[must_use]
     pub fn in_order(&self) -> Self {
         let mut ordered = self.clone();
@@ -254,10 +254,42 @@ impl Inputs {
         ordered
     }
 
-    /// SHA-256 of the canonical JSON of [`Inputs::in_order`].
+    /// SHA-256 of the canonical JSON of [`Inputs::in_order`], in which a terms document stands as its id: that says the
+    /// same, and a thousand documents are not written out twice.
     pub fn digest(&self) -> Sha256Digest {
+        let node = |node: &Node| {
+            let licence = match &node.licence {
+                Some(Licence::Terms(terms)) => serde_json::json!({ "terms": terms.id().ok() }),
+                Some(Licence::Expression(declared)) => serde_json::json!({ "expression": declared }),
+                None => serde_json::Value::Null,
+            };
+            let mut parents: Vec<&Edge> = node.parents.iter().collect();
+            parents.sort();
+            parents.dedup();
+            serde_json::json!({ "licence": licence, "parents": parents })
+        };
+        let mut grants: Vec<&LiveGrant> = self.grants.iter().collect();
+        grants.sort_by(|a, b| a.grant.cmp(&b.grant));
+        let grant = |live: &&LiveGrant| {
+            serde_json::json!({
+                "grant": live.grant,
+                "artefact": live.artefact,
+                "terms": live.terms.id().ok(),
+                "from": live.from,
+                "until": live.until,
+            })
+        };
+        let ancestors: BTreeMap<&str, serde_json::Value> =
+            self.ancestors.iter().map(|(name, ancestor)| (name.as_str(), node(ancestor))).collect();
+        let whole = serde_json::json!({
+            "child": self.child,
+            "node": node(&self.node),
+            "ancestors": ancestors,
+            "grants": grants.iter().map(grant).collect::<Vec<_>>(),
+            "on": self.on,
+        });
         // Every type in here can be written as JSON; the digest of nothing stands for a failure that can't happen.
-        Sha256Digest::of(&strict::to_canonical(&self.in_order()).unwrap_or_default())
+        Sha256Digest::of(&strict::to_canonical(&whole).unwrap_or_default())
     }
 
     /// Judges.

@@ -5,6 +5,7 @@ mod check;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use chopmark_core::strict::StrictError;
 use chopmark_core::terms::vocabulary::{Language, Vocabulary as _};
 use chopmark_core::terms::{Summary, TERMS_SIZE_BYTES_MAX, Terms};
 use serde_json::{Map, Value, json};
@@ -71,14 +72,14 @@ fn read(path: &Path) -> Result<Terms, Failure> {
 }
 
 fn id(terms: &Terms) -> Result<String, Failure> {
-    Ok(terms.id().map_err(unwritable)?.shown().to_string())
+    Ok(terms.id().map_err(|error| unwritable(&error))?.shown().to_string())
 }
 
 fn summary(terms: &Terms, language: Language) -> Result<Summary, Failure> {
-    terms.summary(language).map_err(unwritable)
+    terms.summary(language).map_err(|error| unwritable(&error))
 }
 
-fn unwritable(error: chopmark_core::strict::StrictError) -> Failure {
+fn unwritable(error: &StrictError) -> Failure {
     Failure::internal(format!("the terms can't be written: {error}"))
 }
 
@@ -94,7 +95,7 @@ fn members(terms: &Terms) -> Result<Map<String, Value>, Failure> {
     for language in Language::ALL {
         summaries.insert(language.as_str().to_owned(), summary(terms, *language)?.to_string().into());
     }
-    let id = terms.id().map_err(unwritable)?;
+    let id = terms.id().map_err(|error| unwritable(&error))?;
     let mut members = Map::new();
     members.insert("id".to_owned(), json!(id.shown()));
     members.insert("terms_id".to_owned(), json!(id));

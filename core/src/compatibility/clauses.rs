@@ -116,9 +116,11 @@ impl Clauses {
         }
     }
 
-    /// The clauses of a terms document.
-    pub(super) fn of_terms(terms: &Terms) -> Self {
-        let reference = terms.id().map(|id| id.licence_ref()).unwrap_or_default();
+    /// The clauses of a terms document. Its id takes longer than all the rest, and is asked for where it `is_offered` or
+    /// asks for share-alike; elsewhere nothing compares it.
+    pub(super) fn of_terms(terms: &Terms, is_offered: bool) -> Self {
+        let is_compared = is_offered || terms.derivatives.share_alike != ShareAlike::None;
+        let reference = is_compared.then(|| terms.id().map(|id| id.licence_ref()).ok()).flatten();
         let restated = terms.licence.as_ref().map(|licence| licence.expression.clone());
         let caps = terms.metric.iter().map(|metric| {
             let cap = Cap { most: metric.cap.map(crate::terms::figures::Count::get), overage: metric.overage };
@@ -131,7 +133,7 @@ impl Clauses {
         };
         let shares = terms.consideration.iter().map(crate::terms::Consideration::share_parts);
         Self {
-            names: restated.into_iter().chain([reference]).collect(),
+            names: restated.into_iter().chain(reference).collect(),
             licence: None,
             rights: terms.grant.rights.iter().copied().collect(),
             sublicensing: terms.sublicensing.permission,

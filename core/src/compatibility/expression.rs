@@ -28,17 +28,17 @@ pub(super) struct Part {
 /// What a licence comes to: alternatives of parts that hold together. `Err` says why a person has to look instead.
 pub(super) type Alternatives = Result<Vec<Vec<Part>>, FindingCode>;
 
-/// The alternatives that a licence leaves.
-pub(super) fn alternatives(licence: &Licence) -> Alternatives {
+/// The alternatives that a licence leaves; `is_offered` for that of the thing itself.
+pub(super) fn alternatives(licence: &Licence, is_offered: bool) -> Alternatives {
     match licence {
-        Licence::Terms(terms) => Ok(vec![of_terms(terms)]),
+        Licence::Terms(terms) => Ok(vec![of_terms(terms, is_offered)]),
         Licence::Expression(declared) => of_expression(declared),
     }
 }
 
 /// Terms are one part; where they restate a public licence, that one holds as well.
-fn of_terms(terms: &Terms) -> Vec<Part> {
-    let clauses = Clauses::of_terms(terms);
+fn of_terms(terms: &Terms, is_offered: bool) -> Vec<Part> {
+    let clauses = Clauses::of_terms(terms, is_offered);
     let mut parts = Vec::new();
     let mut review = None;
     if let Some(declared) = &terms.licence {

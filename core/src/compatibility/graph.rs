@@ -88,7 +88,7 @@ pub(super) fn judge(inputs: &Inputs) -> Findings {
             findings.review(FindingCode::NoLicence, "/licence", name, Vec::new());
             continue;
         };
-        match alternatives(licence) {
+        match alternatives(licence, false) {
             Ok(choices) => {
                 for derivation in derivations {
                     for offer in &offers {
@@ -121,7 +121,7 @@ fn offers(inputs: &Inputs, findings: &mut Findings) -> Vec<Offer> {
         findings.review(FindingCode::NoLicence, "/licence", child, Vec::new());
         return Vec::new();
     };
-    let choices = alternatives(licence).unwrap_or_else(|code| {
+    let choices = alternatives(licence, true).unwrap_or_else(|code| {
         findings.review(code, "/licence", child, Vec::new());
         Vec::new()
     });
