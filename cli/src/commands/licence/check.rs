@@ -95,18 +95,19 @@ fn report(verdict: &Verdict, arguments: &LicenceCheckArguments) -> Report {
     let conflicts = verdict.conflicts.iter().map(|finding| line("conflict", finding));
     let reviews = verdict.reviews.iter().map(|finding| line("review", finding));
     let report = conflicts.chain(reviews).fold(Report::default(), Report::line);
+    let terms = &arguments.terms;
     let (tone, headline) = match verdict.verdict {
-        Outcome::Compatible => (Tone::Good, "COMPATIBLE: nothing stands against it".to_owned()),
+        Outcome::Compatible => (Tone::Good, format!("COMPATIBLE: nothing stands against {terms}")),
         Outcome::NeedsReview => {
             let count = units::count(units::length(verdict.reviews.len()), "point");
-            (Tone::Neutral, format!("NEEDS REVIEW: {count} for a person to decide"))
+            (Tone::Neutral, format!("NEEDS REVIEW: {count} to be decided by a person before {terms} is given to it"))
         }
         Outcome::Conflict => {
             let count = units::count(units::length(verdict.conflicts.len()), "conflict");
-            (Tone::Bad, format!("CONFLICT: {count}"))
+            (Tone::Bad, format!("CONFLICT: {count} with {terms}"))
         }
     };
-    report.headline(tone, format!("{headline} ({} on what it was made from)", arguments.terms))
+    report.headline(tone, headline)
 }
 
 /// The verdict with the findings in words, and the inputs, from which anybody can make it again.
