@@ -33,7 +33,7 @@ pub fn fixtures() -> Vec<(PathBuf, Value)> {
 }
 
 /// Each expected line claims one line that has all the members it names; none may be left over.
-fn differences(fixture: &Value, lines: &[Value], flags: &BTreeSet<String>) -> Vec<String> {
+pub(crate) fn differences(fixture: &Value, lines: &[Value], flags: &BTreeSet<String>) -> Vec<String> {
     let mut left: Vec<&Value> = lines.iter().collect();
     let mut faults = Vec::new();
     for expected in fixture["expected"]["lines"].as_array().unwrap() {
