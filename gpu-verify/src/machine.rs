@@ -70,12 +70,15 @@ pub fn cpu_features() -> Vec<&'static str> {
 }
 
 /// The adapters of this machine, in the order in which the engine `wgpu` tries them; `None` in a build without that engine.
+#[cfg(feature = "gpu")]
 pub fn adapters() -> Option<Vec<Adapter>> {
-    #[cfg(feature = "gpu")]
-    let found = Some(crate::wgpu::adapters());
-    #[cfg(not(feature = "gpu"))]
-    let found = None;
-    found
+    Some(crate::wgpu::adapters())
+}
+
+/// The adapters of this machine, in the order in which the engine `wgpu` tries them; `None` in a build without that engine.
+#[cfg(not(feature = "gpu"))]
+pub fn adapters() -> Option<Vec<Adapter>> {
+    None
 }
 
 /// The GPUs that the CUDA driver finds, or why there is no driver; `None` in a build without the engine `cuda`.

@@ -18,7 +18,8 @@ fn engines_are_listed_with_what_came_of_their_known_answers() {
     assert_eq!(code, 0, "{document}");
     for name in ["portable", "rayon"] {
         let engine = engine(&document, name);
-        assert_eq!((&engine["state"], &engine["bench"]), (&"ready".into(), &Value::Null), "{document}");
+        assert_eq!(engine["state"], "ready", "{document}");
+        assert!(engine["bench"].is_null(), "{document}");
     }
     assert_eq!(document["auto"], "rayon");
     assert!(document["cores"].as_u64().unwrap() > 0);
@@ -56,7 +57,7 @@ fn an_engine_that_is_not_there_is_named_with_what_to_use_instead() {
     fs::write(home.file("weights.bin"), b"weights").unwrap();
     for (name, feature) in [("wgpu", "gpu"), ("cuda", "cuda")] {
         let (code, document) = home.json(&["hash", "weights.bin", "--engine", name]);
-        assert_eq!((code, &document["error"]["code"]), (2, &"engine_unavailable".into()), "{document}");
+        assert_eq!((code, document["error"]["code"].as_str()), (2, Some("engine_unavailable")), "{document}");
         let message = document["error"]["message"].as_str().unwrap();
         for word in [name, "--engine rayon", &format!("--features {feature}")] {
             assert!(message.contains(word), "{message}");

@@ -1,6 +1,8 @@
 //! `chopmark engines`: what this machine has for hashing, whether each engine computes what it should, and how fast.
 
 use std::hint::black_box;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use chopmark_gpu_verify::hasher::Window;
@@ -17,6 +19,8 @@ use crate::units;
 
 /// Bytes that are copied and hashed again and again: a window of the largest sort.
 const SAMPLE_SIZE_BYTES: usize = 64 << 20;
+/// Samples for several threads at a time.
+const ROUNDS: usize = 4;
 /// How long each thing is measured, at least.
 const MEASURED_TIME_MIN: Duration = Duration::from_millis(500);
 
@@ -129,16 +133,24 @@ fn words(state: &str, reason: &str, rates: Option<&Rates>) -> String {
     }
 }
 
-/// Measures an engine on a whole sample; one call at a time, as `chopmark hash` reads one large file.
+/// Measures an engine with as many threads as would read files for it.
 fn rates(hasher: &dyn Hasher, sample: &[u8]) -> Rates {
-    let window_size_bytes = hasher.window_size_bytes();
-    let blake3 = measured(sample.len(), || {
-        let offsets_bytes = (0..).step_by(window_size_bytes);
-        for (bytes, offset_bytes) in sample.chunks(window_size_bytes).zip(offsets_bytes) {
-            if let Some(window) = Window::new(offset_bytes, bytes) {
-                black_box(hasher.subtrees(window));
+    let windows: Vec<&[u8]> = sample.chunks(hasher.window_size_bytes()).collect();
+    let all: Vec<&[u8]> = windows.iter().copied().cycle().take(windows.len().saturating_mul(ROUNDS)).collect();
+    let blake3 = measured(sample.len().saturating_mul(ROUNDS), || {
+        let next = AtomicUsize::new(0);
+        let work = || {
+            while let Some(bytes) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                black_box(Window::new(0, bytes).map(|window| hasher.subtrees(window)));
             }
-        }
+        };
+        thread::scope(|scope| {
+            for _ in 1..hasher.files_in_parallel() {
+                // Fewer threads than wanted are no reason to fail.
+                let _ = thread::Builder::new().spawn_scoped(scope, work);
+            }
+            work();
+        });
     });
     let verity = measured(sample.len(), || {
         black_box(hasher.verity_leaves(sample));

@@ -12,6 +12,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::checked::Checked;
+use crate::digests::DigestSelection;
 use crate::known_answers::known_answers;
 use crate::measure::{MeasureOptions, Purpose, measure};
 use crate::portable::Portable;
@@ -143,8 +144,15 @@ fn a_measurement_is_that_of_the_reference() {
     for purpose in [Purpose::Register, Purpose::Attest, Purpose::Verify] {
         let run = |hasher: &dyn Hasher| {
             let exclusions = ExclusionProfile::V1;
-            let options =
-                MeasureOptions { exclusions, purpose, file_name: None, revision: None, interrupted: &interrupted };
+            let options = MeasureOptions {
+                exclusions,
+                purpose,
+                file_name: None,
+                revision: None,
+                digests: DigestSelection::default(),
+                keep_subtrees: false,
+                interrupted: &interrupted,
+            };
             measure(directory.path(), &options, &Silent, hasher).unwrap().manifest
         };
         assert_eq!(run(&engine), run(&Portable));
