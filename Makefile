@@ -30,6 +30,7 @@ soak:
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --package chopmark-gpu-verify --features gpu --all-targets --locked -- -D warnings
 
 format:
 	cargo fmt --all
@@ -63,6 +64,7 @@ setup:
 	@scripts/install-browser.sh
 	@scripts/install-schemathesis.sh
 	@scripts/install-fsverity.sh
+	@scripts/install-vulkan.sh
 
 clean-tools:
 	rm -rf .tools

@@ -13,7 +13,8 @@ CHOPMARK_TEST_MODEL=$("$root/scripts/install-model.sh")
 CHOPMARK_TEST_BROWSER=$("$root/scripts/install-browser.sh")
 CHOPMARK_TEST_SCHEMATHESIS=$("$root/scripts/install-schemathesis.sh")
 "$root/scripts/install-fsverity.sh" >/dev/null
-export CHOPMARK_TEST_MODEL CHOPMARK_TEST_BROWSER CHOPMARK_TEST_SCHEMATHESIS
+CHOPMARK_TEST_VULKAN=$("$root/scripts/install-vulkan.sh")
+export CHOPMARK_TEST_MODEL CHOPMARK_TEST_BROWSER CHOPMARK_TEST_SCHEMATHESIS CHOPMARK_TEST_VULKAN
 
 # The integration tests run the real binary, so it is there first; and before it a control that acknowledges what is not
 # committed, because a harness that can't find that out shows nothing. Both are built as parts of the whole workspace: by
@@ -23,6 +24,9 @@ cargo build --workspace --features chopmark/control-acknowledge-before-commit --
 cp "$binaries/chopmark" "$binaries/chopmark-control"
 cargo build --workspace --locked
 cargo test --workspace --locked "$@"
+
+# Apart, because the default build knows nothing of GPUs: the engine wgpu, on whatever adapter there is.
+cargo test --package chopmark-gpu-verify --features gpu --locked -- vectors wgpu machine engine
 
 # By itself, so that no other crate's features can hide that the core needs IO, and for a target that has none.
 cargo check --package chopmark-core --locked

@@ -5,6 +5,7 @@
 
 mod attest;
 mod cosign;
+mod engines;
 mod hash;
 mod key;
 mod licence;
@@ -22,6 +23,7 @@ use clap_complete::Shell;
 
 pub(crate) use attest::{AttestArguments, EndorseArguments, PartyUnverifyArguments, PartyVerifyArguments};
 pub(crate) use cosign::{CosignArguments, SignArguments, SubmitArguments};
+pub(crate) use engines::EnginesArguments;
 pub(crate) use hash::{EngineArguments, FormArguments, HashArguments};
 pub(crate) use key::{
     KeyAddArguments, KeyCommand, KeyEventArguments, KeyNewArguments, KeyRevokeArguments, KeyRotateArguments,
@@ -93,6 +95,8 @@ pub(crate) enum Command {
     Party(PartyCommand),
     /// Hash a model, a file or a directory, and show what would be registered
     Hash(HashArguments),
+    /// Show what this machine has for hashing, and whether each engine computes what it should
+    Engines(EnginesArguments),
     /// Register a model, software or a dataset, and get an offline proof of it
     Register(Box<RegisterArguments>),
     /// Check that bytes are exactly those somebody registered
@@ -146,6 +150,7 @@ impl Command {
             Self::Party(PartyCommand::Verify(_)) => "party verify",
             Self::Party(PartyCommand::Unverify(_)) => "party unverify",
             Self::Hash(_) => "hash",
+            Self::Engines(_) => "engines",
             Self::Register(_) => "register",
             Self::Verify(_) => "verify",
             Self::Sign(_) => "sign",
@@ -223,6 +228,8 @@ mod tests {
             ("chopmark licence show t.json --lang zh-Hant", "licence show"),
             ("chopmark licence check --parent llama3.1 --relation finetune --terms t.json", "licence check"),
             ("chopmark hash ./model --engine portable", "hash"),
+            ("chopmark hash ./model --engine wgpu", "hash"),
+            ("chopmark engines --bench", "engines"),
             ("chopmark register ./model --licence apache-2.0", "register"),
             ("chopmark register models--lam--tiny --licence mit --revision main", "register"),
             ("chopmark register m --licence mit --parent art_a --relation finetune --dry-run", "register"),

@@ -11,6 +11,7 @@ mod cosign;
 mod db;
 mod dry_run;
 mod endorse;
+mod engines;
 mod explain;
 mod hash;
 mod key;
@@ -94,6 +95,7 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Exit, Failu
         Command::Licence(LicenceCommand::Show(arguments)) => licence::show(&context, &arguments),
         Command::Licence(LicenceCommand::Check(arguments)) => licence::check(&context, &arguments),
         Command::Hash(arguments) => hash::run(&context, &arguments),
+        Command::Engines(arguments) => engines::run(&context, arguments),
         Command::Register(arguments) => register::run(&context, *arguments),
         Command::Verify(arguments) => verify::run(&context, &arguments),
         Command::Serve(arguments) => serve::run(&context, &arguments),

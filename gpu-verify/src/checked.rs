@@ -181,6 +181,10 @@ impl<E: Hasher + Send> Hasher for Checked<E> {
         self.shared.cpu.both(first, second);
     }
 
+    fn upload(&self, bytes: &[u8]) -> bool {
+        self.shared.engine.upload(bytes)
+    }
+
     fn health(&self) -> Result<(), EngineFault> {
         self.shared.fault.get().map_or_else(|| self.shared.engine.health(), |fault| Err(fault.clone()))
     }

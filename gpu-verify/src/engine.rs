@@ -2,8 +2,14 @@
 
 use core::fmt;
 use core::str::FromStr;
+#[cfg(feature = "gpu")]
+use std::sync::Arc;
 
+#[cfg(feature = "gpu")]
+use crate::checked::{Checked, promise};
 use crate::hasher::{EngineFault, Hasher};
+#[cfg(feature = "gpu")]
+use crate::machine::cores;
 use crate::portable::Portable;
 use crate::rayon::Rayon;
 
@@ -147,9 +153,26 @@ impl Engine {
                 let reason = format!("rayon: asked for, on {} threads", rayon.threads());
                 Ok(Self { hasher: Box::new(rayon), reason })
             }
+            #[cfg(feature = "gpu")]
+            EngineChoice::Wgpu => {
+                let engine = crate::wgpu::Wgpu::start()?;
+                let device = engine.adapter().to_string();
+                Self::checked(engine, &device)
+            }
+            #[cfg(not(feature = "gpu"))]
             EngineChoice::Wgpu => Err(EngineError::NotBuilt { engine: "wgpu", feature: "gpu" }),
             EngineChoice::Cuda => Err(EngineError::NotBuilt { engine: "cuda", feature: "cuda" }),
         }
+    }
+
+    /// A GPU engine behind its checks.
+    #[cfg(feature = "gpu")]
+    fn checked<E: Hasher + Send + 'static>(engine: E, device: &str) -> Result<Self, EngineError> {
+        // As many threads more as wait for the device at a time, so that every core has something to do meanwhile.
+        let cpu = Rayon::new(cores().saturating_add(engine.files_in_parallel()))?;
+        let hasher = Checked::start(engine, Arc::new(cpu))?;
+        let reason = format!("{}: asked for, on {device}; {}", hasher.name(), promise());
+        Ok(Self { hasher: Box::new(hasher), reason })
     }
 
     /// The engine itself.

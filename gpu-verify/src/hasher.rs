@@ -96,6 +96,12 @@ pub trait Hasher: Sync {
     /// Runs both, at the same time where the engine has the threads.
     fn both(&self, first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send));
 
+    /// Copies bytes to the engine's device and does nothing with them, so that the copy can be measured; whether there is
+    /// such a device and it went well.
+    fn upload(&self, _bytes: &[u8]) -> bool {
+        false
+    }
+
     /// Whether all that was returned so far may be used. Asked after every window and once more before digests leave
     /// [`crate::measure()`]; an engine that can fail returns anything of the right shape meanwhile.
     ///

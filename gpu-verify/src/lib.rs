@@ -11,12 +11,15 @@ pub mod error;
 pub mod hasher;
 pub mod image;
 pub mod known_answers;
+pub mod machine;
 pub mod measure;
 pub mod portable;
 pub mod progress;
 pub mod rayon;
 pub mod tree;
 pub mod verity;
+#[cfg(feature = "gpu")]
+pub mod wgpu;
 
 mod job;
 mod open;

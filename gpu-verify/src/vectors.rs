@@ -33,12 +33,15 @@ struct WindowVector {
 }
 
 fn engines() -> Vec<Box<dyn Hasher>> {
-    vec![
+    let mut engines: Vec<Box<dyn Hasher>> = vec![
         Box::new(Portable),
         Box::new(Rayon::new(1).unwrap()),
         Box::new(Rayon::new(0).unwrap()),
         Box::new(Rayon::new(5).unwrap()),
-    ]
+    ];
+    #[cfg(feature = "gpu")]
+    engines.extend(crate::wgpu::tests::engines().into_iter().map(|engine| -> Box<dyn Hasher> { Box::new(engine) }));
+    engines
 }
 
 fn pattern(size_bytes: usize) -> Vec<u8> {

@@ -12,6 +12,7 @@ mod command_line;
 mod cosign;
 mod docs;
 mod drain;
+mod engines;
 mod find;
 mod forgery;
 mod forms;
