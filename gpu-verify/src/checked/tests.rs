@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use chopmark_core::manifest::ExclusionProfile;
 
 use super::*;
+use crate::digests::DigestSelection;
 use crate::measure::{MeasureOptions, Purpose, measure};
 use crate::portable::Portable;
 use crate::progress::Silent;
@@ -161,7 +162,16 @@ fn no_manifest_to_be_signed_has_a_wrong_digest() {
     let running = AtomicBool::new(false);
     let run = |purpose, hasher: &dyn Hasher| {
         let exclusions = ExclusionProfile::V1;
-        let options = MeasureOptions { exclusions, purpose, file_name: None, revision: None, interrupted: &running };
+        let options = MeasureOptions {
+            exclusions,
+            purpose,
+            file_name: None,
+            revision: None,
+            digests: DigestSelection::MANIFEST,
+            keep_subtrees: false,
+            memory: None,
+            interrupted: &running,
+        };
         measure(directory.path(), &options, &Silent, hasher)
     };
     let right = run(Purpose::Register, &Portable).unwrap().manifest;
