@@ -4,11 +4,12 @@ use std::fs::{self, File};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::harness::Home;
 use crate::register::{copy_of, registered};
-use crate::resume::settle;
+use crate::resume::{SIZE_BYTES, settle, sparse, stopped};
 
 fn home_with(label: &str) -> Home {
     let home = registered().another_home();
@@ -111,6 +112,24 @@ fn what_changed_a_moment_ago_is_not_remembered() {
     settle(&home.file("m/a.bin"));
     assert_recalled(&register(&home, "3", &[]), 2, &[]);
     assert_recalled(&register(&home, "4", &[]), 3, &[]);
+}
+
+#[test]
+fn a_registration_that_was_cut_short_goes_on() {
+    let home = home_with("cut short");
+    sparse(&home.file("m/weights.bin"), SIZE_BYTES);
+    settle(&home.file("m/weights.bin"));
+    let url = registered().url.as_str();
+    let ran = stopped(&home, &["register", "m", "--licence", "mit", "--url", url], Signal::INT);
+    assert_eq!((ran.code, home.pending()), (130, 0), "{ran:?}");
+    let message = ran.document()["error"]["message"].to_string();
+    assert!(message.contains("is kept, run it again to go on"), "{message}");
+
+    let answer = register(&home, "1", &[]);
+    assert_eq!((&answer["recalled"]["parts"], &answer["recalled"]["changed"]), (&json!(1), &json!([])), "{answer}");
+    assert!(answer["read_size_bytes"].as_u64() < answer["content_size_bytes"].as_u64(), "{answer}");
+    assert_eq!(answer["manifest_sha256"], manifest(&home));
+    assert_recalled(&register(&home, "2", &[]), 4, &[]);
 }
 
 /// Digests that somebody else wrote into the cache are never signed.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::harness::{Home, Ran, signal, wait_at_most};
 
 /// So large that hashing takes seconds, and nothing on the disk.
-const SIZE_BYTES: u64 = 2 << 30;
+pub const SIZE_BYTES: u64 = 2 << 30;
 
 /// Waits until a file has been left alone for longer than time stamps are coarse: only then is it remembered.
 pub fn settle(path: &Path) {
@@ -30,7 +30,7 @@ pub fn settle(path: &Path) {
 }
 
 /// A sparse file with some bytes here and there.
-fn sparse(path: &Path, size_bytes: u64) {
+pub fn sparse(path: &Path, size_bytes: u64) {
     let file = File::create(path).unwrap();
     file.set_len(size_bytes).unwrap();
     for place in 0..8 {
@@ -39,7 +39,7 @@ fn sparse(path: &Path, size_bytes: u64) {
 }
 
 /// Starts to hash, and signals once it is under way; how it ended.
-fn stopped(home: &Home, arguments: &[&str], with: Signal) -> Ran {
+pub fn stopped(home: &Home, arguments: &[&str], with: Signal) -> Ran {
     let mut command = home.command(&[arguments, &["--json"]].concat());
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
