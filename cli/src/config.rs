@@ -79,6 +79,7 @@ pub(crate) struct Overrides {
 pub(crate) struct Directories {
     config: Option<PathBuf>,
     state: Option<PathBuf>,
+    cache: Option<PathBuf>,
 }
 
 /// Settings as one place gives them.
@@ -201,7 +202,11 @@ impl Directories {
         let place = |variable, below: &str| {
             absolute(variable).or_else(|| home.as_ref().map(|home| home.join(below))).map(|base| base.join("chopmark"))
         };
-        Self { config: place("XDG_CONFIG_HOME", ".config"), state: place("XDG_STATE_HOME", ".local/state") }
+        Self {
+            config: place("XDG_CONFIG_HOME", ".config"),
+            state: place("XDG_STATE_HOME", ".local/state"),
+            cache: place("XDG_CACHE_HOME", ".cache"),
+        }
     }
 
     /// The directory of settings, keys, pins and parties.
@@ -212,12 +217,20 @@ impl Directories {
         self.config.as_deref().ok_or_else(|| Failure::usage("set HOME or XDG_CONFIG_HOME to an absolute path"))
     }
 
-    /// The directory of statements on their way.
+    /// The directory of statements on their way, and of what a stopped run had found out.
     ///
     /// # Errors
     /// When the environment names no home.
     pub(crate) fn state(&self) -> Result<&Path, Failure> {
         self.state.as_deref().ok_or_else(|| Failure::usage("set HOME or XDG_STATE_HOME to an absolute path"))
+    }
+
+    /// The directory of what is remembered to save work.
+    ///
+    /// # Errors
+    /// When the environment names no home.
+    pub(crate) fn cache(&self) -> Result<&Path, Failure> {
+        self.cache.as_deref().ok_or_else(|| Failure::usage("set HOME or XDG_CACHE_HOME to an absolute path"))
     }
 
     /// Where `key new` writes and everything else looks, unless told otherwise.

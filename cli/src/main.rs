@@ -17,6 +17,7 @@ mod pending;
 mod printer;
 mod progress;
 mod registry;
+mod remembered;
 mod statement_file;
 mod trust;
 mod units;

@@ -123,6 +123,13 @@ impl Printer {
         }
     }
 
+    /// Says on stderr how far work has come, as one line of JSON.
+    pub(crate) fn event(&self, members: &Value) {
+        if !self.quiet {
+            to_stderr(&members.to_string());
+        }
+    }
+
     /// Says something on stderr for those who asked for more.
     pub(crate) fn detail(&self, text: impl AsRef<str>) {
         if self.verbose {

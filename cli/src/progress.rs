@@ -1,4 +1,5 @@
-//! How far hashing has come, on stderr: a bar on a terminal, plain lines elsewhere, nothing when told to be quiet.
+//! How far hashing has come, on stderr: a bar on a terminal, elsewhere plain lines or, with `--json`, one event a line;
+//! nothing when told to be quiet.
 
 use std::io::{self, IsTerminal as _};
 use std::sync::Mutex;
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use chopmark_gpu_verify::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
 
 use crate::printer::{self, Printer};
 use crate::units;
@@ -30,7 +32,9 @@ pub(crate) struct HashProgress<'a> {
     started: Instant,
     files: AtomicU64,
     total_size_bytes: AtomicU64,
+    /// Read, or remembered and so not to be read.
     done_size_bytes: AtomicU64,
+    read_size_bytes: AtomicU64,
     /// When the last plain line was written.
     last_line: Mutex<Instant>,
 }
@@ -47,6 +51,7 @@ impl<'a> HashProgress<'a> {
             files: AtomicU64::new(0),
             total_size_bytes: AtomicU64::new(0),
             done_size_bytes: AtomicU64::new(0),
+            read_size_bytes: AtomicU64::new(0),
             last_line: Mutex::new(started),
         }
     }
@@ -60,14 +65,26 @@ impl<'a> HashProgress<'a> {
         if self.is_brief || files == 0 {
             return;
         }
-        let elapsed_ms = self.started.elapsed().as_millis();
+        if self.tells_events() {
+            return self.event("hashed");
+        }
+        let (elapsed_ms, read) = (self.started.elapsed().as_millis(), self.read_size_bytes());
+        let amount = if read == size_bytes {
+            units::bytes(size_bytes)
+        } else {
+            format!("{} of {} read", units::bytes(read), units::bytes(size_bytes))
+        };
         self.printer.note(format!(
-            "hashed {}, {} in {} ({})",
+            "hashed {}, {amount} in {} ({})",
             units::count(files, "file"),
-            units::bytes(size_bytes),
             units::duration(elapsed_ms),
-            units::rate(size_bytes, elapsed_ms)
+            units::rate(read, elapsed_ms)
         ));
+    }
+
+    /// Bytes read so far.
+    pub(crate) fn read_size_bytes(&self) -> u64 {
+        self.read_size_bytes.load(Ordering::Relaxed)
     }
 
     /// Clears the bar after a failure, which speaks for itself.
@@ -84,17 +101,48 @@ impl<'a> HashProgress<'a> {
             return;
         }
         *last = Instant::now();
+        if self.tells_events() {
+            return self.event("hashing");
+        }
         let total = self.total_size_bytes.load(Ordering::Relaxed).max(1);
         let elapsed_ms = self.started.elapsed().as_millis();
-        let left_ms = u128::from(total.saturating_sub(done)) * elapsed_ms / u128::from(done.max(1));
         self.printer.note(format!(
             "hashing {}%  {} of {}  {}  {} left",
             u128::from(done) * 100 / u128::from(total),
             units::bytes(done),
             units::bytes(total),
-            units::rate(done, elapsed_ms),
-            units::duration(left_ms)
+            units::rate(self.read_size_bytes(), elapsed_ms),
+            units::duration(self.left_ms(elapsed_ms))
         ));
+    }
+
+    /// Time left, by the rate so far, in milliseconds.
+    fn left_ms(&self, elapsed_ms: u128) -> u128 {
+        let done = self.done_size_bytes.load(Ordering::Relaxed);
+        let left = self.total_size_bytes.load(Ordering::Relaxed).saturating_sub(done);
+        u128::from(left) * elapsed_ms / u128::from(self.read_size_bytes().max(1))
+    }
+
+    /// Whether a program reads along rather than a person.
+    fn tells_events(&self) -> bool {
+        self.bar.is_none() && self.printer.is_json()
+    }
+
+    fn event(&self, phase: &str) {
+        let (elapsed_ms, read) = (self.started.elapsed().as_millis(), self.read_size_bytes());
+        let whole = |number: u128| u64::try_from(number).unwrap_or(u64::MAX);
+        self.printer.event(&json!({
+            "event": "progress",
+            "phase": phase,
+            "files": self.files.load(Ordering::Relaxed),
+            "done_size_bytes": self.done_size_bytes.load(Ordering::Relaxed),
+            "total_size_bytes": self.total_size_bytes.load(Ordering::Relaxed),
+            "read_size_bytes": read,
+            "elapsed_ms": whole(elapsed_ms),
+            "bytes_per_second": whole(u128::from(read) * 1_000 / elapsed_ms.max(1)),
+            // Before the first byte nothing is known.
+            "left_ms": (read > 0).then(|| whole(self.left_ms(elapsed_ms))),
+        }));
     }
 }
 
@@ -105,6 +153,7 @@ impl Progress for HashProgress<'_> {
         match &self.bar {
             Some(bar) => bar.set_length(size_bytes),
             None if self.is_brief => {}
+            None if self.printer.is_json() => self.event("hashing"),
             None => self.printer.note(format!("hashing {}, {}", units::count(files, "file"), units::bytes(size_bytes))),
         }
     }
@@ -116,11 +165,21 @@ impl Progress for HashProgress<'_> {
     }
 
     fn bytes(&self, size_bytes: u64) {
+        self.read_size_bytes.fetch_add(size_bytes, Ordering::Relaxed);
         let done = self.done_size_bytes.fetch_add(size_bytes, Ordering::Relaxed).saturating_add(size_bytes);
         match &self.bar {
             Some(bar) => bar.set_position(done),
             None if !self.printer.is_quiet() => self.line(done),
             None => {}
+        }
+    }
+
+    fn recalled(&self, size_bytes: u64) {
+        let done = self.done_size_bytes.fetch_add(size_bytes, Ordering::Relaxed).saturating_add(size_bytes);
+        if let Some(bar) = &self.bar {
+            bar.set_position(done);
+            // What took no time says nothing about the rest.
+            bar.reset_eta();
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod manifest;
 pub mod party;
 pub mod policy;
 pub mod replay;
+pub mod sidecar;
 pub mod statement;
 pub mod strict;
 pub mod submission;

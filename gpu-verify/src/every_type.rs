@@ -54,6 +54,7 @@ fn measured(path: &Path, purpose: Purpose, hasher: &dyn Hasher) -> Result<Measur
         revision: None,
         digests: DigestSelection::MANIFEST,
         keep_subtrees: false,
+        memory: None,
         interrupted: &interrupted,
     };
     measure(path, &options, &Silent, hasher)

@@ -34,6 +34,7 @@ fn options(purpose: Purpose) -> MeasureOptions<'static> {
         revision: None,
         digests: DigestSelection::MANIFEST,
         keep_subtrees: false,
+        memory: None,
         interrupted: &RUNNING,
     }
 }

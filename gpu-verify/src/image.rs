@@ -18,7 +18,7 @@ use chopmark_core::verify::FoundImage;
 
 use crate::error::MeasureError;
 use crate::hasher::Hasher;
-use crate::job::examine;
+use crate::identity::Identity;
 use crate::measure::{Measured, read_files};
 use crate::open::Root;
 use crate::progress::Progress;
@@ -170,7 +170,7 @@ fn read_document(path: &Path) -> Result<Vec<u8>, MeasureError> {
 fn read_below(root: &Root, below: &Path) -> Result<Vec<u8>, MeasureError> {
     let file = File::from(root.open_file(below)?);
     let shown = || root.shown(below);
-    if examine(&file, shown)?.size_bytes > limit_bytes() {
+    if Identity::of(&file, shown)?.size_bytes > limit_bytes() {
         let reason = format!("larger than {IMAGE_DOCUMENT_SIZE_BYTES_MAX} bytes, which no image manifest is");
         return Err(MeasureError::Image { path: shown(), fault: StrictError::new("", reason) });
     }

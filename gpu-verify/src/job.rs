@@ -11,6 +11,7 @@ mod batch;
 mod pair;
 mod part;
 mod reading;
+mod recall;
 
 use core::mem;
 use core::ops::Range;
@@ -20,19 +21,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use chopmark_core::manifest::TENSORS_MAX;
-use chopmark_core::manifest::header::HeaderError;
 use chopmark_core::verify::UnreadableWeights;
 
 use self::batch::BATCH_FILES_MAX;
 use self::part::Shared;
-pub(crate) use self::reading::examine;
 use self::reading::{At, Reading};
+use self::recall::recall_whole;
 use crate::digests::HashedFile;
 use crate::error::MeasureError;
 use crate::hasher::{Hasher, SUBTREE_SIZE_BYTES};
+use crate::memory::Memory;
 use crate::open::Root;
 use crate::pass::{Buffers, PassError, PassState, Plan, read_once, read_some};
 use crate::progress::Progress;
+use crate::scan::WeightScan;
 use crate::walk::Listed;
 
 /// Above this, an engine waits for a device: then SHA-256 goes on beside it, rather than on the same thread.
@@ -52,18 +54,31 @@ pub(crate) enum Tensors {
     Ignored,
 }
 
+/// Who asked, and wants to hear how it goes.
+#[derive(Clone, Copy)]
+pub(crate) struct Caller<'a> {
+    /// Set to stop after the current window.
+    pub(crate) interrupted: &'a AtomicBool,
+    /// Told what is read.
+    pub(crate) progress: &'a dyn Progress,
+    /// Asked about files before they are read, and told what became of them.
+    pub(crate) memory: Option<&'a dyn Memory>,
+}
+
 /// Reads files that were listed.
 pub(crate) fn read_all(
     root: &Root,
     mut files: Vec<Listed>,
     plan: Plan,
     tensors: Tensors,
-    interrupted: &AtomicBool,
-    progress: &dyn Progress,
+    caller: Caller<'_>,
     hasher: &dyn Hasher,
 ) -> Result<Vec<Outcome>, MeasureError> {
     let size_bytes = files.iter().map(|file| file.size_bytes).fold(0, u64::saturating_add);
-    progress.total(u64::try_from(files.len()).unwrap_or(u64::MAX), size_bytes);
+    caller.progress.total(u64::try_from(files.len()).unwrap_or(u64::MAX), size_bytes);
+    let mut outcomes = recall_whole(root, &mut files, plan, caller)?;
+    let recalled_tensors = outcomes.iter().filter_map(|(file, _)| file.weights.as_ref());
+    let recalled_tensors: usize = recalled_tensors.map(|index| index.tensors.len()).sum();
     // Largest first, so that no thread is left alone with a large file at the end.
     files.sort_by(|a, b| b.size_bytes.cmp(&a.size_bytes).then_with(|| a.path.cmp(&b.path)));
     let small_size_bytes_max = u64::try_from(SUBTREE_SIZE_BYTES).unwrap_or(u64::MAX);
@@ -74,8 +89,7 @@ pub(crate) fn read_all(
         files: &files,
         plan,
         tensors,
-        interrupted,
-        progress,
+        caller,
         hasher,
         small_size_bytes_max,
         large,
@@ -84,9 +98,9 @@ pub(crate) fn read_all(
             && large >= threads.saturating_mul(2),
         queue: Mutex::new(Queue { next: 0, shared: None }),
         failed: AtomicBool::new(false),
-        tensors_left: AtomicUsize::new(TENSORS_MAX),
+        tensors_left: AtomicUsize::new(TENSORS_MAX.saturating_sub(recalled_tensors)),
     };
-    let outcomes = job.run(threads, size_bytes)?;
+    outcomes.extend(job.run(threads, size_bytes)?);
     hasher.health().map_err(MeasureError::Engine)?;
     Ok(outcomes)
 }
@@ -99,8 +113,7 @@ struct Job<'a> {
     files: &'a [Listed],
     plan: Plan,
     tensors: Tensors,
-    interrupted: &'a AtomicBool,
-    progress: &'a dyn Progress,
+    caller: Caller<'a>,
     hasher: &'a dyn Hasher,
     /// Largest size of a small file: one subtree.
     small_size_bytes_max: u64,
@@ -270,7 +283,7 @@ impl<'a> Job<'a> {
     }
 
     fn is_stopped(&self) -> bool {
-        self.interrupted.load(Ordering::Relaxed) || self.failed.load(Ordering::Relaxed)
+        self.caller.interrupted.load(Ordering::Relaxed) || self.failed.load(Ordering::Relaxed)
     }
 
     fn put(&self, index: usize, result: Result<Outcome, MeasureError>, results: &mut Results) {
@@ -293,9 +306,14 @@ impl<'a> Job<'a> {
 
     /// Reads what is left of a file, its SHA-256 chain on one thread and the rest on another.
     fn rest(&self, mut reading: Reading<'_>, file: &File, buffers: &mut Buffers) -> Result<Outcome, MeasureError> {
-        let format = reading.format();
-        let on_window =
-            |size_bytes: u64, _: &PassState, fault: Option<&HeaderError>| self.after_window(format, size_bytes, fault);
+        let (format, listed, identity) = (reading.format(), reading.listed, (reading.before, reading.is_settled));
+        let on_window = |size_bytes: u64, state: &PassState, scan: Option<&WeightScan>| {
+            let end = self.after_window(format, size_bytes, scan.and_then(WeightScan::fault));
+            if matches!(end, Err(PassError::Interrupted)) {
+                self.remember(listed, (&identity.0, identity.1), state, scan);
+            }
+            end
+        };
         let mut reader = At { file, offset_bytes: reading.state.offset_bytes };
         let size_bytes = reading.before.size_bytes;
         let start = mem::replace(&mut reading.state, PassState::new(self.plan));

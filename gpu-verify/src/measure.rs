@@ -15,7 +15,8 @@ use crate::cache::CachedRepository;
 use crate::digests::{DigestSelection, FileDigests, HashedFile};
 use crate::error::MeasureError;
 use crate::hasher::Hasher;
-use crate::job::{Outcome, Tensors, read_all};
+use crate::job::{Caller, Outcome, Tensors, read_all};
+use crate::memory::Memory;
 use crate::open::Root;
 use crate::pass::Plan;
 use crate::progress::Progress;
@@ -51,6 +52,8 @@ pub struct MeasureOptions<'a> {
     pub digests: DigestSelection,
     /// Whether to keep the BLAKE3 chaining values of each file's subtrees: 32 bytes for each MiB.
     pub keep_subtrees: bool,
+    /// What is remembered of the files from an earlier run. For a verification nothing ever is.
+    pub memory: Option<&'a dyn Memory>,
     /// Set by the caller, from any thread, to stop with [`MeasureError::Interrupted`] after the current window.
     pub interrupted: &'a AtomicBool,
 }
@@ -155,7 +158,7 @@ pub(crate) fn read_files(
     hasher: &dyn Hasher,
 ) -> Result<Vec<FileEntry>, MeasureError> {
     let plan = Plan { digests: DigestSelection::MANIFEST, keep_subtrees: false };
-    let read = read_all(root, files, plan, Tensors::Noted, interrupted, progress, hasher)?;
+    let read = read_all(root, files, plan, Tensors::Noted, Caller { interrupted, progress, memory: None }, hasher)?;
     Ok(read.into_iter().filter_map(|(file, _)| entry(file.path, file.size_bytes, file.digests, file.weights)).collect())
 }
 
@@ -201,7 +204,8 @@ fn hash_all(
         return Err(MeasureError::NoFiles { path: path.to_owned() });
     }
     let plan = Plan { digests: options.digests, keep_subtrees: options.keep_subtrees };
-    let outcomes = read_all(place.root(), files, plan, tensors, options.interrupted, progress, hasher)?;
+    let caller = Caller { interrupted: options.interrupted, progress, memory: options.memory };
+    let outcomes = read_all(place.root(), files, plan, tensors, caller, hasher)?;
     Ok((outcomes, Found { exclusions, excluded, revision: place.into_revision() }))
 }
 

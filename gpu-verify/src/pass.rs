@@ -13,6 +13,7 @@ use chopmark_core::manifest::header::HeaderError;
 
 use crate::digests::{DigestSelection, FileDigests};
 use crate::hasher::{EngineFault, Hasher, SUBTREE_SIZE_BYTES, Window};
+use crate::memory::StoppedFile;
 use crate::scan::WeightScan;
 use crate::sha256::Chain;
 use crate::tree::Tree;
@@ -66,6 +67,38 @@ impl PassState {
             subtrees: (digests.blake3 && keep_subtrees).then(Vec::new),
             only_root: None,
         }
+    }
+
+    /// Where an earlier pass stopped; `None` when no pass with this plan comes to such a place.
+    pub(crate) fn resume(plan: Plan, part: &StoppedFile) -> Option<Self> {
+        let subtree_size_bytes = u64::try_from(SUBTREE_SIZE_BYTES).ok()?;
+        let StoppedFile { offset_bytes, sha256, tree, subtrees, .. } = part.clone();
+        let pushed = offset_bytes.checked_div(subtree_size_bytes)?;
+        let tree = Tree::resume(tree, pushed)?;
+        let is_kept = subtrees.as_ref().is_some_and(|kept| u64::try_from(kept.len()) == Ok(pushed));
+        if plan.digests != DigestSelection::MANIFEST || (plan.keep_subtrees && !is_kept) {
+            return None;
+        }
+        Some(Self {
+            offset_bytes,
+            sha256: Some(Chain::from_value(sha256, offset_bytes)),
+            blake3: Some(tree),
+            subtrees: subtrees.filter(|_| plan.keep_subtrees),
+            ..Self::new(plan)
+        })
+    }
+
+    /// What a later pass needs to go on from here, the digests of whole `tensors` given; `None` where none can.
+    pub(crate) fn stopped(&self, tensors: Vec<Blake3Digest>) -> Option<StoppedFile> {
+        let subtree_size_bytes = u64::try_from(SUBTREE_SIZE_BYTES).ok()?;
+        let is_resumable = self.fsverity.is_none() && self.offset_bytes.is_multiple_of(subtree_size_bytes);
+        Some(StoppedFile {
+            offset_bytes: Some(self.offset_bytes).filter(|_| is_resumable)?,
+            sha256: self.sha256.as_ref()?.value()?,
+            tree: self.blake3.as_ref()?.pending().to_vec(),
+            subtrees: self.subtrees.clone(),
+            tensors,
+        })
     }
 
     /// Takes the next window of a file of `size_bytes`, for all but the SHA-256 chain.
@@ -132,9 +165,8 @@ pub(crate) enum PassError {
     Interrupted,
 }
 
-/// Told, after each window, its size in bytes, the state after it, and what is known to be wrong with the weights; may
-/// stop the pass.
-pub(crate) type OnWindow<'a> = dyn Fn(u64, &PassState, Option<&HeaderError>) -> Result<(), PassError> + 'a;
+/// Told, after each window, its size in bytes, the state after it, and the scan of the weights; may stop the pass.
+pub(crate) type OnWindow<'a> = dyn Fn(u64, &PassState, Option<&WeightScan>) -> Result<(), PassError> + 'a;
 
 /// Reads a file of `size_bytes` from `reader`, which stands where `state` is, calling `on_window` after each window, and
 /// returns the state after the last byte.
@@ -179,7 +211,7 @@ pub(crate) fn read_once(
             hasher.both(&mut serial, &mut others);
         }
         state.sha256 = sha256;
-        on_window(crate::size_bytes(current), &state, scan.as_deref().and_then(WeightScan::fault))?;
+        on_window(crate::size_bytes(current), &state, scan.as_deref())?;
         read?;
         mem::swap(current, next);
     }
@@ -250,7 +282,7 @@ mod tests {
             let bytes: Vec<u8> = (0..=250).cycle().take(size_bytes).collect();
             let rayon = Rayon::new(2).unwrap();
             let kept = RefCell::new(Vec::new());
-            let keep = |_: u64, state: &PassState, _: Option<&HeaderError>| {
+            let keep = |_: u64, state: &PassState, _: Option<&WeightScan>| {
                 kept.borrow_mut().push(state.clone());
                 Ok(())
             };

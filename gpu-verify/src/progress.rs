@@ -10,6 +10,9 @@ pub trait Progress: Sync {
 
     /// So many more bytes were read.
     fn bytes(&self, _size_bytes: u64) {}
+
+    /// So many more bytes need not be read: what is in them is remembered.
+    fn recalled(&self, _size_bytes: u64) {}
 }
 
 /// Tells nobody.

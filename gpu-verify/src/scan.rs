@@ -11,6 +11,12 @@ use chopmark_core::manifest::{TensorEntry, WeightFormat, WeightIndex, gguf, safe
 
 use crate::hasher::Hasher;
 
+/// Bytes that are read at a time when a scan goes on.
+const PIECE_SIZE_BYTES: u64 = 4 << 20;
+
+/// Fills a buffer from a place in a file.
+type ReadAt<'a, E> = dyn FnMut(&mut [u8], u64) -> Result<(), E> + 'a;
+
 /// A weight file part way through.
 #[derive(Debug)]
 pub(crate) struct WeightScan {
@@ -76,6 +82,49 @@ impl WeightScan {
             {
                 self.state = State::Refused(fault);
             }
+        }
+    }
+
+    /// A scan of a file of which `offset_bytes` were read before, when the tensors with the digests `done` were whole.
+    /// Reads the header again, and what followed the last whole tensor.
+    ///
+    /// `None` when the file does not have so many whole tensors before that place.
+    pub(crate) fn resume<E>(
+        format: WeightFormat,
+        file_size_bytes: u64,
+        (offset_bytes, done): (u64, &[Blake3Digest]),
+        hasher: &dyn Hasher,
+        read_at: &mut ReadAt<'_, E>,
+    ) -> Result<Option<Self>, E> {
+        let mut scan = Self::new(format, file_size_bytes);
+        let (mut at, mut piece) = (0, Vec::new());
+        while at < offset_bytes {
+            let mut wanted = PIECE_SIZE_BYTES.min(offset_bytes.saturating_sub(at));
+            if let State::Header { collected, wanted: header } = &scan.state {
+                wanted = wanted.min(header.saturating_sub(crate::size_bytes(collected)));
+            }
+            piece.resize(usize::try_from(wanted).unwrap_or_default(), 0);
+            read_at(&mut piece, at)?;
+            at = at.saturating_add(wanted);
+            let was_header = matches!(scan.state, State::Header { .. });
+            scan.feed(hasher, &piece);
+            if let State::Tensors(tensors) = &mut scan.state
+                && was_header
+            {
+                let Some(end) = tensors.recall(done) else { return Ok(None) };
+                at = end;
+            }
+        }
+        let is_there = at == offset_bytes && scan.whole_tensors().is_some_and(|tensors| tensors == done);
+        Ok(is_there.then_some(scan))
+    }
+
+    /// The digests of the tensors that were read whole; `None` once the file is refused.
+    pub(crate) fn whole_tensors(&self) -> Option<Vec<Blake3Digest>> {
+        match &self.state {
+            State::Refused(_) => None,
+            State::Header { .. } => Some(Vec::new()),
+            State::Tensors(tensors) => Some(tensors.done.iter().map(|tensor| tensor.blake3).collect()),
         }
     }
 
@@ -187,11 +236,26 @@ impl Tensors {
     /// Closes the current tensor, if any, and opens the next.
     fn start_next(&mut self) {
         if let Some((tensor, state)) = self.current.take() {
-            let TensorLayout { name, dtype, shape, begin, end } = tensor;
-            let blake3 = Blake3Digest::from_bytes(*state.finalize().as_bytes());
-            self.done.push(TensorEntry { name, dtype, shape, begin, end, blake3 });
+            self.close(tensor, Blake3Digest::from_bytes(*state.finalize().as_bytes()));
         }
         self.current = self.coming.next().map(|tensor| (tensor, blake3::Hasher::new()));
+    }
+
+    fn close(&mut self, tensor: TensorLayout, blake3: Blake3Digest) {
+        let TensorLayout { name, dtype, shape, begin, end } = tensor;
+        self.done.push(TensorEntry { name, dtype, shape, begin, end, blake3 });
+    }
+
+    /// Takes tensors for whole that were read before, and returns where in the file to go on; `None` when there are not
+    /// so many.
+    fn recall(&mut self, digests: &[Blake3Digest]) -> Option<u64> {
+        for blake3 in digests.iter().skip(self.done.len()) {
+            let (tensor, _) = self.current.take()?;
+            self.at = tensor.end;
+            self.close(tensor, *blake3);
+            self.start_next();
+        }
+        Some(self.at)
     }
 }
 
@@ -205,6 +269,8 @@ fn pass_padding(at: u64, bytes: &[u8]) -> Result<u64, HeaderError> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -251,6 +317,40 @@ mod tests {
                 let range = usize::try_from(tensor.begin).unwrap()..usize::try_from(tensor.end).unwrap();
                 prop_assert_eq!(tensor.blake3, Blake3Digest::of(&bytes[range]));
             }
+        }
+
+        #[test]
+        fn a_scan_that_goes_on_reads_little_again_and_ends_like_one_that_never_stopped(
+            sizes in proptest::collection::vec(0usize..300, 0..8),
+            at in any::<proptest::sample::Index>(),
+        ) {
+            let (bytes, header_size_bytes) = file(&sizes);
+            let size_bytes = crate::size_bytes(&bytes);
+            let mut whole = WeightScan::new(WeightFormat::Safetensors, size_bytes);
+            whole.feed(&Portable, &bytes);
+            let whole = whole.finish().unwrap();
+            let at = at.index(bytes.len() + 1);
+            let mut stopped = WeightScan::new(WeightFormat::Safetensors, size_bytes);
+            stopped.feed(&Portable, &bytes[..at]);
+            let done = stopped.whole_tensors().unwrap();
+
+            let read = Cell::new(0);
+            let resume = |done: &[Blake3Digest]| {
+                let place = (u64::try_from(at).unwrap(), done);
+                WeightScan::resume(WeightFormat::Safetensors, size_bytes, place, &Portable, &mut |piece, from| {
+                    let from = usize::try_from(from).unwrap();
+                    piece.copy_from_slice(&bytes[from..from + piece.len()]);
+                    read.set(read.get() + piece.len());
+                    Ok::<_, ()>(())
+                })
+            };
+            let mut scan = resume(&done).unwrap().unwrap();
+            scan.feed(&Portable, &bytes[at..]);
+            prop_assert_eq!(scan.finish().unwrap(), whole);
+            let again = header_size_bytes + sizes.iter().max().copied().unwrap_or(0);
+            prop_assert!(read.get() <= again, "{} bytes again", read.get());
+            let one_more = [done.as_slice(), &[Blake3Digest::of(b"")]].concat();
+            prop_assert!(resume(&one_more).unwrap().is_none());
         }
 
         #[test]

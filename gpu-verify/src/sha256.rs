@@ -42,13 +42,11 @@ impl Chain {
     }
 
     /// The chain over `size_bytes`, a multiple of [`BLOCK_SIZE_BYTES`], that came to `value`: for a pass that goes on.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what goes on with a pass comes with the checkpoint"))]
     pub(crate) fn from_value(value: [u32; 8], size_bytes: u64) -> Self {
         Self { value, size_bytes, rest: Vec::new() }
     }
 
     /// The value between two blocks; `None` within one.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what goes on with a pass comes with the checkpoint"))]
     pub(crate) fn value(&self) -> Option<[u32; 8]> {
         self.rest.is_empty().then_some(self.value)
     }

@@ -14,6 +14,21 @@ pub struct Tree {
 }
 
 impl Tree {
+    /// The tree after `pushed` subtrees that came to `pending`, as [`Tree::pending`] gave them; `None` when so many
+    /// subtrees never come to so many values.
+    pub fn resume(pending: Vec<ChainingValue>, pushed: u64) -> Option<Self> {
+        let values = match pushed.checked_sub(1) {
+            None => 0,
+            Some(before_the_last) => before_the_last.count_ones().saturating_add(1),
+        };
+        (usize::try_from(values) == Ok(pending.len())).then_some(Self { pending, pushed })
+    }
+
+    /// The subtrees so far, merged as far as they can be, from left to right.
+    pub fn pending(&self) -> &[ChainingValue] {
+        &self.pending
+    }
+
     /// Adds the next subtree. All before it must have been full, of one size.
     pub fn push(&mut self, value: ChainingValue) {
         // Only now is it certain that the earlier subtrees do not end the file, so that none of their merges is the root.
@@ -68,6 +83,24 @@ mod tests {
     fn fewer_than_two_windows_have_no_root_here() {
         assert_eq!(Tree::default().root(), None);
         assert_eq!(root_by_windows(b"one", 1024), None);
+    }
+
+    #[test]
+    fn a_tree_goes_on_from_any_place_and_from_no_impossible_one() {
+        let values: Vec<ChainingValue> = (0..70_u8).map(|index| [index; 32]).collect();
+        let root = |values: &[ChainingValue], mut tree: Tree| {
+            values.iter().for_each(|value| tree.push(*value));
+            tree.root()
+        };
+        for at in 0..=values.len() {
+            let mut tree = Tree::default();
+            values.iter().take(at).for_each(|value| tree.push(*value));
+            let (pending, pushed) = (tree.pending().to_vec(), u64::try_from(at).unwrap());
+            let resumed = Tree::resume(pending.clone(), pushed).unwrap();
+            assert_eq!(root(&values[at..], resumed), root(&values, Tree::default()), "{at}");
+            assert!(Tree::resume([pending.as_slice(), &[[0; 32]]].concat(), pushed).is_none());
+            assert!(Tree::resume(pending[..pending.len().saturating_sub(1)].to_vec(), pushed).is_none() || at == 0);
+        }
     }
 
     proptest! {

@@ -214,6 +214,7 @@ mod tests {
             revision: None,
             digests: DigestSelection { fsverity: true, ..DigestSelection::NONE },
             keep_subtrees: false,
+            memory: None,
             interrupted: &AtomicBool::new(false),
         };
         let engines: [&dyn Hasher; 2] = [&Portable, &Rayon::new(3).unwrap()];

@@ -16,6 +16,7 @@ use chopmark_core::ledger::proof::TlogProof;
 use chopmark_core::ledger::tile::{TilePath, decode_entry_bundle, encode_entry_bundle};
 use chopmark_core::licence::DeclaredLicence;
 use chopmark_core::manifest::{FilePath, Manifest, gguf, safetensors};
+use chopmark_core::sidecar::Sidecar;
 use chopmark_core::statement::{Envelope, IdReference, RegistryRef, Statement, StatementId};
 use chopmark_core::strict::{self, StrictError};
 use chopmark_core::submission::Submission;
@@ -24,6 +25,7 @@ use chopmark_core::tax::{Facts, Jurisdiction as _, RuleSet, TaxError};
 use chopmark_core::text::search::{query_terms, search_terms};
 use chopmark_core::text::skeleton;
 use chopmark_core::time::Timestamp;
+use data_encoding::HEXLOWER;
 use serde_json::Value;
 
 use crate::harness::is_soak;
@@ -286,6 +288,26 @@ fn bundles_have_one_reading() {
         Bundle::parse(bytes).is_ok_and(|bundle| {
             let written = bundle.to_bytes().unwrap();
             assert_eq!(Bundle::parse(&written).unwrap().to_bytes().unwrap(), written);
+            true
+        })
+    });
+}
+
+#[test]
+fn sidecars_have_one_spelling() {
+    // Made by `chopmark hash` of a file of 1 MiB and one byte, all zeros.
+    let values = [
+        "1dbfb2b6096acd049506446ac2ce674b53939dc26c42c99ae923670ac315ded5",
+        "3ca03eca8ecc534287e3736a098e40f36dc95fedc1eef37ff967b525645c01b7",
+    ]
+    .map(|value| HEXLOWER.decode(value.as_bytes()).unwrap())
+    .concat();
+    let root = "c9b3e89559bb623b5e2dc19daebf3933c1afe5ee5dca08428522e60a40fcb998";
+    let file = format!(r#"{{"blake3":"{root}","path":"w.bin","size_bytes":1048577}}"#);
+    let line = format!(r#"{{"files":[{file}],"schema":"chopmark.b3tree/v1"}}"#);
+    feed("sidecar", &[[line.as_bytes(), b"\n", &values].concat()], |bytes| {
+        Sidecar::parse(bytes).is_ok_and(|sidecar| {
+            assert_eq!(sidecar.to_bytes(), bytes);
             true
         })
     });

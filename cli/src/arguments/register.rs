@@ -81,6 +81,13 @@ pub(crate) struct RegisterArguments {
     /// Where to write the offline bundle [default: the name of PATH with .chop, in this directory]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    /// Also write a sidecar, FILE.b3tree: the BLAKE3 value of every MiB, by which `verify` names damaged places. Beside
+    /// the bundle and called like it, it is found by itself
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sidecar: Option<PathBuf>,
+    /// Read every file, also those that did not change since they were read to be registered
+    #[arg(long)]
+    pub(crate) no_cache: bool,
     #[command(flatten)]
     pub(crate) cosign: CosignArguments,
     #[command(flatten)]
@@ -92,7 +99,7 @@ pub(crate) struct RegisterArguments {
 }
 
 /// What a list says for each artefact by itself.
-const OF_ONE_ARTEFACT: [&str; 18] = [
+const OF_ONE_ARTEFACT: [&str; 19] = [
     "path",
     "licence",
     "en",
@@ -107,6 +114,7 @@ const OF_ONE_ARTEFACT: [&str; 18] = [
     "relations",
     "supersedes",
     "out",
+    "sidecar",
     "revision",
     "manifest",
     "sign_only",

@@ -30,6 +30,10 @@ pub(crate) struct VerifyArguments {
     /// Also refuse files that the manifest's exclusion profile leaves out (.git, caches, sidecars): nothing unvouched
     #[arg(long, conflicts_with = "allow_extra")]
     pub(crate) strict: bool,
+    /// The sidecar that `register --sidecar` or `hash --sidecar` wrote: with it, damage is named by byte ranges
+    /// [default: the name of the bundle with .b3tree, if there is such a file]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sidecar: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) form: FormArguments,
     #[command(flatten)]

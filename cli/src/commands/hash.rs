@@ -6,12 +6,15 @@ use chopmark_gpu_verify::{
 };
 use serde_json::{Map, Value, json};
 
-use super::Context;
 use super::measuring::{Aim, Measuring, image_reference, require};
+use super::recall::{Reading, Recall};
+use super::{Context, sidecar};
 use crate::arguments::HashArguments;
+use crate::config::Directories;
 use crate::exit::{Exit, Failure};
 use crate::interrupt;
 use crate::printer::{Report, Tone};
+use crate::remembered::Kind;
 use crate::units;
 
 /// Measures a path and shows its manifest, or the digests asked for.
@@ -21,6 +24,10 @@ use crate::units;
 pub(crate) fn run(context: &Context<'_>, arguments: &HashArguments) -> Result<Exit, Failure> {
     interrupt::install(context.printer, context.command)?;
     require(&arguments.path, &arguments.form)?;
+    sidecar::check(arguments.sidecar.as_deref())?;
+    if arguments.sidecar.is_some() && image_reference(&arguments.path)?.is_some() {
+        return Err(Failure::usage("a container image is known by SHA-256 alone; leave out --sidecar"));
+    }
     if !arguments.digests.is_empty() && image_reference(&arguments.path)?.is_some() {
         return Err(Failure::usage("a container image is known by SHA-256 alone; leave out --digest"));
     }
@@ -28,11 +35,21 @@ pub(crate) fn run(context: &Context<'_>, arguments: &HashArguments) -> Result<Ex
         [] => DigestSelection::MANIFEST,
         kinds => kinds.iter().copied().collect(),
     };
-    let measuring = Measuring::start(arguments.engine, context.printer)?;
+    let keep_subtrees = arguments.sidecar.is_some();
+    let measuring = Measuring::start(arguments.engine, context.printer)?.keeping_subtrees(keep_subtrees);
     let aim = Aim { digests, ..Aim::register(&arguments.form) };
     if digests.with_manifest() == digests {
-        let measured = measuring.measure(&arguments.path, aim)?;
-        return show_manifest(context, &measuring, digests, !arguments.digests.is_empty(), &measured);
+        if !arguments.digests.is_empty() {
+            let (measured, read_size_bytes) = measuring.recalling(&arguments.path, aim, None)?;
+            let reading = Reading::of_all(read_size_bytes);
+            return show_manifest(context, &measuring, arguments, &measured, &reading);
+        }
+        let directories = Directories::of(&|name| std::env::var_os(name));
+        let (kind, is_wanted) = (Kind::Checkpoint, arguments.resume);
+        let recall = Recall { directories: &directories, kind, is_wanted, keep_subtrees };
+        let (measured, reading) = recall.measure(&measuring, &arguments.path, aim, context.printer)?;
+        sidecar::write(arguments.sidecar.as_deref(), &measured, context.printer)?;
+        return show_manifest(context, &measuring, arguments, &measured, &reading);
     }
     // An empty directory has no digests, and nothing is to be signed.
     let hashed = measuring.hash_files(&arguments.path, Aim { purpose: Purpose::Verify, ..aim })?;
@@ -42,15 +59,20 @@ pub(crate) fn run(context: &Context<'_>, arguments: &HashArguments) -> Result<Ex
 fn show_manifest(
     context: &Context<'_>,
     measuring: &Measuring<'_>,
-    digests: DigestSelection,
-    asked: bool,
+    arguments: &HashArguments,
     measured: &Measured,
+    reading: &Reading,
 ) -> Result<Exit, Failure> {
+    let asked = !arguments.digests.is_empty();
     let manifest = &measured.manifest;
     let digest = manifest.digest();
     let files = units::length(manifest.files().len());
     // Nobody wants two columns of digests without having asked.
-    let shown = if asked { digests } else { DigestSelection::from_iter([DigestKind::Sha256]) };
+    let shown = if asked {
+        arguments.digests.iter().copied().collect()
+    } else {
+        DigestSelection::from_iter([DigestKind::Sha256])
+    };
 
     let mut report = Report::default().line(heading(shown));
     for file in manifest.files() {
@@ -64,10 +86,12 @@ fn show_manifest(
         let not_read = units::count(units::length(measured.not_read.len()), "blob");
         report = report.row("not read", format!("{not_read}, known by the digests in the image's manifest"));
     }
-    let report = report
+    let report = reading
+        .row(report)
         .row("files", format!("{files}, {} in all", units::bytes(manifest.size_bytes())))
         .headline(Tone::Neutral, format!("manifest sha256 {digest}"));
     let listed = manifest.files().iter().map(|file| member(&file.path, file.size_bytes, &of_entry(measured, file)));
+    let (read_size_bytes, recalled) = reading.members();
     let members = json!({
         "manifest_sha256": digest,
         "files": files,
@@ -76,6 +100,9 @@ fn show_manifest(
         "excluded": measured.excluded,
         "revision": measured.revision,
         "not_read": measured.not_read,
+        "read_size_bytes": read_size_bytes,
+        "recalled": recalled,
+        "sidecar": arguments.sidecar,
         "manifest": manifest,
         "digests": asked.then(|| listed.collect::<Vec<_>>()),
     });

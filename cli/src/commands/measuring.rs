@@ -8,7 +8,7 @@ use chopmark_core::image::ImageReference;
 use chopmark_core::manifest::{ExclusionProfile, FilePath, Manifest};
 use chopmark_core::verify::FoundImage;
 use chopmark_gpu_verify::{
-    DigestSelection, Engine, Hashed, MeasureError, MeasureOptions, Measured, Purpose, find_image, hash_files,
+    DigestSelection, Engine, Hashed, MeasureError, MeasureOptions, Measured, Memory, Purpose, find_image, hash_files,
     images_in_layout, is_image_layout, measure, measure_image,
 };
 
@@ -17,6 +17,7 @@ use crate::exit::{Exit, Failure};
 use crate::interrupt;
 use crate::printer::Printer;
 use crate::progress::HashProgress;
+use crate::remembered::Remembered;
 
 /// What stands before the reference of a container image that is given as a path.
 const IMAGE_PREFIX: &str = "oci:";
@@ -27,6 +28,8 @@ pub(crate) struct Measuring<'a> {
     printer: &'a Printer,
     /// One of many: a line about each pass would bury the rest.
     is_brief: bool,
+    /// Whether the value of every MiB is wanted, for a sidecar.
+    keep_subtrees: bool,
 }
 
 /// What to measure a path as.
@@ -60,12 +63,6 @@ impl<'a> Aim<'a> {
     pub(crate) fn attest(form: &'a FormArguments) -> Self {
         Self { purpose: Purpose::Attest, ..Self::register(form) }
     }
-
-    fn options(self, interrupted: &'a AtomicBool) -> MeasureOptions<'a> {
-        let Self { form, purpose, exclusions, file_name, digests } = self;
-        let revision = form.revision.as_deref();
-        MeasureOptions { exclusions, purpose, file_name, revision, digests, keep_subtrees: false, interrupted }
-    }
 }
 
 impl<'a> Measuring<'a> {
@@ -76,12 +73,17 @@ impl<'a> Measuring<'a> {
     pub(crate) fn start(arguments: EngineArguments, printer: &'a Printer) -> Result<Self, Failure> {
         let engine = Engine::choose(arguments.engine)?;
         printer.detail(format!("engine: {}", engine.reason()));
-        Ok(Self { engine, printer, is_brief: false })
+        Ok(Self { engine, printer, is_brief: false, keep_subtrees: false })
     }
 
     /// For many artefacts, one after the other: without a line about each.
     pub(crate) fn brief(self) -> Self {
         Self { is_brief: true, ..self }
+    }
+
+    /// With the value of every MiB, to write or to use a sidecar.
+    pub(crate) fn keeping_subtrees(self, keep_subtrees: bool) -> Self {
+        Self { keep_subtrees, ..self }
     }
 
     /// Name of the engine.
@@ -94,18 +96,35 @@ impl<'a> Measuring<'a> {
     /// # Errors
     /// Why there is no manifest, naming the file.
     pub(crate) fn measure(&self, path: &Path, aim: Aim<'_>) -> Result<Measured, Failure> {
+        self.recalling(path, aim, None).map(|(measured, _)| measured)
+    }
+
+    /// As [`Measuring::measure`], but for what is remembered; also how many bytes were read.
+    ///
+    /// # Errors
+    /// As [`Measuring::measure`].
+    pub(crate) fn recalling(
+        &self,
+        path: &Path,
+        aim: Aim<'_>,
+        remembered: Option<&Remembered>,
+    ) -> Result<(Measured, u64), Failure> {
         let Aim { form, purpose, .. } = aim;
         let image = image_reference(path)?;
-        let measured = self.pass(|progress, interrupted| match &image {
+        let (measured, read_size_bytes) = self.pass(|progress, interrupted| match &image {
             Some(reference) if purpose == Purpose::Register => {
                 measure_image(place(path, form), reference, interrupted, progress, self.engine.hasher())
             }
-            _ => measure(place(path, form), &aim.options(interrupted), progress, self.engine.hasher()),
+            _ => {
+                let memory = remembered.map(|remembered| -> &dyn Memory { remembered });
+                let options = MeasureOptions { memory, ..self.options(aim, interrupted) };
+                measure(place(path, form), &options, progress, self.engine.hasher())
+            }
         })?;
         if let Some(commit) = &measured.revision {
             self.printer.note(format!("revision {commit}"));
         }
-        Ok(measured)
+        Ok((measured, read_size_bytes))
     }
 
     /// Reads everything at `path` once, for the digests of the aim and no others.
@@ -113,7 +132,10 @@ impl<'a> Measuring<'a> {
     /// # Errors
     /// Why there are none, naming the file.
     pub(crate) fn hash_files(&self, path: &Path, aim: Aim<'_>) -> Result<Hashed, Failure> {
-        self.pass(|progress, interrupted| hash_files(path, &aim.options(interrupted), progress, self.engine.hasher()))
+        self.pass(|progress, interrupted| {
+            hash_files(path, &self.options(aim, interrupted), progress, self.engine.hasher())
+        })
+        .map(|(hashed, _)| hashed)
     }
 
     /// Reads what is at hand of a registered container image.
@@ -129,12 +151,20 @@ impl<'a> Measuring<'a> {
         self.pass(|progress, interrupted| {
             find_image(place(path, form), registered, interrupted, progress, self.engine.hasher())
         })
+        .map(|(found, _)| found)
     }
 
+    fn options<'b>(&self, aim: Aim<'b>, interrupted: &'b AtomicBool) -> MeasureOptions<'b> {
+        let Aim { form, purpose, exclusions, file_name, digests } = aim;
+        let (revision, keep_subtrees) = (form.revision.as_deref(), self.keep_subtrees);
+        MeasureOptions { exclusions, purpose, file_name, revision, digests, keep_subtrees, memory: None, interrupted }
+    }
+
+    /// One pass, with the number of bytes that were read.
     fn pass<T>(
         &self,
         read: impl FnOnce(&HashProgress<'_>, &AtomicBool) -> Result<T, MeasureError>,
-    ) -> Result<T, Failure> {
+    ) -> Result<(T, u64), Failure> {
         let progress = HashProgress::start(self.printer, self.is_brief);
         let done = interrupt::polled(|interrupted| read(&progress, interrupted).map_err(Failure::from));
         if done.is_ok() {
@@ -142,7 +172,7 @@ impl<'a> Measuring<'a> {
         } else {
             progress.abandon();
         }
-        done
+        done.map(|done| (done, progress.read_size_bytes()))
     }
 }
 

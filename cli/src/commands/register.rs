@@ -18,14 +18,16 @@ use self::defaults::Defaults;
 use self::session::{Entered, Order, Session};
 use super::consent::Consent;
 use super::measuring::{Aim, Measuring, require};
+use super::recall::{Reading, Recall};
 use super::submit::Registered;
-use super::{Context, bundle, cosign, dry_run, signers};
+use super::{Context, bundle, cosign, dry_run, sidecar, signers};
 use crate::arguments::{FormArguments, RegisterArguments};
 use crate::client::Client;
 use crate::config::Overrides;
 use crate::exit::{Exit, Failure};
 use crate::interrupt;
 use crate::printer::Printer;
+use crate::remembered::Kind;
 use crate::trust::Contact;
 
 /// The version of what states none.
@@ -39,6 +41,8 @@ struct Outcome<'a> {
     registered: &'a Registered,
     proven: &'a Proven,
     measured: &'a Measured,
+    reading: &'a Reading,
+    sidecar: Option<&'a Path>,
     bundle: &'a Path,
     bundle_size_bytes: u64,
 }
@@ -60,6 +64,7 @@ pub(crate) fn run(context: &Context<'_>, mut arguments: RegisterArguments) -> Re
     cosign::check(&arguments.cosign)?;
     let consent = Consent::find(arguments.consent, &settings.url, printer)?;
     let order = order(&arguments, printer)?;
+    sidecar::check(arguments.sidecar.as_deref())?;
     if consent != Consent::NotNeeded && arguments.cosign.sign_only.is_none() {
         bundle::check_replaceable(&order.out)?;
     }
@@ -68,8 +73,11 @@ pub(crate) fn run(context: &Context<'_>, mut arguments: RegisterArguments) -> Re
     let supersedes = arguments.supersedes.as_deref().map(|id| session.client.artefact(id)).transpose()?;
     let supersedes = supersedes.map(|earlier| earlier.artefact_id);
 
-    let measuring = Measuring::start(arguments.engine, printer)?;
-    let measured = measuring.measure(&order.path, Aim::register(&order.form))?;
+    let keep_subtrees = arguments.sidecar.is_some();
+    let measuring = Measuring::start(arguments.engine, printer)?.keeping_subtrees(keep_subtrees);
+    let (directories, is_wanted) = (&session.settings.directories, !arguments.no_cache);
+    let recall = Recall { directories, kind: Kind::Cache, is_wanted, keep_subtrees };
+    let (measured, reading) = recall.measure(&measuring, &order.path, Aim::register(&order.form), printer)?;
     let manifest = measured.manifest.to_canonical_bytes();
     let claim = Claim::Artefact(order.claim(&session.party, &measured.manifest, parents, supersedes)?);
     let draft = session.draft(order.names.display(), &claim, &manifest);
@@ -80,6 +88,7 @@ pub(crate) fn run(context: &Context<'_>, mut arguments: RegisterArguments) -> Re
 
     let public = answer::what_becomes_public(&signed.submission, session.party.name.display());
     consent.obtain(printer, &session.contact.registry.origin, &public)?;
+    sidecar::write(arguments.sidecar.as_deref(), &measured, printer)?;
     if let Some(path) = &arguments.cosign.sign_only {
         let keys = signers::public_keys(&session.party, &session.signers);
         let at = (&session.client, &session.settings.directories);
@@ -97,6 +106,8 @@ pub(crate) fn run(context: &Context<'_>, mut arguments: RegisterArguments) -> Re
             registered: &registered,
             proven: &proven,
             measured: &measured,
+            reading: &reading,
+            sidecar: arguments.sidecar.as_deref(),
             bundle: &order.out,
             bundle_size_bytes,
         },

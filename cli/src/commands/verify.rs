@@ -4,6 +4,7 @@
 //! bundle from anywhere would be. Whatever is not certain is not `verified`.
 
 mod lookup;
+mod places;
 mod said;
 mod verdict;
 
@@ -23,6 +24,7 @@ use crate::exit::{Exit, Failure};
 use crate::interrupt;
 use crate::printer::{Report, Tone};
 use crate::trust::Trust;
+use places::Places;
 use verdict::{Compared, Verdict};
 
 /// Verifies what is at a path, and always ends in one of the result states.
@@ -62,7 +64,8 @@ fn check<'a>(context: &Context<'_>, arguments: &'a VerifyArguments) -> Result<Ve
     }
     require(&arguments.path, &arguments.form)?;
     let trust = Trust::for_verifying(&settings, place(&arguments.path, &arguments.form), printer)?;
-    let measuring = Measuring::start(arguments.engine, printer)?;
+    let places = Places::find(arguments, printer)?;
+    let measuring = Measuring::start(arguments.engine, printer)?.keeping_subtrees(places.is_some());
 
     let (proven, measured, also_registered) = if let Some(path) = &arguments.bundle {
         (bundle::open(path, &trust)?, None, Vec::new())
@@ -84,8 +87,9 @@ fn check<'a>(context: &Context<'_>, arguments: &'a VerifyArguments) -> Result<Ve
             difference.extra.extend(measured.excluded.iter().cloned());
             difference.extra.sort();
         }
-        let Measured { excluded, revision, .. } = measured;
-        Compared { difference, excluded, revision, not_read: Vec::new() }
+        let Measured { excluded, revision, subtrees, .. } = measured;
+        let damages = places.map(|places| places.locate(&proven.manifest, &difference, &subtrees));
+        Compared { difference, excluded, revision, not_read: Vec::new(), damages }
     };
     let said = match &arguments.bundle {
         Some(_) => None,

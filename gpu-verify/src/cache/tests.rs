@@ -26,6 +26,7 @@ fn measured(path: &Path, revision: Option<&str>) -> Result<Measured, MeasureErro
         revision,
         digests: DigestSelection::MANIFEST,
         keep_subtrees: false,
+        memory: None,
         interrupted: &interrupted,
     };
     measure(path, &options, &Silent, &Portable)

@@ -167,8 +167,9 @@ fn no_manifest_to_be_signed_has_a_wrong_digest() {
             purpose,
             file_name: None,
             revision: None,
-            digests: DigestSelection::default(),
+            digests: DigestSelection::MANIFEST,
             keep_subtrees: false,
+            memory: None,
             interrupted: &running,
         };
         measure(directory.path(), &options, &Silent, hasher)

@@ -87,7 +87,7 @@ impl<'a> Job<'a> {
             }
         }
         self.check_unchanged(reading.listed, &reading.before, file)?;
-        self.progress.bytes(reading.before.size_bytes);
+        self.caller.progress.bytes(reading.before.size_bytes);
         Ok(())
     }
 

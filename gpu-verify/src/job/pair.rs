@@ -27,6 +27,11 @@ impl<'a> Job<'a> {
             }
             let [first, second] = lanes.as_mut_slice() else { break };
             if let Err((index, fault)) = self.step(first, second, buffers) {
+                if matches!(fault, MeasureError::Interrupted) {
+                    for (Reading { listed, before, is_settled, state, scan, .. }, _) in &lanes {
+                        self.remember(listed, (before, *is_settled), state, scan.as_ref());
+                    }
+                }
                 return self.fail(index, fault, results);
             }
             for (reading, file) in lanes.extract_if(.., |(reading, _)| reading.left_bytes() == 0) {
@@ -55,8 +60,9 @@ impl<'a> Job<'a> {
         if let (Some(one), Some(two)) = (&mut first.0.state.sha256, &mut second.0.state.sha256) {
             Chain::update_two((one, current), (two, next));
         }
-        self.feed_window(first, current)?;
-        self.feed_window(second, next)
+        // Both, since both chains have gone on: when they stop here, both are a whole window further.
+        let fed = [self.feed_window(first, current), self.feed_window(second, next)];
+        fed.into_iter().collect()
     }
 
     fn read_window(&self, lane: &mut Lane<'a>, buffer: &mut Vec<u8>) -> Result<(), (usize, MeasureError)> {

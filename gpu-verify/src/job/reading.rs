@@ -1,10 +1,10 @@
 //! A file on its way from the list to its digests: opened, looked at, read, looked at again.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
-use std::path::PathBuf;
+use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::Ordering;
+use std::time::SystemTime;
 
 use chopmark_core::manifest::WeightFormat;
 use chopmark_core::manifest::header::HeaderError;
@@ -12,7 +12,8 @@ use chopmark_core::verify::UnreadableWeights;
 
 use super::{Job, Outcome, Tensors};
 use crate::digests::HashedFile;
-use crate::error::{FILE_SIZE_BYTES_MAX, MeasureError};
+use crate::error::MeasureError;
+use crate::identity::Identity;
 use crate::pass::{PassError, PassState};
 use crate::scan::WeightScan;
 use crate::walk::Listed;
@@ -23,24 +24,30 @@ pub(super) struct Reading<'a> {
     pub(super) index: usize,
     pub(super) listed: &'a Listed,
     pub(super) before: Identity,
+    /// Whether it may be remembered.
+    pub(super) is_settled: bool,
     pub(super) state: PassState,
     pub(super) scan: Option<WeightScan>,
     format: Option<WeightFormat>,
 }
 
 impl<'a> Job<'a> {
-    /// Opens the file at this place of the list, from the start.
+    /// Opens the file at this place of the list, at the start or where an earlier reading stopped.
     pub(super) fn open(&self, index: usize, listed: &'a Listed) -> Result<(Reading<'a>, File), MeasureError> {
-        self.progress.file(listed.path.as_str());
+        self.caller.progress.file(listed.path.as_str());
+        let opened_at = SystemTime::now();
         let file = File::from(self.root.open_file(&listed.below)?);
-        let before = examine(&file, || self.root.shown(&listed.found))?;
+        let before = Identity::of(&file, || self.root.shown(&listed.found))?;
         let format = match self.tensors {
             Tensors::Ignored => None,
             Tensors::Required | Tensors::Noted => WeightFormat::of(listed.path.as_str()),
         };
         let scan = format.map(|format| WeightScan::new(format, before.size_bytes));
         let state = PassState::new(self.plan);
-        Ok((Reading { index, listed, before, state, scan, format }, file))
+        let is_settled = before.is_settled(opened_at);
+        let mut reading = Reading { index, listed, before, is_settled, state, scan, format };
+        self.go_on(&mut reading, &file)?;
+        Ok((reading, file))
     }
 
     /// After so many more bytes: says so, and whether to go on.
@@ -50,7 +57,7 @@ impl<'a> Job<'a> {
         size_bytes: u64,
         fault: Option<&HeaderError>,
     ) -> Result<(), PassError> {
-        self.progress.bytes(size_bytes);
+        self.caller.progress.bytes(size_bytes);
         self.hasher.health().map_err(PassError::Engine)?;
         match (format, fault) {
             (Some(format), Some(fault)) if self.tensors == Tensors::Required => {
@@ -77,7 +84,7 @@ impl<'a> Job<'a> {
     /// After the last byte: is it still the file that was opened?
     pub(super) fn check_unchanged(&self, listed: &Listed, before: &Identity, file: &File) -> Result<(), MeasureError> {
         let path = || self.root.shown(&listed.found);
-        if examine(file, path)? == *before {
+        if Identity::of(file, path)? == *before {
             return Ok(());
         }
         Err(MeasureError::FileChanged { path: path(), how: "its size or time changed" })
@@ -85,7 +92,7 @@ impl<'a> Job<'a> {
 
     /// What came of a file that was read to its end and did not change.
     pub(super) fn outcome(&self, reading: Reading<'_>) -> Result<Outcome, MeasureError> {
-        let Reading { listed, before, state, scan, format, .. } = reading;
+        let Reading { listed, before, is_settled, state, scan, format, .. } = reading;
         let path = || self.root.shown(&listed.found);
         let mut note = None;
         let weights = match format.zip(scan.map(WeightScan::finish)) {
@@ -106,7 +113,11 @@ impl<'a> Job<'a> {
             .map_err(|_| MeasureError::TooManyTensors { path: path() })?;
         let (digests, subtrees) = state.finish();
         let (path, size_bytes) = (listed.path.clone(), before.size_bytes);
-        Ok((HashedFile { path, size_bytes, digests, subtrees, weights }, note))
+        let hashed = HashedFile { path, size_bytes, digests, subtrees, weights };
+        if let Some(memory) = self.caller.memory.filter(|_| is_settled) {
+            memory.finished(&before, &hashed);
+        }
+        Ok((hashed, note))
     }
 }
 
@@ -134,33 +145,4 @@ impl Read for At<'_> {
         self.offset_bytes = self.offset_bytes.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
         Ok(count)
     }
-}
-
-/// What must be the same before and after reading. The change time is there because the modification time can be set
-/// back; it also moves on a rename or chmod, which while hashing is reason enough to ask again.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
-    pub(crate) size_bytes: u64,
-    device: u64,
-    inode: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-/// Looks at an open file; refuses what is not a regular file of an acceptable size.
-pub(crate) fn examine(file: &File, path: impl Fn() -> PathBuf) -> Result<Identity, MeasureError> {
-    let found: Metadata = file.metadata().map_err(|source| MeasureError::Unreadable { path: path(), source })?;
-    if !found.is_file() {
-        return Err(MeasureError::NotRegular { path: path(), kind: "something that took a file's place" });
-    }
-    if found.size() > FILE_SIZE_BYTES_MAX {
-        return Err(MeasureError::TooLarge { path: path(), size_bytes: found.size() });
-    }
-    Ok(Identity {
-        size_bytes: found.size(),
-        device: found.dev(),
-        inode: found.ino(),
-        modified: (found.mtime(), found.mtime_nsec()),
-        changed: (found.ctime(), found.ctime_nsec()),
-    })
 }

@@ -35,6 +35,7 @@ fn options(digests: DigestSelection) -> MeasureOptions<'static> {
         revision: None,
         digests,
         keep_subtrees: true,
+        memory: None,
         interrupted: &RUNNING,
     }
 }

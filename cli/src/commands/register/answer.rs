@@ -73,7 +73,9 @@ pub(super) fn print(context: &Context<'_>, outcome: &Outcome<'_>) -> Result<Exit
         let not_read = units::count(units::length(measured.not_read.len()), "blob");
         report = report.row("not read", format!("{not_read}, registered by the digests in the image's manifest"));
     }
-    let report = report
+    let report = outcome
+        .reading
+        .row(report)
         .row("id", id.to_string())
         .row("index", format!("{} in a log of {}", proved.index, proved.checkpoint.size()))
         .row(
@@ -87,6 +89,7 @@ pub(super) fn print(context: &Context<'_>, outcome: &Outcome<'_>) -> Result<Exit
             shell_word(outcome.form.manifest.as_deref().unwrap_or(outcome.path)),
             shell_word(outcome.bundle)
         ));
+    let (read_size_bytes, recalled) = outcome.reading.members();
     let members = json!({
         "id": shown,
         "artefact_id": id,
@@ -102,6 +105,9 @@ pub(super) fn print(context: &Context<'_>, outcome: &Outcome<'_>) -> Result<Exit
         "excluded": measured.excluded,
         "revision": measured.revision,
         "not_read": measured.not_read,
+        "read_size_bytes": read_size_bytes,
+        "recalled": recalled,
+        "sidecar": outcome.sidecar,
         "proof": proved.proof,
         "closure": proven.closure,
         "bundle": outcome.bundle,

@@ -30,12 +30,14 @@ use super::session::{Entered, Session};
 use crate::arguments::RegisterArguments;
 use crate::commands::consent::Consent;
 use crate::commands::measuring::{Aim, Measuring};
+use crate::commands::recall::Recall;
 use crate::commands::submit::Signed;
 use crate::commands::{Context, bundle, dry_run};
 use crate::config::Settings;
 use crate::exit::{Exit, Failure};
 use crate::files::{self, Access};
 use crate::printer::{Printer, Report};
+use crate::remembered::Kind;
 
 /// Most statements on their way at a time: enough to fill a batch, few enough to be one client among many.
 const IN_FLIGHT_MAX: usize = 16;
@@ -70,7 +72,9 @@ pub(super) fn run(
         Err(fault) => return refuse(context, path, &[fault]),
     };
     let measuring = Measuring::start(arguments.engine, printer)?.brief();
-    let mut run = Run { context, session: &session, list: &list, known: &known, measuring: &measuring };
+    let is_cache_wanted = !arguments.no_cache;
+    let mut run =
+        Run { context, session: &session, list: &list, known: &known, measuring: &measuring, is_cache_wanted };
     if consent == Consent::NotNeeded {
         return run.dry();
     }
@@ -158,6 +162,8 @@ struct Run<'a> {
     list: &'a List,
     known: &'a BTreeMap<String, ParentSource>,
     measuring: &'a Measuring<'a>,
+    /// Whether unchanged files need not be read again.
+    is_cache_wanted: bool,
 }
 
 impl Run<'_> {
@@ -270,7 +276,10 @@ impl Run<'_> {
         parents: Vec<Parent>,
         supersedes: Option<StatementId>,
     ) -> Result<(Measured, ArtefactClaim), Failure> {
-        let measured = self.measuring.measure(&row.order.path, Aim::register(&row.order.form))?;
+        let directories = &self.session.settings.directories;
+        let recall = Recall { directories, kind: Kind::Cache, is_wanted: self.is_cache_wanted, keep_subtrees: false };
+        let aim = Aim::register(&row.order.form);
+        let (measured, _) = recall.measure(self.measuring, &row.order.path, aim, self.context.printer)?;
         let claim = row.order.claim(&self.session.party, &measured.manifest, parents, supersedes)?;
         Ok((measured, claim))
     }

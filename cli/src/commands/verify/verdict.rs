@@ -6,6 +6,7 @@ use chopmark_core::statement::ShownId;
 use chopmark_core::verify::{Difference, FileChange, ResultState, TensorChange, TensorFacts};
 use serde_json::json;
 
+use super::places::Damages;
 use super::said::Said;
 use crate::arguments::VerifyArguments;
 use crate::commands::Context;
@@ -16,7 +17,7 @@ use crate::trust::Trust;
 use crate::units;
 
 /// Most files and most tensors of a file that are listed for people; JSON lists all.
-const LISTED_MAX: usize = 20;
+pub(super) const LISTED_MAX: usize = 20;
 
 /// What no registration proves.
 const DOES_NOT_PROVE: [&str; 3] = [
@@ -48,6 +49,8 @@ pub(super) struct Compared {
     pub(super) revision: Option<String>,
     /// Blobs of a container image that its manifest names, and that nobody read: only the manifest was at hand.
     pub(super) not_read: Vec<FilePath>,
+    /// Where the damage is, if there was a sidecar to look it up in.
+    pub(super) damages: Option<Damages>,
 }
 
 /// A comparison with a proven registration.
@@ -123,6 +126,7 @@ impl Verdict<'_> {
     fn members(&self) -> serde_json::Value {
         let Proven { statement, artefact, owner, index, checkpoint, closure, .. } = &self.proven;
         let registry = statement.header.registry.as_ref();
+        let (sidecar, damaged) = Damages::members(self.compared.damages.as_ref());
         json!({
             "state": self.state(),
             "message": self.message(),
@@ -144,6 +148,8 @@ impl Verdict<'_> {
                 "licence": { "expression": artefact.licence.expression, "said_by": "declared_by_owner" },
             },
             "difference": self.compared.difference,
+            "damaged": damaged,
+            "sidecar": sidecar,
             "extra_allowed": self.arguments.allow_extra,
             "excluded": self.compared.excluded,
             "revision": self.compared.revision,
@@ -206,25 +212,28 @@ impl Verdict<'_> {
                 format!("{} by {}, not vouched for", self.compared.excluded.len(), manifest.exclusions().id());
             report = report.row("left out", left_out);
         }
-        let report = list_difference(report, &self.compared.difference);
+        let report = self.list_difference(report);
         let tone = if self.state() == ResultState::Verified { Tone::Good } else { Tone::Bad };
         report.headline(tone, format!("{}: {}", state_words(self.state()), self.message()))
     }
-}
 
-fn list_difference(mut report: Report, difference: &Difference) -> Report {
-    let Difference { changed, missing, extra } = difference;
-    for change in changed.iter().take(LISTED_MAX) {
-        report = list_change(report, change);
-    }
-    report = more(report, changed.len(), "changed files");
-    for (label, paths) in [("missing", missing), ("extra", extra)] {
-        for path in paths.iter().take(LISTED_MAX) {
-            report = report.row(label, path.as_str());
+    fn list_difference(&self, mut report: Report) -> Report {
+        let Difference { changed, missing, extra } = &self.compared.difference;
+        for change in changed.iter().take(LISTED_MAX) {
+            report = list_change(report, change);
+            if self.proven.manifest.image().is_none() {
+                report = Damages::rows(self.compared.damages.as_ref(), report, change);
+            }
         }
-        report = more(report, paths.len(), &format!("{label} files"));
+        report = more(report, changed.len(), "changed files");
+        for (label, paths) in [("missing", missing), ("extra", extra)] {
+            for path in paths.iter().take(LISTED_MAX) {
+                report = report.row(label, path.as_str());
+            }
+            report = more(report, paths.len(), &format!("{label} files"));
+        }
+        report
     }
-    report
 }
 
 fn list_change(report: Report, change: &FileChange) -> Report {
@@ -260,7 +269,7 @@ fn tensor_line(TensorChange { name, expected, actual }: &TensorChange) -> String
     }
 }
 
-fn more(report: Report, number: usize, things: &str) -> Report {
+pub(super) fn more(report: Report, number: usize, things: &str) -> Report {
     match number.checked_sub(LISTED_MAX) {
         Some(left) if left > 0 => report.row("  …", format!("{left} more {things}; --json lists all")),
         _ => report,

@@ -1,0 +1,151 @@
+//! Measuring with what is remembered from an earlier run: `register` of files that did not change, `hash` that goes on.
+//!
+//! Whoever could forge what is remembered could read the user's keys as well (`remembered`), so that a signature rests on
+//! nothing weaker than before. Verifications read every byte.
+
+use std::path::Path;
+
+use chopmark_core::manifest::FilePath;
+use chopmark_gpu_verify::Measured;
+use serde_json::{Value, json};
+
+use super::measuring::{Aim, Measuring, image_reference, place};
+use crate::config::Directories;
+use crate::exit::{Exit, Failure};
+use crate::printer::{Printer, Report};
+use crate::remembered::{Kind, Recalled, Remembered};
+use crate::units;
+
+/// What is to be remembered and recalled.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Recall<'a> {
+    /// Where.
+    pub(crate) directories: &'a Directories,
+    /// For what.
+    pub(crate) kind: Kind,
+    /// Whether the user wants what is remembered to be used.
+    pub(crate) is_wanted: bool,
+    /// Whether the value of every MiB is needed.
+    pub(crate) keep_subtrees: bool,
+}
+
+/// What was read, and what did not have to be.
+#[derive(Debug, Default)]
+pub(crate) struct Reading {
+    read_size_bytes: u64,
+    recalled: Option<Recalled>,
+}
+
+impl Recall<'_> {
+    /// Measures, and remembers what it found out: when it is interrupted, what there is so far.
+    ///
+    /// # Errors
+    /// As [`Measuring::measure`]; and when something is to be gone on with that can't be.
+    pub(crate) fn measure(
+        self,
+        measuring: &Measuring<'_>,
+        path: &Path,
+        aim: Aim<'_>,
+        printer: &Printer,
+    ) -> Result<(Measured, Reading), Failure> {
+        let must_go_on = self.is_wanted && self.kind == Kind::Checkpoint;
+        if image_reference(path)?.is_some() {
+            if must_go_on {
+                return Err(Failure::usage(
+                    "a container image is known by digest and read at once; leave out --resume",
+                ));
+            }
+            let (measured, read_size_bytes) = measuring.recalling(path, aim, None)?;
+            return Ok((measured, Reading { read_size_bytes, recalled: None }));
+        }
+        let place = place(path, aim.form);
+        let remembered = match Remembered::open(self.kind, self.directories, place, self.is_wanted, self.keep_subtrees)
+        {
+            Ok(remembered) => Some(remembered),
+            Err(failure) if must_go_on => return Err(failure),
+            Err(failure) => {
+                printer.detail(format!("nothing is remembered of this run: {failure}"));
+                None
+            }
+        };
+        if must_go_on && remembered.as_ref().is_some_and(Remembered::is_empty) {
+            printer.note(format!("there is no checkpoint of {}: starting at the beginning", path.display()));
+        }
+        let done = measuring.recalling(path, aim, remembered.as_ref());
+        let Some(remembered) = remembered else {
+            return done.map(|(measured, read_size_bytes)| (measured, Reading { read_size_bytes, recalled: None }));
+        };
+        match done {
+            Ok((measured, read_size_bytes)) => {
+                match self.kind {
+                    Kind::Cache => {
+                        remembered.keep(true);
+                    }
+                    Kind::Checkpoint => remembered.forget(),
+                }
+                let reading = Reading { read_size_bytes, recalled: Some(remembered.recalled()) };
+                reading.tell(self.kind, measured.manifest.files().len(), printer);
+                Ok((measured, reading))
+            }
+            Err(failure) if failure.exit == Exit::Interrupted => Err(self.interrupted(failure, remembered.keep(false))),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// What to do after an interruption.
+    fn interrupted(self, failure: Failure, (whole, parts): (u64, u64)) -> Failure {
+        if whole + parts == 0 {
+            return failure;
+        }
+        let kept = match (whole, parts) {
+            (whole, 0) => units::count(whole, "file"),
+            (0, parts) => format!("part of {}", units::count(parts, "file")),
+            (whole, parts) => format!("{} and part of {parts} more", units::count(whole, "file")),
+        };
+        let how = match self.kind {
+            Kind::Cache => "run it again to go on",
+            Kind::Checkpoint => "run it again with --resume to go on",
+        };
+        Failure { message: format!("interrupted; what was found out about {kept} is kept, {how}"), ..failure }
+    }
+}
+
+impl Reading {
+    /// Everything was read.
+    pub(crate) fn of_all(read_size_bytes: u64) -> Self {
+        Self { read_size_bytes, recalled: None }
+    }
+
+    fn tell(&self, kind: Kind, files: usize, printer: &Printer) {
+        let Some(Recalled { files: unchanged, parts, changed }) = &self.recalled else { return };
+        if *unchanged > 0 {
+            let of = units::count(units::length(files), "file");
+            let more = if kind == Kind::Cache { "; --no-cache reads them" } else { "" };
+            printer.note(format!("{unchanged} of {of} unchanged since they were read, not read again{more}"));
+        }
+        if !parts.is_empty() {
+            printer.note(format!("went on within {}", units::count(units::length(parts.len()), "file")));
+        }
+        for path in changed {
+            printer.note(format!("{path} changed since it was read: read from the start"));
+        }
+    }
+
+    /// A line about files that were not read.
+    pub(crate) fn row(&self, report: Report) -> Report {
+        match &self.recalled {
+            Some(Recalled { files, .. }) if *files > 0 => {
+                report.row("recalled", format!("{}, unchanged and not read again", units::count(*files, "file")))
+            }
+            _ => report,
+        }
+    }
+
+    /// For JSON: how many bytes were read, and what was not; `null` where nothing could be remembered.
+    pub(crate) fn members(&self) -> (u64, Value) {
+        let recalled = self.recalled.as_ref().map(|Recalled { files, parts, changed }| {
+            json!({ "files": files, "parts": parts.len(), "changed": changed.iter().map(FilePath::as_str).collect::<Vec<_>>() })
+        });
+        (self.read_size_bytes, json!(recalled))
+    }
+}
