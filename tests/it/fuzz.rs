@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
 
 use chopmark_core::bundle::{BUNDLE_SCHEMA, Bundle, Closure, KeyChain, ProvenEntry};
+use chopmark_core::compatibility::{Derivation, Inputs, Licence};
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::key::{KeyId, PublicKey};
 use chopmark_core::ledger::checkpoint::{Checkpoint, sign_checkpoint};
@@ -22,6 +23,10 @@ use chopmark_core::strict::{self, StrictError};
 use chopmark_core::submission::Submission;
 use chopmark_core::tax::hk::HongKong;
 use chopmark_core::tax::{Facts, Jurisdiction as _, RuleSet, TaxError};
+use chopmark_core::terms::figures::{Amount, Rate};
+use chopmark_core::terms::period::{Date, Duration};
+use chopmark_core::terms::vocabulary::Vocabulary as _;
+use chopmark_core::terms::{Preset, Terms};
 use chopmark_core::text::search::{query_terms, search_terms};
 use chopmark_core::text::skeleton;
 use chopmark_core::time::Timestamp;
@@ -267,6 +272,28 @@ fn rule_files_are_refused_at_a_line() {
     });
 }
 
+/// Terms that are read are judged, whatever they say, and written again they are the same terms.
+#[test]
+fn licence_terms_have_one_reading_and_a_verdict() {
+    let seeds: Vec<Vec<u8>> = Preset::ALL.iter().map(|preset| preset.text().as_bytes().to_vec()).collect();
+    let base = Preset::CommercialRevenueShare.terms().unwrap();
+    feed("licence terms", &seeds, |bytes| match Terms::parse(bytes) {
+        Ok(terms) => {
+            let written = terms.to_canonical().unwrap();
+            assert_eq!(Terms::parse(&written).unwrap().id().unwrap(), terms.id().unwrap());
+            let licence = |terms: Terms| Licence::Terms(Box::new(terms));
+            let parents = vec![("parent".to_owned(), Derivation::Finetune, Some(licence(base.clone())))];
+            let inputs = Inputs::of_parents("child", licence(terms), parents);
+            assert_eq!(inputs.judge(), inputs.in_order().judge());
+            true
+        }
+        Err(error) => {
+            refused(&error);
+            false
+        }
+    });
+}
+
 #[test]
 fn bundles_have_one_reading() {
     let (author, party) = author();
@@ -322,6 +349,10 @@ fn small_texts_have_one_spelling() {
     text::<PublicKey>("public key", &[&public.to_string()]);
     text::<VerifierKey>("verifier key", &[&VerifierKey::new("a.example/b", public).unwrap().to_string()]);
     text::<Timestamp>("time", &["2026-05-02T08:30:00.000Z", "0000-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"]);
+    text::<Date>("date", &["2027-01-31", "2028-02-29"]);
+    text::<Duration>("length of time", &["P1Y6M", "P90D", "P2W"]);
+    text::<Amount>("amount", &["1200.00", "0", "0.0001"]);
+    text::<Rate>("rate", &["0.0725", "1", "0.00000001"]);
     text::<FilePath>("path", &["a/b.bin", "模型/é.bin"]);
     feed("id", &[id.to_hex().into_bytes(), id.shown("art").to_string().into_bytes()], |bytes| {
         let Some(text) = std::str::from_utf8(bytes).ok() else { return false };

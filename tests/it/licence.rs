@@ -103,8 +103,11 @@ fn verdicts_have_their_exit_codes() {
         (10, "conflict", &["CC-BY-NC-4.0"], &["finetune"], "MIT"),
     ] {
         let mut arguments = vec!["licence", "check", "--terms", terms];
-        parents.iter().for_each(|parent| arguments.extend(["--parent", parent]));
-        relation.iter().for_each(|relation| arguments.extend(["--relation", relation]));
+        for (flag, values) in [("--parent", parents), ("--relation", relation)] {
+            for value in values {
+                arguments.extend([flag, *value]);
+            }
+        }
         let (found, document) = home.json(&arguments);
         assert_eq!((found, document["verdict"].as_str()), (code, Some(verdict)), "{arguments:?}: {document}");
     }
@@ -126,6 +129,6 @@ fn what_is_wrong_with_a_document_is_said_with_its_place() {
         &["--parent", "MIT", "--parent", "MIT", "--relation", "merge", "--terms", "MIT"],
         &["--parent", "nowhere.json", "--relation", "merge", "--terms", "MIT"],
     ] {
-        assert_eq!(home.run(&[&["licence", "check"], arguments].concat()).code, 2, "{arguments:?}");
+        assert_eq!(home.run(&[["licence", "check"].as_slice(), arguments].concat()).code, 2, "{arguments:?}");
     }
 }
