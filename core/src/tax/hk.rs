@@ -32,6 +32,9 @@ const RULES: [(&str, &str); 8] = [
     ("core/rules/hk/proposed.toml", include_str!("../../rules/hk/proposed.toml")),
 ];
 
+/// Most lines of a report: several for every event there may be, and what still fits into memory.
+const LINES_MAX: usize = 1_000_000;
+
 /// Hong Kong.
 #[derive(Debug, Clone, Copy)]
 pub struct HongKong;
@@ -56,6 +59,7 @@ impl Jurisdiction for HongKong {
         let histories = history::of(facts);
         for history in &histories {
             holding::compute(&mut draft, history)?;
+            draft.stays_small()?;
         }
         research::compute(&mut draft, &histories)?;
         royalty::compute(&mut draft)?;
@@ -94,6 +98,15 @@ impl<'a> Draft<'a> {
     fn proposal(&self, topic: Topic, applies_to: &str, event: &Event) -> Option<&'a Rule> {
         let at = At { year: event.year, day: event.day };
         self.rules.proposal(topic, applies_to, at, &self.facts.proposed_rules)
+    }
+
+    /// Checks that there are not more lines than anybody can read.
+    fn stays_small(&self) -> Result<(), TaxError> {
+        if self.lines.len() <= LINES_MAX {
+            return Ok(());
+        }
+        Err(StrictError::new("/events", format!("they give more than {LINES_MAX} lines; split the facts by asset"))
+            .into())
     }
 
     /// Raises a flag over events.

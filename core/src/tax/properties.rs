@@ -127,7 +127,7 @@ proptest! {
             sums += sum(&computed(&facts(&[right.asset("a")], &events, "03-31")).0, Kind::Deduction);
         }
         // A cent for every line that is cut off: five slices and a sale, for each of two owners.
-        prop_assert!((sums - whole).abs() <= 14, "{} and {}", sums, whole);
+        prop_assert!((sums - whole).abs() <= 14, "{sums} and {whole}");
     }
 
     #[test]

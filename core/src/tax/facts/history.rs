@@ -7,6 +7,9 @@ use crate::strict::StrictError;
 use crate::tax::money::Fraction;
 use crate::tax::year::{Date, Year};
 
+/// Most purchases, and most sales, of one right: each sale is settled with each purchase.
+const DEALINGS_MAX: u32 = 50;
+
 /// What is known of an asset while its events pass by.
 #[derive(Default)]
 struct Held {
@@ -14,6 +17,8 @@ struct Held {
     since: Option<Date>,
     /// Shares bought less shares sold, in parts per 10^8; more than the whole when shares don't fit together.
     parts: u64,
+    /// Purchases, and sales.
+    dealings: [u32; 2],
     /// Own use by year.
     used: BTreeMap<Year, Fraction>,
 }
@@ -38,6 +43,16 @@ pub(super) fn check(assets: &[Asset], events: &[Event]) -> Result<(), StrictErro
 
 impl Held {
     fn follow(&mut self, event: &Event) -> Result<(), StrictError> {
+        let [purchases, sales] = &mut self.dealings;
+        let counted = match &event.nature {
+            Nature::Purchase(_) => purchases,
+            Nature::Disposal(..) => sales,
+            _ => &mut 0,
+        };
+        *counted = counted.saturating_add(1);
+        if *counted > DEALINGS_MAX {
+            return Err(error(event, "asset", format!("more than {DEALINGS_MAX} purchases or sales of one right")));
+        }
         match &event.nature {
             Nature::Use(used) if !used.is_abroad => self.uses(event, used.fraction),
             Nature::Disposal(_, share) => self.goes_out(event, *share),

@@ -213,6 +213,19 @@ fn ten_megabytes_of_events_are_refused() {
 }
 
 #[test]
+fn one_right_is_bought_and_sold_fifty_times_at_most() {
+    let mut facts = good();
+    let purchase = |n: usize| {
+        json!({ "id": format!("{n}"), "nature": "purchase", "asset": "mark", "date": "2018-05-01", "amount": "1.00",
+                "share": "0.01" })
+    };
+    facts["events"] = (0..50).map(purchase).collect();
+    assert!(read(&facts).is_ok());
+    facts["events"] = (0..51).map(purchase).collect();
+    assert!(read(&facts).unwrap_err().pointer.ends_with("/asset"));
+}
+
+#[test]
 fn corrections_replace_and_reversals_remove() {
     let mut facts = good();
     facts["events"] = json!([

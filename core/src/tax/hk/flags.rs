@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Draft;
 use super::history::History;
-use crate::tax::facts::{AttestedBy, Nature};
+use crate::tax::facts::{AttestedBy, Event, Nature};
 use crate::tax::lines::{FlagCode, Kind, Reason};
 use crate::tax::money::Fraction;
 use crate::tax::year::Year;
@@ -53,42 +53,41 @@ fn holding<'a>(draft: &mut Draft<'a>, history: &History<'a>) {
     }
     // Shares held at one time are parts of one whole (DIPN 49 ¶49–50). What was sold may be bought again.
     let mut parts = 0_u64;
-    let mut events = Vec::new();
-    let mut moves: Vec<_> =
-        history.purchases.iter().map(|(event, _)| *event).chain(history.sales.iter().copied()).collect();
+    let mut is_over = false;
+    let purchases = history.purchases.iter().map(|(event, _)| *event);
+    let mut moves: Vec<&Event> = purchases.chain(history.sales.iter().copied()).collect();
     moves.sort_by_key(|event| (event.day, matches!(event.nature, Nature::Disposal(..))));
     for event in moves {
         match &event.nature {
-            Nature::Purchase(purchase) => {
-                parts = parts.saturating_add(u64::from(purchase.share.parts()));
-                events.push(event.id.as_str());
-                if parts > u64::from(Fraction::PARTS) {
-                    draft.flag(FlagCode::DuplicateClaim, None, asset, events.clone());
-                }
-            }
+            Nature::Purchase(purchase) => parts = parts.saturating_add(u64::from(purchase.share.parts())),
             Nature::Disposal(_, share) => {
                 parts = parts.saturating_sub(share.map_or(parts, |share| u64::from(share.parts())));
             }
             _ => {}
         }
+        is_over |= parts > u64::from(Fraction::PARTS);
+    }
+    if is_over {
+        let events = history.purchases.iter().map(|(event, _)| event.id.as_str()).collect();
+        draft.flag(FlagCode::DuplicateClaim, None, asset, events);
     }
 }
 
 /// One registration under two names.
 fn registrations<'a>(draft: &mut Draft<'a>, histories: &[History<'a>]) {
-    let mut known: BTreeMap<(&str, &str, &str), Vec<&'a str>> = BTreeMap::new();
-    for history in histories {
+    // How many assets, and the purchases of them.
+    let mut known: BTreeMap<(&str, &str, &str), (usize, Vec<&'a str>)> = BTreeMap::new();
+    for history in histories.iter().filter(|history| !history.purchases.is_empty()) {
         let asset = history.asset;
         if let Some(number) = &asset.registration_number {
             let place = (asset.ip_type.as_str(), asset.jurisdiction.as_str(), number.as_str());
-            known.entry(place).or_default().extend(history.purchases.iter().map(|(event, _)| event.id.as_str()));
+            let (assets, events) = known.entry(place).or_default();
+            *assets = assets.saturating_add(1);
+            events.extend(history.purchases.iter().map(|(event, _)| event.id.as_str()));
         }
     }
-    for (_, events) in known {
-        let by_asset = histories
-            .iter()
-            .filter(|history| history.purchases.iter().any(|(event, _)| events.contains(&event.id.as_str())));
-        if by_asset.count() > 1 {
+    for (_, (assets, events)) in known {
+        if assets > 1 {
             draft.flag(FlagCode::DuplicateClaim, None, None, events);
         }
     }

@@ -9,7 +9,7 @@ use crate::tax::TaxError;
 use crate::tax::facts::{Event, Nature};
 use crate::tax::lines::{Claimant, Kind, Line, Reason, Slice};
 use crate::tax::money::{Amount, Decimal, FRACTION_DECIMALS_MAX, Fraction};
-use crate::tax::rules::{Rule, Topic};
+use crate::tax::rules::{At, Rule, Topic};
 use crate::tax::steps::{Operation, Step, Working};
 use crate::tax::year::Year;
 
@@ -97,7 +97,8 @@ fn at_once<'a>(
         line.needs_review = true;
     }
     let mut events = vec![lot.event.id.as_str()];
-    let fraction = match usable(draft, history, &mut line, year) {
+    let at = At { year, day: lot.event.day };
+    let fraction = match usable(draft, history, &mut line, at) {
         Usable::Not(reason) => {
             events.extend(&history.uses.get(&year).map(|used| used.events.clone()).unwrap_or_default());
             draft.lines.push(line.denied(reason, events));
@@ -163,7 +164,7 @@ fn slice<'a>(
     if let Some(used) = history.uses.get(&year) {
         events.extend(&used.events);
     }
-    let fraction = match usable(draft, history, &mut line, year) {
+    let fraction = match usable(draft, history, &mut line, At { year, day: None }) {
         Usable::Part(fraction) if fraction != Fraction::ZERO => fraction,
         Usable::Not(reason) => {
             draft.lines.push(line.denied(reason, events));
@@ -192,20 +193,19 @@ enum Usable {
     Not(Reason),
 }
 
-/// The part of a year's use that counts; what a licensee uses abroad does not (section 16EC(4)(b), DIPN 49 Examples 15
+/// The part of the use in a year that counts, by the law of that time; what a licensee uses abroad does not (section 16EC(4)(b), DIPN 49 Examples 15
 /// to 20), unless the proposed rule is asked for and the income is taxed here.
-fn usable<'a>(draft: &Draft<'a>, history: &History<'a>, line: &mut Line<'a>, year: Year) -> Usable {
-    let Some(used) = history.uses.get(&year) else { return Usable::Unsaid };
+fn usable<'a>(draft: &Draft<'a>, history: &History<'a>, line: &mut Line<'a>, at: At) -> Usable {
+    let Some(used) = history.uses.get(&at.year) else { return Usable::Unsaid };
     let Some(abroad) = used.abroad else { return Usable::Part(used.own.unwrap_or(Fraction::ZERO)) };
     let ip_type = history.asset.ip_type.as_str();
-    let at = crate::tax::rules::At { year, day: None };
     let proposal = draft.rules.proposal(Topic::DenyForeignUse, ip_type, at, &draft.facts.proposed_rules);
     if let Some(proposal) = proposal.filter(|_| abroad.is_taxed_here) {
         (line.rule, line.citation, line.status) = (&proposal.id, &proposal.citation, proposal.status);
         let own = used.own.unwrap_or(Fraction::ZERO);
         return Usable::Part(own.plus(abroad.fraction).unwrap_or(Fraction::ONE));
     }
-    match (used.own, draft.law_in(Topic::DenyForeignUse, ip_type, year)) {
+    match (used.own, draft.rules.law(Topic::DenyForeignUse, ip_type, at)) {
         (Some(own), _) => Usable::Part(own),
         (None, Some(denial)) => {
             (line.rule, line.citation, line.section) = (&denial.id, &denial.citation, &denial.section);

@@ -21,19 +21,18 @@ pub(super) fn compute(draft: &mut Draft<'_>) -> Result<(), TaxError> {
             }
             _ => {}
         }
+        draft.stays_small()?;
     }
     Ok(())
 }
 
 /// The steps of an amount that is taken as it is.
 pub(super) fn as_it_is(money: &Money) -> Vec<Step> {
-    match &money.conversion {
-        Some(conversion) => vec![conversion.step.clone()],
-        None => {
-            let amount = money.amount.decimal();
-            vec![Step::Chain { first: amount, rest: Vec::new(), result: amount }]
-        }
+    if let Some(conversion) = &money.conversion {
+        return vec![conversion.step.clone()];
     }
+    let amount = money.amount.decimal();
+    vec![Step::Chain { first: amount, rest: Vec::new(), result: amount }]
 }
 
 /// A capital fee for a licence: nothing (DIPN 49 ¶46–48), or evenly over its term where the proposed rule is asked for.

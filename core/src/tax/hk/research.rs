@@ -14,7 +14,7 @@ use crate::tax::year::{Date, Year};
 
 /// What was spent on one asset's rights and deducted for it, event by event.
 #[derive(Debug, Clone, Copy)]
-struct Spent {
+struct Outlay {
     day: Option<Date>,
     is_type_b: bool,
     spent: Amount,
@@ -33,7 +33,7 @@ pub(super) fn compute<'a>(draft: &mut Draft<'a>, histories: &[History<'a>]) -> R
     let facts = draft.facts;
     // The higher rate is used up by person and year (Schedule 45, section 13(1)(b)).
     let mut used_up: BTreeMap<(Claimant, Year), Amount> = BTreeMap::new();
-    let mut spent: BTreeMap<usize, Vec<Spent>> = BTreeMap::new();
+    let mut spent: BTreeMap<usize, Vec<Outlay>> = BTreeMap::new();
     for event in &facts.events {
         let Nature::Research(research) = &event.nature else { continue };
         let succession = event.asset.and_then(|asset| histories.get(asset)).and_then(|history| history.succession);
@@ -45,7 +45,7 @@ pub(super) fn compute<'a>(draft: &mut Draft<'a>, histories: &[History<'a>]) -> R
         }
         if let Some(asset) = event.asset {
             let (day, is_type_b) = (event.day, research.is_type_b);
-            spent.entry(asset).or_default().push(Spent { day, is_type_b, spent: net, deducted });
+            spent.entry(asset).or_default().push(Outlay { day, is_type_b, spent: net, deducted });
         }
     }
     for (asset, history) in histories.iter().enumerate() {
@@ -134,7 +134,7 @@ fn type_b(working: &mut Working, rule: &Rule, net: Amount, used_up: Amount) -> R
 }
 
 /// Schedule 45, section 17: every sale in turn; what was taken back before is not taken back again.
-fn sales<'a>(draft: &mut Draft<'a>, history: &History<'a>, spent: &[Spent]) -> Result<(), TaxError> {
+fn sales<'a>(draft: &mut Draft<'a>, history: &History<'a>, spent: &[Outlay]) -> Result<(), TaxError> {
     let mut taken_back = [Amount::ZERO; 2];
     for event in &history.sales {
         let Nature::Disposal(proceeds, _) = &event.nature else { continue };
