@@ -151,6 +151,7 @@ fn a_measurement_is_that_of_the_reference() {
                 revision: None,
                 digests: DigestSelection::default(),
                 keep_subtrees: false,
+                memory: None,
                 interrupted: &interrupted,
             };
             measure(directory.path(), &options, &Silent, hasher).unwrap().manifest
