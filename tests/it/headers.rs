@@ -18,7 +18,7 @@ use crate::make::Random;
 
 /// Inputs for each parser.
 fn cases() -> usize {
-    if is_soak() { 1_000_000 } else { 25_000 }
+    if is_soak() { 1_000_000 } else { 50_000 }
 }
 
 /// Longest input in bytes: that of the seeds, and what mutations may add.
