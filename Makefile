@@ -65,6 +65,8 @@ setup:
 	@scripts/install-schemathesis.sh
 	@scripts/install-fsverity.sh
 	@scripts/install-vulkan.sh
+	@scripts/install-b3sum.sh
+	@scripts/install-safetensors.sh
 
 clean-tools:
 	rm -rf .tools

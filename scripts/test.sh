@@ -14,7 +14,10 @@ CHOPMARK_TEST_BROWSER=$("$root/scripts/install-browser.sh")
 CHOPMARK_TEST_SCHEMATHESIS=$("$root/scripts/install-schemathesis.sh")
 "$root/scripts/install-fsverity.sh" >/dev/null
 CHOPMARK_TEST_VULKAN=$("$root/scripts/install-vulkan.sh")
-export CHOPMARK_TEST_MODEL CHOPMARK_TEST_BROWSER CHOPMARK_TEST_SCHEMATHESIS CHOPMARK_TEST_VULKAN
+CHOPMARK_TEST_B3SUM=$("$root/scripts/install-b3sum.sh")
+CHOPMARK_TEST_SAFETENSORS=$("$root/scripts/install-safetensors.sh")
+export CHOPMARK_TEST_MODEL CHOPMARK_TEST_BROWSER CHOPMARK_TEST_SCHEMATHESIS CHOPMARK_TEST_VULKAN CHOPMARK_TEST_B3SUM
+export CHOPMARK_TEST_SAFETENSORS
 
 # The integration tests run the real binary, so it is there first; and before it a control that acknowledges what is not
 # committed, because a harness that can't find that out shows nothing. Both are built as parts of the whole workspace: by

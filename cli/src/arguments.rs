@@ -24,7 +24,7 @@ use clap_complete::Shell;
 pub(crate) use attest::{AttestArguments, EndorseArguments, PartyUnverifyArguments, PartyVerifyArguments};
 pub(crate) use cosign::{CosignArguments, SignArguments, SubmitArguments};
 pub(crate) use engines::EnginesArguments;
-pub(crate) use hash::{EngineArguments, FormArguments, HashArguments};
+pub(crate) use hash::{EngineArguments, FormArguments, HashArguments, HashFormat};
 pub(crate) use key::{
     KeyAddArguments, KeyCommand, KeyEventArguments, KeyNewArguments, KeyRevokeArguments, KeyRotateArguments,
 };
@@ -59,6 +59,18 @@ pub(crate) struct Arguments {
     pub(crate) global: GlobalArguments,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Arguments {
+    /// The command line of this process. `--format json` means `--json`, on failure too.
+    ///
+    /// # Errors
+    /// What clap has to say: help, version, or what is wrong.
+    pub(crate) fn of_process() -> Result<Self, clap::Error> {
+        let mut arguments = Self::try_parse()?;
+        arguments.global.json |= matches!(&arguments.command, Command::Hash(hash) if hash.format == HashFormat::Json);
+        Ok(arguments)
+    }
 }
 
 /// What every command takes.
@@ -230,6 +242,7 @@ mod tests {
             ("chopmark hash ./model --engine portable", "hash"),
             ("chopmark hash ./model --engine wgpu", "hash"),
             ("chopmark engines --bench", "engines"),
+            ("chopmark hash ./model --format b3sum --output B3SUMS", "hash"),
             ("chopmark register ./model --licence apache-2.0", "register"),
             ("chopmark register models--lam--tiny --licence mit --revision main", "register"),
             ("chopmark register m --licence mit --parent art_a --relation finetune --dry-run", "register"),
@@ -279,6 +292,7 @@ mod tests {
             "chopmark licence check --parent MIT --relation merge --terms t.json --on 2027-02-29",
             "chopmark hash . --quiet --verbose",
             "chopmark hash . --engine abacus",
+            "chopmark hash . --format md5sum",
         ] {
             let error = parse(line).expect_err(line);
             assert!(!matches!(error.exit_code(), 0), "{line}");

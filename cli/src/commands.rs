@@ -20,6 +20,7 @@ mod ledger;
 mod licence;
 mod lineage;
 mod measuring;
+mod notes;
 mod party;
 mod party_verified;
 mod recall;

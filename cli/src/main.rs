@@ -24,13 +24,11 @@ mod units;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use crate::arguments::Arguments;
 use crate::printer::Printer;
 
 fn main() -> ExitCode {
-    let (printer, command, end) = match Arguments::try_parse() {
+    let (printer, command, end) = match Arguments::of_process() {
         Ok(arguments) => {
             let printer = Printer::new(&arguments.global);
             let name = arguments.command.name();

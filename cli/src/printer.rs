@@ -162,7 +162,7 @@ impl Printer {
     pub(crate) fn result(&self, command: &str, exit: Exit, members: Value, report: &Report) -> Result<Exit, Failure> {
         let text =
             if self.json { document(Some(command), exit, members) } else { report.render(wants_colour(&io::stdout())) };
-        answer(&text)?;
+        answer(text.as_bytes())?;
         Ok(exit)
     }
 
@@ -172,7 +172,7 @@ impl Printer {
     /// As [`Printer::result`].
     #[expect(clippy::unused_self, reason = "everything that reaches stdout goes through the printer")]
     pub(crate) fn ready(&self, line: &str) -> Result<(), Failure> {
-        answer(&format!("{line}\n"))
+        answer(format!("{line}\n").as_bytes())
     }
 
     /// Prints text as it is, or in JSON as the member `text`.
@@ -181,10 +181,20 @@ impl Printer {
     /// As [`Printer::result`].
     pub(crate) fn text(&self, command: Option<&str>, text: &str) -> Result<Exit, Failure> {
         if self.json {
-            answer(&document(command, Exit::Done, serde_json::json!({ "text": text })))?;
+            answer(document(command, Exit::Done, serde_json::json!({ "text": text })).as_bytes())?;
         } else {
-            answer(text)?;
+            answer(text.as_bytes())?;
         }
+        Ok(Exit::Done)
+    }
+
+    /// Prints bytes as they are: a list for other programs, whose names of files need not be text.
+    ///
+    /// # Errors
+    /// As [`Printer::result`].
+    #[expect(clippy::unused_self, reason = "everything that reaches stdout goes through the printer")]
+    pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<Exit, Failure> {
+        answer(bytes)?;
         Ok(Exit::Done)
     }
 
@@ -193,7 +203,7 @@ impl Printer {
         if self.json {
             let members = serde_json::json!({ "error": failure.to_json() });
             // Nothing more can be said when stdout is gone; the exit code still is.
-            let _ = answer(&document(command, failure.exit, members));
+            let _ = answer(document(command, failure.exit, members).as_bytes());
         } else {
             to_stderr(&format!("error: {failure}"));
         }
@@ -239,12 +249,12 @@ pub(crate) fn document(command: Option<&str>, exit: Exit, members: Value) -> Str
 }
 
 /// Writes the one answer to stdout; a second one is dropped.
-fn answer(text: &str) -> Result<(), Failure> {
+fn answer(text: &[u8]) -> Result<(), Failure> {
     if ANSWERED.swap(true, Ordering::SeqCst) {
         return Ok(());
     }
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(Failure::internal(format!("cannot write the result to stdout: {error}")))
         }

@@ -13,8 +13,10 @@ use serde_json::json;
 use crate::printer::{self, Printer};
 use crate::units;
 
+mod batch;
 mod steps;
 
+pub(crate) use batch::BatchProgress;
 pub(crate) use steps::Steps;
 
 /// Time between two plain lines; long enough for a log to stay readable.

@@ -97,6 +97,7 @@ pub fn measure_image(
         excluded: Vec::new(),
         revision: None,
         not_read,
+        notes: Vec::new(),
     })
 }
 

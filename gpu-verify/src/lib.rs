@@ -15,9 +15,11 @@ pub mod known_answers;
 pub mod machine;
 pub mod measure;
 pub mod memory;
+pub mod pickle;
 pub mod portable;
 pub mod progress;
 pub mod rayon;
+pub mod share;
 pub mod tree;
 pub mod verity;
 #[cfg(feature = "gpu")]
@@ -39,7 +41,9 @@ pub use self::identity::Identity;
 pub use self::image::{find_image, images_in_layout, is_image_layout, measure_image};
 pub use self::measure::{Hashed, MeasureOptions, Measured, Purpose, hash_files, measure};
 pub use self::memory::{Known, Memory, StoppedFile};
+pub use self::pickle::{FileNote, FileNoteKind};
 pub use self::progress::{Progress, Silent};
+pub use self::share::Share;
 pub use self::verity::FsverityDigest;
 
 /// Length of a slice in bytes, as sizes and offsets are kept everywhere here. No platform has slices past 64 bits.

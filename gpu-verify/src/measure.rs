@@ -19,6 +19,7 @@ use crate::job::{Caller, Outcome, Tensors, read_all};
 use crate::memory::Memory;
 use crate::open::Root;
 use crate::pass::Plan;
+use crate::pickle::{self, FileNote};
 use crate::progress::Progress;
 use crate::verity::FsverityDigest;
 use crate::walk::{Listed, Listing, list_directory, list_file};
@@ -76,6 +77,8 @@ pub struct Measured {
     pub revision: Option<String>,
     /// Files of the manifest whose bytes were not read: blobs of a container image, known by digest.
     pub not_read: Vec<FilePath>,
+    /// What else there is to know about files, such as which run code when they are loaded.
+    pub notes: Vec<FileNote>,
 }
 
 /// Files as bytes, with the digests asked for and no others.
@@ -89,6 +92,8 @@ pub struct Hashed {
     pub excluded: Vec<FilePath>,
     /// The commit of the snapshot, for a repository in the Hugging Face cache.
     pub revision: Option<String>,
+    /// What else there is to know about files.
+    pub notes: Vec<FileNote>,
 }
 
 /// Measures the directory or the regular file at `path`.
@@ -127,8 +132,8 @@ pub fn measure(
             return Err(MeasureError::ManifestTooLarge { path: path.to_owned(), size_bytes });
         }
     }
-    let Found { excluded, revision, .. } = listed;
-    Ok(Measured { manifest, fsverity, subtrees, unreadable, excluded, revision, not_read: Vec::new() })
+    let Found { excluded, revision, notes, .. } = listed;
+    Ok(Measured { manifest, fsverity, subtrees, unreadable, excluded, revision, not_read: Vec::new(), notes })
 }
 
 /// Computes the digests asked for of the directory or the regular file at `path`, and no others: weight files are bytes
@@ -145,8 +150,8 @@ pub fn hash_files(
     let (outcomes, listed) = hash_all(path, options, Tensors::Ignored, progress, hasher)?;
     let mut files: Vec<HashedFile> = outcomes.into_iter().map(|(file, _)| file).collect();
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    let Found { exclusions, excluded, revision } = listed;
-    Ok(Hashed { files, exclusions, excluded, revision })
+    let Found { exclusions, excluded, revision, notes } = listed;
+    Ok(Hashed { files, exclusions, excluded, revision, notes })
 }
 
 /// Reads files that were listed already, as nothing but bytes.
@@ -173,6 +178,7 @@ struct Found {
     exclusions: ExclusionProfile,
     excluded: Vec<FilePath>,
     revision: Option<String>,
+    notes: Vec<FileNote>,
 }
 
 /// Lists what lies at `path` and reads it.
@@ -203,10 +209,11 @@ fn hash_all(
     if files.is_empty() && options.purpose == Purpose::Register {
         return Err(MeasureError::NoFiles { path: path.to_owned() });
     }
+    let notes = pickle::find(place.root(), &files);
     let plan = Plan { digests: options.digests, keep_subtrees: options.keep_subtrees };
     let caller = Caller { interrupted: options.interrupted, progress, memory: options.memory };
     let outcomes = read_all(place.root(), files, plan, tensors, caller, hasher)?;
-    Ok((outcomes, Found { exclusions, excluded, revision: place.into_revision() }))
+    Ok((outcomes, Found { exclusions, excluded, revision: place.into_revision(), notes }))
 }
 
 enum Place<'a> {

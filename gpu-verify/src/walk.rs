@@ -65,7 +65,12 @@ pub(crate) fn list_directory(
                 .ok_or_else(|| MeasureError::TooManyFiles { path: root.path().to_owned() })?;
             let below = below.join(name);
             let path = manifest_path(root, start, &below)?;
-            match stat(root, &directory, &below)? {
+            // Listed a moment ago, and gone.
+            let found = stat(root, &directory, &below).map_err(|fault| match fault {
+                MeasureError::NotFound { path } => MeasureError::FileChanged { path, how: "it vanished" },
+                fault => fault,
+            })?;
+            match found {
                 Found::Directory if exclusions.excludes_directory(path.as_str()) => listing.excluded.push(path),
                 Found::Directory => open.push(below),
                 _ if exclusions.excludes(path.as_str()) => listing.excluded.push(path),

@@ -1,5 +1,7 @@
 //! Arguments of `chopmark hash`, and the choice of engine that other hashing commands share.
 
+use core::fmt;
+use core::str::FromStr;
 use std::path::PathBuf;
 
 use chopmark_gpu_verify::{DigestKind, EngineChoice};
@@ -18,6 +20,18 @@ pub(crate) struct HashArguments {
     /// Also write a sidecar, FILE.b3tree: the BLAKE3 value of every MiB, by which `verify` names damaged places
     #[arg(long, value_name = "FILE", conflicts_with = "digests")]
     pub(crate) sidecar: Option<PathBuf>,
+    /// In which form to print: words, the document of --json, or a list that `b3sum --check` or `sha256sum -c` takes
+    /// where this command ran
+    #[arg(
+        long,
+        default_value = HashFormat::Text.name(),
+        value_parser = PossibleValuesParser::new(HashFormat::ALL.map(HashFormat::name))
+            .try_map(|name| name.parse::<HashFormat>())
+    )]
+    pub(crate) format: HashFormat,
+    /// Write the document or list to a file, whole or not at all, instead of to stdout
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) form: FormArguments,
     #[command(flatten)]
@@ -32,6 +46,49 @@ pub(crate) struct HashArguments {
             .try_map(|name| name.parse::<DigestKind>())
     )]
     pub(crate) digests: Vec<DigestKind>,
+}
+
+/// How `chopmark hash` shows what it found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum HashFormat {
+    /// Words for people.
+    #[default]
+    Text,
+    /// One JSON document, as with `--json`.
+    Json,
+    /// A list for `b3sum --check`.
+    B3sum,
+    /// A list for `sha256sum -c`.
+    Sha256sum,
+}
+
+impl HashFormat {
+    /// Every form, in the order of help texts.
+    pub(crate) const ALL: [Self; 4] = [Self::Text, Self::Json, Self::B3sum, Self::Sha256sum];
+
+    /// The name on the command line.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+            Self::B3sum => "b3sum",
+            Self::Sha256sum => "sha256sum",
+        }
+    }
+}
+
+impl fmt::Display for HashFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for HashFormat {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| format!("there is no format {name}"))
+    }
 }
 
 /// In which form the artefact lies at its path, where that can't be seen.

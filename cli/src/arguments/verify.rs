@@ -12,12 +12,19 @@ use super::hash::{EngineArguments, FormArguments};
 pub(crate) struct VerifyArguments {
     /// The directory or file to check, for a container image its OCI image layout or its manifest; nothing of its
     /// content is sent
-    #[arg(value_name = "PATH")]
-    pub(crate) path: PathBuf,
+    #[arg(value_name = "PATH", required_unless_present = "all")]
+    pub(crate) path: Option<PathBuf>,
+    /// Verify every model below a directory instead, with one report; each by the bundle beside it or in it
+    /// (NAME.chop), or else by asking the service by digest
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["path", "bundle", "sidecar", "revision", "manifest"])]
+    pub(crate) all: Option<PathBuf>,
+    /// With --all, where to write the report: the same JSON document that --json prints
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
     /// The offline bundle that proves the registration; without it the service is asked by digest
     #[arg(long, value_name = "FILE")]
     pub(crate) bundle: Option<PathBuf>,
-    /// Use no network; needs --bundle
+    /// Use no network; needs --bundle, or --all, where a model without a bundle is then unknown
     #[arg(long)]
     pub(crate) offline: bool,
     /// Trust policy: which registries you rely on, by log key and genesis [env: CHOPMARK_TRUST]

@@ -1,5 +1,9 @@
 //! `chopmark hash`: what would be registered, without registering it; or only the digests asked for.
 
+mod list;
+
+use std::path::Path;
+
 use chopmark_core::manifest::{FileEntry, FilePath};
 use chopmark_gpu_verify::{
     DigestKind, DigestSelection, FileDigests, FsverityDigest, Hashed, HashedFile, Measured, Purpose,
@@ -8,22 +12,27 @@ use serde_json::{Map, Value, json};
 
 use super::measuring::{Aim, Measuring, image_reference, require};
 use super::recall::{Reading, Recall};
-use super::{Context, sidecar};
-use crate::arguments::HashArguments;
+use super::{Context, notes, sidecar};
+use crate::arguments::{HashArguments, HashFormat};
 use crate::config::Directories;
 use crate::exit::{Exit, Failure};
+use crate::files::{self, Access};
 use crate::interrupt;
-use crate::printer::{Report, Tone};
+use crate::printer::{self, Report, Tone};
 use crate::remembered::Kind;
 use crate::units;
 
-/// Measures a path and shows its manifest, or the digests asked for.
+/// Measures a path and shows its manifest, or the digests asked for, or lists them for another program.
 ///
 /// # Errors
 /// Why there is no manifest or digest, naming the file; a usage failure for digests of a container image.
 pub(crate) fn run(context: &Context<'_>, arguments: &HashArguments) -> Result<Exit, Failure> {
     interrupt::install(context.printer, context.command)?;
     require(&arguments.path, &arguments.form)?;
+    check_output(arguments)?;
+    if let Some(checker) = list::Checker::of(arguments.format) {
+        return list::run(context, arguments, checker);
+    }
     sidecar::check(arguments.sidecar.as_deref())?;
     if arguments.sidecar.is_some() && image_reference(&arguments.path)?.is_some() {
         return Err(Failure::usage("a container image is known by SHA-256 alone; leave out --sidecar"));
@@ -53,7 +62,34 @@ pub(crate) fn run(context: &Context<'_>, arguments: &HashArguments) -> Result<Ex
     }
     // An empty directory has no digests, and nothing is to be signed.
     let hashed = measuring.hash_files(&arguments.path, Aim { purpose: Purpose::Verify, ..aim })?;
-    show_digests(context, &measuring, digests, hashed)
+    show_digests(context, &measuring, arguments, digests, &hashed)
+}
+
+/// Refuses, before slow work begins, a file to write that can't be written.
+fn check_output(arguments: &HashArguments) -> Result<(), Failure> {
+    let Some(path) = &arguments.output else { return Ok(()) };
+    if arguments.format == HashFormat::Text {
+        return Err(Failure::usage(
+            "--output writes a document or a list: say which with --format json, b3sum or sha256sum",
+        ));
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !parent.is_dir() || path.is_dir() {
+        return Err(Failure::usage(format!("{} can't be written: it is a directory, or in none", path.display())));
+    }
+    Ok(())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    files::replace(path, bytes, Access::Shared).map_err(|error| Failure::file("write", path, &error))
+}
+
+/// Prints the result, and writes the document where it was asked for.
+fn done(context: &Context<'_>, arguments: &HashArguments, members: Value, report: &Report) -> Result<Exit, Failure> {
+    if let Some(path) = &arguments.output {
+        write(path, printer::document(Some(context.command), Exit::Done, members.clone()).as_bytes())?;
+    }
+    context.done(members, report)
 }
 
 fn show_manifest(
@@ -87,7 +123,7 @@ fn show_manifest(
         report = report.row("not read", format!("{not_read}, known by the digests in the image's manifest"));
     }
     let report = reading
-        .row(report)
+        .row(notes::rows(report, &measured.notes))
         .row("files", format!("{files}, {} in all", units::bytes(manifest.size_bytes())))
         .headline(Tone::Neutral, format!("manifest sha256 {digest}"));
     let listed = manifest.files().iter().map(|file| member(&file.path, file.size_bytes, &of_entry(measured, file)));
@@ -100,50 +136,58 @@ fn show_manifest(
         "excluded": measured.excluded,
         "revision": measured.revision,
         "not_read": measured.not_read,
+        "notes": notes::members(&measured.notes),
         "read_size_bytes": read_size_bytes,
         "recalled": recalled,
         "sidecar": arguments.sidecar,
         "manifest": manifest,
         "digests": asked.then(|| listed.collect::<Vec<_>>()),
     });
-    context.done(members, &report)
+    done(context, arguments, members, &report)
 }
 
 fn show_digests(
     context: &Context<'_>,
     measuring: &Measuring<'_>,
+    arguments: &HashArguments,
     digests: DigestSelection,
-    hashed: Hashed,
+    hashed: &Hashed,
 ) -> Result<Exit, Failure> {
-    let Hashed { files, exclusions, excluded, revision } = hashed;
+    let Hashed { files, exclusions, excluded, revision, notes } = hashed;
     let size_bytes = files.iter().map(|file| file.size_bytes).fold(0, u64::saturating_add);
     let count = units::length(files.len());
     let mut report = Report::default().line(heading(digests));
-    for HashedFile { path, size_bytes, digests: found, .. } in &files {
+    for HashedFile { path, size_bytes, digests: found, .. } in files {
         report = report.line(row(digests, found, *size_bytes, path));
     }
-    report = left_out(report, &excluded, exclusions.id());
-    if let Some(commit) = &revision {
+    report = left_out(report, excluded, exclusions.id());
+    if let Some(commit) = revision {
         report = report.row("revision", commit);
     }
     let names: Vec<&str> = digests.kinds().map(DigestKind::name).collect();
-    let report = report.headline(
+    let report = notes::rows(report, notes).headline(
         Tone::Neutral,
         format!("{} of {}, {} in all", names.join(" and "), units::count(count, "file"), units::bytes(size_bytes)),
     );
+    done(context, arguments, members_of(hashed, measuring.engine_name()), &report)
+}
+
+fn members_of(hashed: &Hashed, engine: &str) -> Value {
+    let Hashed { files, excluded, revision, notes, .. } = hashed;
+    let size_bytes = files.iter().map(|file| file.size_bytes).fold(0, u64::saturating_add);
     let listed = files.iter().map(|file| member(&file.path, file.size_bytes, &file.digests));
-    let members = json!({
+    json!({
         "manifest_sha256": Value::Null,
-        "files": count,
+        "files": files.len(),
         "content_size_bytes": size_bytes,
-        "engine": measuring.engine_name(),
+        "engine": engine,
         "excluded": excluded,
         "revision": revision,
         "not_read": [],
+        "notes": notes::members(notes),
         "manifest": Value::Null,
         "digests": listed.collect::<Vec<_>>(),
-    });
-    context.done(members, &report)
+    })
 }
 
 /// The digests of a line of the manifest, and those that a manifest has no place for.

@@ -1,5 +1,7 @@
 //! From a path to a manifest, with progress and Ctrl-C: what `hash`, `register` and `verify` share.
 
+mod part;
+
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -8,10 +10,11 @@ use chopmark_core::image::ImageReference;
 use chopmark_core::manifest::{ExclusionProfile, FilePath, Manifest};
 use chopmark_core::verify::FoundImage;
 use chopmark_gpu_verify::{
-    DigestSelection, Engine, Hashed, MeasureError, MeasureOptions, Measured, Memory, Purpose, find_image, hash_files,
-    images_in_layout, is_image_layout, measure, measure_image,
+    DigestSelection, Engine, Hashed, Hasher, MeasureError, MeasureOptions, Measured, Memory, Purpose, find_image,
+    hash_files, images_in_layout, is_image_layout, measure, measure_image,
 };
 
+pub(crate) use self::part::{Measure, PartMeasuring};
 use crate::arguments::{EngineArguments, FormArguments};
 use crate::exit::{Exit, Failure};
 use crate::interrupt;
@@ -59,6 +62,12 @@ impl<'a> Aim<'a> {
         Self { purpose: Purpose::Verify, ..Self::register(form) }
     }
 
+    fn options(self, keep_subtrees: bool, interrupted: &'a AtomicBool) -> MeasureOptions<'a> {
+        let Self { form, purpose, exclusions, file_name, digests } = self;
+        let revision = form.revision.as_deref();
+        MeasureOptions { exclusions, purpose, file_name, revision, digests, keep_subtrees, memory: None, interrupted }
+    }
+
     /// To verify what is there, and sign that it was.
     pub(crate) fn attest(form: &'a FormArguments) -> Self {
         Self { purpose: Purpose::Attest, ..Self::register(form) }
@@ -84,6 +93,11 @@ impl<'a> Measuring<'a> {
     /// With the value of every MiB, to write or to use a sidecar.
     pub(crate) fn keeping_subtrees(self, keep_subtrees: bool) -> Self {
         Self { keep_subtrees, ..self }
+    }
+
+    /// The engine.
+    pub(crate) fn hasher(&self) -> &dyn Hasher {
+        self.engine.hasher()
     }
 
     /// Name of the engine.
@@ -155,9 +169,7 @@ impl<'a> Measuring<'a> {
     }
 
     fn options<'b>(&self, aim: Aim<'b>, interrupted: &'b AtomicBool) -> MeasureOptions<'b> {
-        let Aim { form, purpose, exclusions, file_name, digests } = aim;
-        let (revision, keep_subtrees) = (form.revision.as_deref(), self.keep_subtrees);
-        MeasureOptions { exclusions, purpose, file_name, revision, digests, keep_subtrees, memory: None, interrupted }
+        aim.options(self.keep_subtrees, interrupted)
     }
 
     /// One pass, with the number of bytes that were read.

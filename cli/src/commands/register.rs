@@ -20,7 +20,7 @@ use super::consent::Consent;
 use super::measuring::{Aim, Measuring, require};
 use super::recall::{Reading, Recall};
 use super::submit::Registered;
-use super::{Context, bundle, cosign, dry_run, sidecar, signers};
+use super::{Context, bundle, cosign, dry_run, notes, sidecar, signers};
 use crate::arguments::{FormArguments, RegisterArguments};
 use crate::client::Client;
 use crate::config::Overrides;
@@ -78,6 +78,8 @@ pub(crate) fn run(context: &Context<'_>, mut arguments: RegisterArguments) -> Re
     let (directories, is_wanted) = (&session.settings.directories, !arguments.no_cache);
     let recall = Recall { directories, kind: Kind::Cache, is_wanted, keep_subtrees };
     let (measured, reading) = recall.measure(&measuring, &order.path, Aim::register(&order.form), printer)?;
+    // Before anything is signed, while another file can still be registered instead.
+    notes::tell(printer, &measured.notes);
     let manifest = measured.manifest.to_canonical_bytes();
     let claim = Claim::Artefact(order.claim(&session.party, &measured.manifest, parents, supersedes)?);
     let draft = session.draft(order.names.display(), &claim, &manifest);

@@ -3,6 +3,7 @@
 //! With a bundle no network is used. Without one the service is asked by digest, and its answer is verified just as a
 //! bundle from anywhere would be. Whatever is not certain is not `verified`.
 
+mod all;
 mod lookup;
 mod places;
 mod said;
@@ -16,22 +17,25 @@ use chopmark_core::verify::{compare, compare_image};
 use chopmark_gpu_verify::Measured;
 use serde_json::json;
 
-use super::measuring::{Aim, Measuring, place, require};
+use super::measuring::{Aim, Measure, Measuring, place, require};
 use super::{Context, bundle};
 use crate::arguments::VerifyArguments;
-use crate::config::Overrides;
+use crate::config::{Overrides, Settings};
 use crate::exit::{Exit, Failure};
 use crate::interrupt;
 use crate::printer::{Report, Tone};
 use crate::trust::Trust;
 use places::Places;
-use verdict::{Compared, Verdict};
+use verdict::{Compared, Question, Verdict};
 
-/// Verifies what is at a path, and always ends in one of the result states.
+/// Verifies what is at a path, and always ends in one of the result states; or every model below a directory.
 ///
 /// # Errors
 /// Only what is no answer about the bytes: a wrong command line, a fault of this machine, Ctrl-C.
 pub(crate) fn run(context: &Context<'_>, arguments: &VerifyArguments) -> Result<Exit, Failure> {
+    if let Some(directory) = &arguments.all {
+        return all::run(context, arguments, directory);
+    }
     match check(context, arguments) {
         Ok(verdict) => verdict.print(context),
         Err(failure) => {
@@ -42,7 +46,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &VerifyArguments) -> Result<
             let members = json!({
                 "state": failure.exit.state(),
                 "message": failure.message,
-                "path": arguments.path,
+                "path": arguments.path.as_deref().map(Path::to_string_lossy),
                 "artefact": null,
                 "difference": null,
                 "error": failure.to_json(),
@@ -59,49 +63,93 @@ fn check<'a>(context: &Context<'_>, arguments: &'a VerifyArguments) -> Result<Ve
     let overrides = Overrides { party: None, trust: arguments.trust.clone() };
     let settings = context.settings(overrides)?;
     interrupt::install(printer, context.command)?;
+    let Some(path) = arguments.path.as_deref() else {
+        return Err(Failure::usage("name what to verify, or a directory of models with --all"));
+    };
+    if arguments.report.is_some() {
+        return Err(Failure::usage("--report is for many models: name their directory with --all"));
+    }
     if arguments.offline && arguments.bundle.is_none() {
         return Err(Failure::usage("--offline needs the proof at hand: give the bundle with --bundle FILE"));
     }
-    require(&arguments.path, &arguments.form)?;
-    let trust = Trust::for_verifying(&settings, place(&arguments.path, &arguments.form), printer)?;
-    let places = Places::find(arguments, printer)?;
+    require(path, &arguments.form)?;
+    let trust = Trust::for_verifying(&settings, place(path, &arguments.form), printer)?;
+    let places = Places::find(arguments.sidecar.as_deref(), arguments.bundle.as_deref(), printer)?;
     let measuring = Measuring::start(arguments.engine, printer)?.keeping_subtrees(places.is_some());
+    let question = Question {
+        path,
+        form: &arguments.form,
+        bundle: arguments.bundle.as_deref(),
+        allow_extra: arguments.allow_extra,
+        is_strict: arguments.strict,
+    };
+    match question.bundle {
+        Some(path) => by_bundle(question, bundle::open(path, &trust)?, &trust, places, &measuring, &mut None),
+        None => by_service(question, &settings, &trust, places, &measuring),
+    }
+}
 
-    let (proven, measured, also_registered) = if let Some(path) = &arguments.bundle {
-        (bundle::open(path, &trust)?, None, Vec::new())
-    } else {
-        let found = lookup::find(&settings, &trust, &measuring, &arguments.path, &arguments.form)?;
-        (found.proven, Some(found.measured), found.others)
-    };
-    let compared = if proven.manifest.image().is_some() {
-        let found = measuring.find_image(&arguments.path, &arguments.form, &proven.manifest)?;
+/// Compares with what a bundle proves. What was measured is kept, so that another bundle of the same model can be
+/// tried.
+fn by_bundle<'a>(
+    question: Question<'a>,
+    proven: Proven,
+    trust: &Trust,
+    places: Option<Places>,
+    measuring: &dyn Measure,
+    measured: &mut Option<Measured>,
+) -> Result<Verdict<'a>, Failure> {
+    let compared = compared(question, &proven, places, measuring, measured)?;
+    Ok(Verdict { question, proven, compared, trust: trust.clone(), also_registered: Vec::new(), said: None })
+}
+
+/// Asks the service what is registered with these digests, and compares with what it proves.
+fn by_service<'a>(
+    question: Question<'a>,
+    settings: &Settings,
+    trust: &Trust,
+    places: Option<Places>,
+    measuring: &dyn Measure,
+) -> Result<Verdict<'a>, Failure> {
+    let found = lookup::find(settings, trust, measuring, question.path, question.form)?;
+    let lookup::Found { proven, measured, others } = found;
+    let compared = compared(question, &proven, places, measuring, &mut Some(measured))?;
+    let said = Some(said::Said::ask(settings, &proven)?);
+    Ok(Verdict { question, proven, compared, trust: trust.clone(), also_registered: others, said })
+}
+
+fn compared(
+    question: Question<'_>,
+    proven: &Proven,
+    places: Option<Places>,
+    measuring: &dyn Measure,
+    measured: &mut Option<Measured>,
+) -> Result<Compared, Failure> {
+    if proven.manifest.image().is_some() {
+        let found = measuring.find_image(question.path, question.form, &proven.manifest)?;
         let (difference, not_read) = compare_image(&proven.manifest, &found);
-        Compared { difference, not_read, ..Compared::default() }
-    } else {
-        let measured = match measured {
-            Some(measured) if is_measured_as(&proven, &measured, &arguments.path) => measured,
-            _ => measure_as(&proven, &measuring, arguments)?,
-        };
-        let mut difference = compare(&proven.manifest, &measured.manifest, &measured.unreadable);
-        if arguments.strict {
-            difference.extra.extend(measured.excluded.iter().cloned());
-            difference.extra.sort();
-        }
-        let Measured { excluded, revision, subtrees, .. } = measured;
-        let damages = places.map(|places| places.locate(&proven.manifest, &difference, &subtrees));
-        Compared { difference, excluded, revision, not_read: Vec::new(), damages }
+        return Ok(Compared { difference, not_read, ..Compared::default() });
+    }
+    let known = match measured.take().filter(|measured| is_measured_as(proven, measured, question.path)) {
+        Some(known) => known,
+        None => measure_as(question, proven, measuring)?,
     };
-    let said = match &arguments.bundle {
-        Some(_) => None,
-        None => Some(said::Said::ask(&settings, &proven)?),
-    };
-    Ok(Verdict { arguments, proven, compared, trust, also_registered, said })
+    let measured = measured.insert(known);
+    let mut difference = compare(&proven.manifest, &measured.manifest, &measured.unreadable);
+    if question.is_strict {
+        difference.extra.extend(measured.excluded.iter().cloned());
+        difference.extra.sort();
+    }
+    let Measured { excluded, revision, subtrees, notes, .. } = measured;
+    let damages = places.map(|places| places.locate(&proven.manifest, &difference, subtrees));
+    let (excluded, revision, notes) = (excluded.clone(), revision.clone(), notes.clone());
+    Ok(Compared { difference, excluded, revision, notes, damages, not_read: Vec::new() })
 }
 
 /// Measures the path by the rules that the registered manifest records.
-fn measure_as(proven: &Proven, measuring: &Measuring<'_>, arguments: &VerifyArguments) -> Result<Measured, Failure> {
+fn measure_as(question: Question<'_>, proven: &Proven, measuring: &dyn Measure) -> Result<Measured, Failure> {
     let (exclusions, file_name) = (proven.manifest.exclusions(), registered_name(proven));
-    measuring.measure(&arguments.path, Aim { exclusions, file_name, ..Aim::verify(&arguments.form) })
+    measuring.measure(question.path, Aim { exclusions, file_name, ..Aim::verify(question.form) })
 }
 
 /// Whether a measurement made before the registration was known follows its rules all the same.

@@ -7,8 +7,8 @@ use chopmark_core::submission::Submission;
 use serde_json::json;
 
 use super::Outcome;
-use crate::commands::Context;
 use crate::commands::bundle::{kind_word, shell_word};
+use crate::commands::{Context, notes};
 use crate::exit::{Exit, Failure};
 use crate::printer::{Report, Tone};
 use crate::units;
@@ -73,6 +73,7 @@ pub(super) fn print(context: &Context<'_>, outcome: &Outcome<'_>) -> Result<Exit
         let not_read = units::count(units::length(measured.not_read.len()), "blob");
         report = report.row("not read", format!("{not_read}, registered by the digests in the image's manifest"));
     }
+    let report = notes::rows(report, &measured.notes);
     let report = outcome
         .reading
         .row(report)
@@ -108,6 +109,7 @@ pub(super) fn print(context: &Context<'_>, outcome: &Outcome<'_>) -> Result<Exit
         "read_size_bytes": read_size_bytes,
         "recalled": recalled,
         "sidecar": outcome.sidecar,
+        "notes": notes::members(&measured.notes),
         "proof": proved.proof,
         "closure": proven.closure,
         "bundle": outcome.bundle,

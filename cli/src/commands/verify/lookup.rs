@@ -14,7 +14,7 @@ use chopmark_gpu_verify::Measured;
 use crate::arguments::FormArguments;
 use crate::client::{ArtefactDescription, Client};
 use crate::commands::bundle;
-use crate::commands::measuring::{Aim, Measuring, image_digests};
+use crate::commands::measuring::{Aim, Measure, image_digests};
 use crate::config::Settings;
 use crate::exit::{Exit, Failure};
 use crate::trust::Trust;
@@ -39,7 +39,7 @@ pub(super) struct Found {
 pub(super) fn find(
     settings: &Settings,
     trust: &Trust,
-    measuring: &Measuring<'_>,
+    measuring: &dyn Measure,
     path: &Path,
     form: &FormArguments,
 ) -> Result<Found, Failure> {

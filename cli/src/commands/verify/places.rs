@@ -14,7 +14,6 @@ use chopmark_core::verify::{Difference, FileChange};
 use serde_json::json;
 
 use super::verdict::{LISTED_MAX, more};
-use crate::arguments::VerifyArguments;
 use crate::exit::{Exit, Failure};
 use crate::files;
 use crate::printer::{Printer, Report};
@@ -39,11 +38,15 @@ impl Places {
     ///
     /// # Errors
     /// Only when it was named and can't be used: then somebody relies on it, and should know before hours of hashing.
-    pub(super) fn find(arguments: &VerifyArguments, printer: &Printer) -> Result<Option<Self>, Failure> {
-        if let Some(path) = &arguments.sidecar {
+    pub(super) fn find(
+        named: Option<&Path>,
+        bundle: Option<&Path>,
+        printer: &Printer,
+    ) -> Result<Option<Self>, Failure> {
+        if let Some(path) = named {
             return Self::read(path).map(Some);
         }
-        let beside = arguments.bundle.as_ref().map(|bundle| bundle.with_extension(ending()));
+        let beside = bundle.map(beside);
         let Some(beside) = beside.filter(|path| path.is_file()) else { return Ok(None) };
         Ok(match Self::read(&beside) {
             Ok(places) => Some(places),
@@ -115,6 +118,11 @@ impl Damages {
         }
         more(report, ranges.len(), "ranges")
     }
+}
+
+/// Where the sidecar of a bundle's artefact lies, if it has one.
+pub(super) fn beside(bundle: &Path) -> PathBuf {
+    bundle.with_extension(ending())
 }
 
 /// How names of sidecars end, without the dot.

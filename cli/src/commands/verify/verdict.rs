@@ -1,16 +1,19 @@
 //! The answer of `chopmark verify`: a state, the facts behind it with who says so, and what it does not prove.
 
+use std::path::Path;
+
 use chopmark_core::bundle::Proven;
 use chopmark_core::manifest::{FileEntry, FilePath};
 use chopmark_core::statement::ShownId;
 use chopmark_core::verify::{Difference, FileChange, ResultState, TensorChange, TensorFacts};
+use chopmark_gpu_verify::FileNote;
 use serde_json::json;
 
 use super::places::Damages;
 use super::said::Said;
-use crate::arguments::VerifyArguments;
-use crate::commands::Context;
+use crate::arguments::FormArguments;
 use crate::commands::bundle::kind_word;
+use crate::commands::{Context, notes};
 use crate::exit::{Exit, Failure};
 use crate::printer::{Report, Tone};
 use crate::trust::Trust;
@@ -20,7 +23,7 @@ use crate::units;
 pub(super) const LISTED_MAX: usize = 20;
 
 /// What no registration proves.
-const DOES_NOT_PROVE: [&str; 3] = [
+pub(super) const DOES_NOT_PROVE: [&str; 3] = [
     "that the party is who it says it is: names and numbers are self-declared",
     "that it holds the rights: registration shows who said so, and when",
     "that the content is good, safe or lawful to use",
@@ -51,12 +54,29 @@ pub(super) struct Compared {
     pub(super) not_read: Vec<FilePath>,
     /// Where the damage is, if there was a sidecar to look it up in.
     pub(super) damages: Option<Damages>,
+    /// What else there is to know about files.
+    pub(super) notes: Vec<FileNote>,
+}
+
+/// What is to be verified, and how strictly.
+#[derive(Clone, Copy)]
+pub(super) struct Question<'a> {
+    /// Where the bytes are.
+    pub(super) path: &'a Path,
+    /// In which form they lie there.
+    pub(super) form: &'a FormArguments,
+    /// The bundle that proves the registration, where the service is not asked.
+    pub(super) bundle: Option<&'a Path>,
+    /// Whether files that were not registered may be there.
+    pub(super) allow_extra: bool,
+    /// Whether nothing may be left out.
+    pub(super) is_strict: bool,
 }
 
 /// A comparison with a proven registration.
 pub(super) struct Verdict<'a> {
     /// What was asked.
-    pub(super) arguments: &'a VerifyArguments,
+    pub(super) question: Question<'a>,
     /// What is registered.
     pub(super) proven: Proven,
     /// How the bytes compare with that.
@@ -71,9 +91,9 @@ pub(super) struct Verdict<'a> {
 
 impl Verdict<'_> {
     /// Extra files are a difference unless they were allowed: an extra file can be code that gets loaded.
-    fn state(&self) -> ResultState {
+    pub(super) fn state(&self) -> ResultState {
         let Difference { changed, missing, extra } = &self.compared.difference;
-        let are_extra_fine = extra.is_empty() || self.arguments.allow_extra;
+        let are_extra_fine = extra.is_empty() || self.question.allow_extra;
         if changed.is_empty() && missing.is_empty() && are_extra_fine {
             ResultState::Verified
         } else {
@@ -81,9 +101,9 @@ impl Verdict<'_> {
         }
     }
 
-    fn message(&self) -> String {
+    pub(super) fn message(&self) -> String {
         let Difference { changed, missing, extra } = &self.compared.difference;
-        let (path, id) = (self.arguments.path.display(), self.proven.statement.id.shown("art"));
+        let (path, id) = (self.question.path.display(), self.proven.statement.id.shown("art"));
         match self.state() {
             ResultState::Verified if !self.compared.not_read.is_empty() => format!(
                 "{path} is exactly the image manifest that was registered as {id}; the {} that it names by digest \
@@ -96,9 +116,9 @@ impl Verdict<'_> {
                 units::count(units::length(extra.len()), "extra file")
             ),
             _ => {
-                let hint = if self.arguments.path.is_file() && self.proven.manifest.files().len() > 1 {
+                let hint = if self.question.path.is_file() && self.proven.manifest.files().len() > 1 {
                     "; it was registered as a directory: verify the whole of it"
-                } else if changed.is_empty() && missing.is_empty() && !self.arguments.strict {
+                } else if changed.is_empty() && missing.is_empty() && !self.question.is_strict {
                     "; --allow-extra accepts extra files"
                 } else {
                     ""
@@ -123,14 +143,15 @@ impl Verdict<'_> {
         context.printer.result(context.command, Exit::from(state), self.members(), &self.report())
     }
 
-    fn members(&self) -> serde_json::Value {
+    /// The answer for programs.
+    pub(super) fn members(&self) -> serde_json::Value {
         let Proven { statement, artefact, owner, index, checkpoint, closure, .. } = &self.proven;
         let registry = statement.header.registry.as_ref();
         let (sidecar, damaged) = Damages::members(self.compared.damages.as_ref());
         json!({
             "state": self.state(),
             "message": self.message(),
-            "path": self.arguments.path,
+            "path": self.question.path.to_string_lossy(),
             "artefact": {
                 "id": statement.id.shown("art"),
                 "artefact_id": statement.id,
@@ -150,14 +171,15 @@ impl Verdict<'_> {
             "difference": self.compared.difference,
             "damaged": damaged,
             "sidecar": sidecar,
-            "extra_allowed": self.arguments.allow_extra,
+            "extra_allowed": self.question.allow_extra,
             "excluded": self.compared.excluded,
             "revision": self.compared.revision,
             "claims": self.claims(),
             "not_read": self.compared.not_read,
+            "notes": notes::members(&self.compared.notes),
             "also_registered": self.also_registered,
             "said_by_others": self.said.as_ref().map(Said::members),
-            "bundle": self.arguments.bundle,
+            "bundle": self.question.bundle.map(Path::to_string_lossy),
             "registry": registry,
             "checkpoint": { "size": checkpoint.size(), "root": checkpoint.root() },
             "closure": { "kind": closure, "explanation": closure.explanation() },
@@ -212,6 +234,7 @@ impl Verdict<'_> {
                 format!("{} by {}, not vouched for", self.compared.excluded.len(), manifest.exclusions().id());
             report = report.row("left out", left_out);
         }
+        let report = notes::rows(report, &self.compared.notes);
         let report = self.list_difference(report);
         let tone = if self.state() == ResultState::Verified { Tone::Good } else { Tone::Bad };
         report.headline(tone, format!("{}: {}", state_words(self.state()), self.message()))

@@ -211,6 +211,31 @@ fn more_bytes_are_asked_for_until_the_header_is_whole_and_a_cut_file_is_refused(
 }
 
 #[test]
+fn sums_and_products_are_checked_before_they_are_used() {
+    let one = |shape: &[u64], kind, offset| Bytes::start(3, 1, 0).tensor("a", shape, kind, offset).code(32);
+    for (shape, kind, offset, expected) in [
+        (&[8][..], F32, 0, "accepted"),
+        (&[8, 1, 1, 1], F32, 0, "accepted"),
+        (&[0], F32, 0, "trailing_bytes"),
+        (&[], F32, 0, "accepted"),
+        (&[u64::MAX], F32, 0, "tensor_shape"),
+        (&[1 << 53, 1 << 53, 1 << 53, 1 << 53], I8, 0, "tensor_shape"),
+        (&[0, u64::MAX], I8, 0, "tensor_shape"),
+        (&[1 << 62], I8, 0, "tensor_shape"),
+        (&[1 << 53], I8, 0, "tensor_shape"),
+        (&[(1 << 53) - 1], I8, 0, "tensor_past_end"),
+        (&[8], F32, u64::MAX, "tensor_past_end"),
+        (&[8], F32, u64::MAX - 31, "tensor_past_end"),
+        (&[8], F32, 1 << 63, "tensor_past_end"),
+        (&[8], F32, 1, "tensor_past_end"),
+        (&[255], Q4_K, 0, "tensor_shape"),
+        (&[128, 2], Q4_K, 0, "tensor_shape"),
+    ] {
+        assert_eq!(one(shape, kind, offset), expected, "{shape:?} {kind} {offset}");
+    }
+}
+
+#[test]
 fn what_is_declared_is_refused_before_anything_is_waited_for() {
     let bytes = Bytes::start(3, 0, 1).u64(HEADER_SIZE_BYTES_MAX).0;
     assert_eq!(parse_header(&bytes, u64::MAX), Err(HeaderError::TooLong));

@@ -123,6 +123,63 @@ fn depth_and_size_bombs_are_refused() {
 }
 
 #[test]
+fn numbers_and_names_have_one_spelling() {
+    let tensor =
+        |shape: &str, offsets: &str| format!(r#"{{"a":{{"dtype":"U8","shape":{shape},"data_offsets":{offsets}}}}}"#);
+    assert_eq!(code(&tensor("[1]", "[0,1]"), 1), "accepted");
+    let numbers =
+        ["[01]", "[+1]", "[1e0]", "[0x1]", "[\"1\"]", "[null]", "[[1]]", "[1,]", "[-0.0]", "{}", "1", "null", "\"1\""];
+    for shape in numbers {
+        assert_eq!(code(&tensor(shape, "[0,1]"), 1), "header_json", "{shape}");
+    }
+    for offsets in
+        ["[0]", "[]", "[0,1,1]", "{\"0\":0,\"1\":1}", "[0.0,1]", "[0,1e0]", "null", "[0,18446744073709551616]"]
+    {
+        assert_eq!(code(&tensor("[1]", offsets), 1), "header_json", "{offsets}");
+    }
+    for (json, expected) in [
+        ("\u{feff}{}", "header_not_object"),
+        ("{}\t", "header_not_object"),
+        ("{/**/}", "header_json"),
+        ("{'a':1}", "header_json"),
+        (r#"{"__metadata__":null}"#, "header_json"),
+        (r#"{"__metadata__":[]}"#, "header_json"),
+        (r#"{"__metadata__":{"a":{"b":"c"}}}"#, "header_json"),
+        (r#"{"a\ud800":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#, "header_json"),
+        (r#"{"a\u0000":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#, "tensor_name"),
+    ] {
+        assert_eq!(code(json, u64::from(json.contains("dtype"))), expected, "{json}");
+    }
+}
+
+#[test]
+fn the_longest_header_is_read_and_one_byte_more_is_not() {
+    let cap = usize::try_from(JSON_SIZE_BYTES_MAX).unwrap();
+    let padded = |length: usize| format!("{{}}{}", " ".repeat(length - 2));
+    assert_eq!(code(&padded(cap), 0), "accepted");
+    assert_eq!(code(&padded(cap + 1), 0), "header_too_large");
+}
+
+#[test]
+fn empty_tensors_share_a_place_and_never_lie_within_another() {
+    let file = |empty_at: u64| {
+        format!(
+            r#"{{"a":{{"dtype":"U8","shape":[4],"data_offsets":[0,4]}},"e":{{"dtype":"U8","shape":[0],"data_offsets":[{empty_at},{empty_at}]}},"f":{{"dtype":"U8","shape":[2,0],"data_offsets":[{empty_at},{empty_at}]}}}}"#
+        )
+    };
+    for (empty_at, expected) in [
+        (0, "accepted"),
+        (1, "tensor_overlap"),
+        (3, "tensor_overlap"),
+        (4, "accepted"),
+        (5, "tensor_past_end"),
+        (u64::MAX, "tensor_past_end"),
+    ] {
+        assert_eq!(code(&file(empty_at), 4), expected, "{empty_at}");
+    }
+}
+
+#[test]
 fn messages_cannot_carry_terminal_escapes() {
     let fault = parse("{\"a\":{\"dtype\":\"\\u001b[31m\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1).unwrap_err();
     assert!(!fault.to_string().contains('\u{1b}'), "{fault}");
