@@ -22,7 +22,9 @@ fn python(program: &str) -> Command {
 }
 
 fn output(command: &mut Command) -> Output {
-    command.output().expect("python3 is needed for the independent check; install it, or run everything with `make test`")
+    command
+        .output()
+        .expect("python3 is needed for the independent check; install it, or run everything with `make test`")
 }
 
 fn check(files: &[PathBuf]) -> Output {
