@@ -1,7 +1,7 @@
 # Every target does its own set-up; `make demo` and `make test` work on a fresh clone.
 
-.PHONY: help demo test soak lint format docs openapi openapi-check bench-ledger bench-hash bench-licence bench-tax setup \
-	clean-tools
+.PHONY: help demo test soak lint format docs openapi openapi-check bench-ledger bench-hash bench-licence bench-tax bench-gpu \
+	setup clean-tools
 
 help:
 	@echo "make demo           the main job end to end, on a real model (KEEP=1 leaves the service running)"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench-licence  licences over long lineages"
 	@echo "make bench-tax      tax over many events"
 	@echo "make bench-hash     hashing beside other programs, see docs/benchmarks.md"
+	@echo "make bench-gpu      the NVIDIA GPU of this machine beside what bounds it"
 	@echo "make setup          install what is missing, build nothing"
 	@echo "make clean-tools    remove what setup fetched into .tools"
 
@@ -30,7 +31,7 @@ soak:
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	cargo clippy --package chopmark-gpu-verify --features gpu --all-targets --locked -- -D warnings
+	cargo clippy --package chopmark-gpu-verify --package chopmark --features chopmark/gpu,chopmark/cuda --all-targets --locked -- -D warnings
 
 format:
 	cargo fmt --all
@@ -56,6 +57,9 @@ bench-tax:
 
 bench-hash:
 	@scripts/bench-hash.sh
+
+bench-gpu:
+	cargo bench --locked --package chopmark-gpu-verify --features cuda,gpu --bench gpu
 
 setup:
 	@scripts/install-build-tools.sh

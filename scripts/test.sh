@@ -28,8 +28,13 @@ cp "$binaries/chopmark" "$binaries/chopmark-control"
 cargo build --workspace --locked
 cargo test --workspace --locked "$@"
 
-# Apart, because the default build knows nothing of GPUs: the engine wgpu, on whatever adapter there is.
-cargo test --package chopmark-gpu-verify --features gpu --locked -- vectors wgpu machine engine
+# Apart, because the default build knows nothing of GPUs: the engines wgpu and cuda, on whatever there is.
+# Also as a part of the workspace, so that what it depends on is not built twice.
+cargo test --workspace --lib --features chopmark-gpu-verify/gpu,chopmark-gpu-verify/cuda --locked -- \
+    vectors wgpu cuda machine engine
+
+# What is committed as compiled is what its sources give.
+"$root/scripts/cuda-kernels.sh" check
 
 # By itself, so that no other crate's features can hide that the core needs IO, and for a target that has none.
 cargo check --package chopmark-core --locked

@@ -11,6 +11,7 @@ mod key;
 mod licence;
 mod party;
 mod register;
+mod resident;
 mod search;
 mod service;
 mod tax;
@@ -31,6 +32,7 @@ pub(crate) use key::{
 pub(crate) use licence::{LicenceCheckArguments, LicenceCommand, LicenceNewArguments, LicenceShowArguments};
 pub(crate) use party::{PartyCommand, PartyRegisterArguments};
 pub(crate) use register::{ConsentArguments, RegisterArguments};
+pub(crate) use resident::ResidentArguments;
 pub(crate) use search::{LineageArguments, SearchArguments};
 pub(crate) use service::{
     AuditArguments, DbCommand, LedgerCommand, LedgerInitArguments, LogFormat, ServeArguments, StoreArguments,
@@ -113,6 +115,8 @@ pub(crate) enum Command {
     Register(Box<RegisterArguments>),
     /// Check that bytes are exactly those somebody registered
     Verify(VerifyArguments),
+    /// Hash weights in the memory of an NVIDIA GPU, where they are, and compare them with those somebody registered
+    Resident(ResidentArguments),
     /// Add your signature to a statement that others sign too
     Sign(SignArguments),
     /// Send a statement that everybody needed has signed
@@ -165,6 +169,7 @@ impl Command {
             Self::Engines(_) => "engines",
             Self::Register(_) => "register",
             Self::Verify(_) => "verify",
+            Self::Resident(_) => "resident",
             Self::Sign(_) => "sign",
             Self::Submit(_) => "submit",
             Self::Attest(_) => "attest",
@@ -248,6 +253,7 @@ mod tests {
             ("chopmark register m --licence mit --parent art_a --relation finetune --dry-run", "register"),
             ("chopmark verify ./model --bundle m.chop --offline", "verify"),
             ("chopmark verify ./model --trust p.toml --allow-extra", "verify"),
+            ("chopmark resident handles.json --bundle m.chop --allow-extra", "resident"),
             ("chopmark serve --data-dir d --listen 127.0.0.1:0", "serve"),
             ("chopmark ledger init --database-url postgres:///x", "ledger init"),
             ("chopmark db url --data-dir d", "db url"),
@@ -281,6 +287,7 @@ mod tests {
             "chopmark attest ./model --zone HK",
             "chopmark attest ./model --artefact art_a",
             "chopmark submit",
+            "chopmark resident handles.json --allow-missing",
             "chopmark search --parties --kind model",
             "chopmark search --limit 0",
             "chopmark lineage art_a --up --down",

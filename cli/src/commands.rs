@@ -25,6 +25,7 @@ mod party;
 mod party_verified;
 mod recall;
 mod register;
+mod resident;
 mod say;
 mod search;
 mod serve;
@@ -101,6 +102,7 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Exit, Failu
         Command::Engines(arguments) => engines::run(&context, arguments),
         Command::Register(arguments) => register::run(&context, *arguments),
         Command::Verify(arguments) => verify::run(&context, &arguments),
+        Command::Resident(arguments) => resident::run(&context, &arguments),
         Command::Serve(arguments) => serve::run(&context, &arguments),
         Command::Ledger(LedgerCommand::Init(arguments)) => ledger::init(&context, &arguments),
         Command::Db(DbCommand::Url(arguments)) => db::url(&context, &arguments),

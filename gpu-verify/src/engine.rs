@@ -2,13 +2,15 @@
 
 use core::fmt;
 use core::str::FromStr;
-#[cfg(feature = "gpu")]
+#[cfg(any(feature = "gpu", feature = "cuda"))]
 use std::sync::Arc;
 
-#[cfg(feature = "gpu")]
+#[cfg(any(feature = "gpu", feature = "cuda"))]
 use crate::checked::{Checked, promise};
+#[cfg(feature = "cuda")]
+use crate::cuda::{Cuda, CudaError, CudaSettings, Gpu};
 use crate::hasher::{EngineFault, Hasher};
-#[cfg(feature = "gpu")]
+#[cfg(any(feature = "gpu", feature = "cuda"))]
 use crate::machine::cores;
 use crate::portable::Portable;
 use crate::rayon::Rayon;
@@ -161,12 +163,24 @@ impl Engine {
             }
             #[cfg(not(feature = "gpu"))]
             EngineChoice::Wgpu => Err(EngineError::NotBuilt { engine: "wgpu", feature: "gpu" }),
+            #[cfg(feature = "cuda")]
+            EngineChoice::Cuda => Self::cuda(),
+            #[cfg(not(feature = "cuda"))]
             EngineChoice::Cuda => Err(EngineError::NotBuilt { engine: "cuda", feature: "cuda" }),
         }
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda() -> Result<Self, EngineError> {
+        let unavailable = |error: CudaError| EngineError::NoDevice { engine: "cuda", reason: error.to_string() };
+        let gpu = Gpu::open(0).map_err(unavailable)?;
+        let cuda = Cuda::new(&gpu, CudaSettings::default()).map_err(unavailable)?;
+        let device = format!("{} with {} threads that copy to it", gpu.name(), cuda.copy_threads());
+        Self::checked(cuda, &device)
+    }
+
     /// A GPU engine behind its checks.
-    #[cfg(feature = "gpu")]
+    #[cfg(any(feature = "gpu", feature = "cuda"))]
     fn checked<E: Hasher + Send + 'static>(engine: E, device: &str) -> Result<Self, EngineError> {
         // As many threads more as wait for the device at a time, so that every core has something to do meanwhile.
         let cpu = Rayon::new(cores().saturating_add(engine.files_in_parallel()))?;

@@ -5,6 +5,8 @@
 
 pub mod cache;
 pub mod checked;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub mod digests;
 pub mod engine;
 pub mod error;

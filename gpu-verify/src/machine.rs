@@ -82,6 +82,13 @@ pub fn adapters() -> Option<Vec<Adapter>> {
 }
 
 /// The GPUs that the CUDA driver finds, or why there is no driver; `None` in a build without the engine `cuda`.
+#[cfg(feature = "cuda")]
+pub fn cuda_devices() -> Option<Result<Vec<CudaDevice>, String>> {
+    Some(crate::cuda::devices().map_err(|error| error.to_string()))
+}
+
+/// The GPUs that the CUDA driver finds, or why there is no driver; `None` in a build without the engine `cuda`.
+#[cfg(not(feature = "cuda"))]
 pub fn cuda_devices() -> Option<Result<Vec<CudaDevice>, String>> {
     None
 }
@@ -96,5 +103,6 @@ mod tests {
         #[cfg(target_arch = "x86_64")]
         assert!(cpu_features().contains(&"sse2"), "every x86-64 processor has it");
         assert_eq!(adapters().is_some(), cfg!(feature = "gpu"));
+        assert_eq!(cuda_devices().is_some(), cfg!(feature = "cuda"));
     }
 }

@@ -41,7 +41,18 @@ fn engines() -> Vec<Box<dyn Hasher>> {
     ];
     #[cfg(feature = "gpu")]
     engines.extend(crate::wgpu::tests::engines().into_iter().map(|engine| -> Box<dyn Hasher> { Box::new(engine) }));
+    engines.extend(cuda());
     engines
+}
+
+/// The engine for NVIDIA GPUs, where there is one.
+fn cuda() -> Option<Box<dyn Hasher>> {
+    #[cfg(feature = "cuda")]
+    return crate::cuda::tests::gpu().map(|gpu| -> Box<dyn Hasher> {
+        Box::new(crate::cuda::Cuda::new(&gpu, crate::cuda::CudaSettings::default()).unwrap())
+    });
+    #[cfg(not(feature = "cuda"))]
+    None
 }
 
 fn pattern(size_bytes: usize) -> Vec<u8> {
@@ -131,9 +142,10 @@ proptest! {
     ) {
         let input = pattern(size_bytes);
         let rayon = Rayon::new(2).unwrap();
-        let engines: [&dyn Hasher; 2] = [&Portable, &rayon];
+        let cuda = cuda();
+        let engines: [Option<&dyn Hasher>; 3] = [Some(&Portable), Some(&rayon), cuda.as_deref()];
         let offset_bytes = (offset_chunks << 22) & !(1 << 63);
-        for engine in engines {
+        for engine in engines.into_iter().flatten() {
             let small = &input[..size_bytes.min(SUBTREE_SIZE_BYTES)];
             prop_assert_eq!(engine.roots(&[small, &[], small]), [small, &[], small].map(Blake3Digest::of));
             let leaves = input.chunks(VERITY_LEAF_SIZE_BYTES).map(|leaf| {

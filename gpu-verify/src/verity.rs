@@ -24,6 +24,12 @@ impl FsverityDigest {
     /// The algorithm and its parameters, wherever the digest stands beside others.
     pub const NAME: &'static str = "fsverity-sha256-4096";
 
+    /// The digest of a file of `size_bytes` above the root of its tree.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn above(root: &Sha256Digest, size_bytes: u64) -> Self {
+        Self(Sha256Digest::of(&descriptor(size_bytes, root)))
+    }
+
     /// 64 lowercase hexadecimal characters.
     pub fn to_hex(&self) -> String {
         self.0.to_hex()

@@ -44,6 +44,7 @@ mod race;
 mod register;
 mod repeat;
 mod replicas;
+mod resident;
 mod resume;
 mod schemathesis;
 mod search;

@@ -26,6 +26,7 @@ use crate::interrupt;
 use crate::printer::{Report, Tone};
 use crate::trust::Trust;
 use places::Places;
+pub(super) use verdict::state_words;
 use verdict::{Compared, Question, Verdict};
 
 /// Verifies what is at a path, and always ends in one of the result states; or every model below a directory.

@@ -30,7 +30,7 @@ pub(super) const DOES_NOT_PROVE: [&str; 3] = [
 ];
 
 /// The state in words, for the line that matters.
-pub(super) const fn state_words(state: ResultState) -> &'static str {
+pub(in crate::commands) const fn state_words(state: ResultState) -> &'static str {
     match state {
         ResultState::Verified => "VERIFIED",
         ResultState::BytesDiffer => "BYTES DIFFER",
