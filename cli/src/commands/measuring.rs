@@ -10,8 +10,8 @@ use chopmark_core::image::ImageReference;
 use chopmark_core::manifest::{ExclusionProfile, FilePath, Manifest};
 use chopmark_core::verify::FoundImage;
 use chopmark_gpu_verify::{
-    DigestSelection, Engine, Hashed, Hasher, MeasureError, MeasureOptions, Measured, Memory, Purpose, find_image,
-    hash_files, images_in_layout, is_image_layout, measure, measure_image,
+    DigestSelection, Engine, EngineError, Hashed, Hasher, MeasureError, MeasureOptions, Measured, Memory, Purpose,
+    find_image, hash_files, images_in_layout, is_image_layout, measure, measure_image,
 };
 
 pub(crate) use self::part::{Measure, PartMeasuring};
@@ -75,12 +75,19 @@ impl<'a> Aim<'a> {
 }
 
 impl<'a> Measuring<'a> {
-    /// Starts the engine asked for.
+    /// Starts the engine asked for, or the CPU's where this machine has no device for it, and says so.
     ///
     /// # Errors
-    /// When this build or machine lacks what it needs, or it can't start.
+    /// When this build lacks the engine, or it can't start.
     pub(crate) fn start(arguments: EngineArguments, printer: &'a Printer) -> Result<Self, Failure> {
-        let engine = Engine::choose(arguments.engine)?;
+        let engine = match Engine::choose(arguments.engine) {
+            Err(missing @ EngineError::NoDevice { .. }) => {
+                let engine = Engine::auto();
+                printer.note(format!("{missing}; `{}` hashes instead", engine.hasher().name()));
+                engine
+            }
+            chosen => chosen?,
+        };
         printer.detail(format!("engine: {}", engine.reason()));
         Ok(Self { engine, printer, is_brief: false, keep_subtrees: false })
     }
