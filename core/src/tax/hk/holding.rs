@@ -193,8 +193,8 @@ enum Usable {
     Not(Reason),
 }
 
-/// The part of the use in a year that counts, by the law of that time; what a licensee uses abroad does not (section 16EC(4)(b), DIPN 49 Examples 15
-/// to 20), unless the proposed rule is asked for and the income is taxed here.
+/// The part of the use in a year that counts, by the law of that time; what a licensee uses abroad does not (section
+/// 16EC(4)(b), DIPN 49 Examples 15 to 20), unless the proposed rule is asked for and the income is taxed here.
 fn usable<'a>(draft: &Draft<'a>, history: &History<'a>, line: &mut Line<'a>, at: At) -> Usable {
     let Some(used) = history.uses.get(&at.year) else { return Usable::Unsaid };
     let Some(abroad) = used.abroad else { return Usable::Part(used.own.unwrap_or(Fraction::ZERO)) };
