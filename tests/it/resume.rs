@@ -212,8 +212,10 @@ fn going_on_with_nothing_starts_at_the_beginning_and_says_so() {
     fs::write(home.file("f"), "f").unwrap();
     let ran = home.run(&["hash", "f", "--resume"]);
     assert!(ran.code == 0 && ran.stderr.contains("there is no checkpoint of f"), "{ran:?}");
-    let ran = home.run(&["hash", "f", "--resume", "--digest", "sha256"]);
-    assert_eq!(ran.code, 2, "{ran:?}");
+    for refused in [["--digest", "sha256"], ["--format", "b3sum"]] {
+        let ran = home.run(&[&["hash", "f", "--resume"], refused.as_slice()].concat());
+        assert_eq!(ran.code, 2, "{ran:?}");
+    }
     // Where nothing can be remembered, hashing goes on as ever, and going on is refused.
     let state = home.work().parent().unwrap().join("state");
     fs::remove_dir_all(&state).unwrap();
