@@ -154,8 +154,8 @@ fn sparse(home: &Home, name: &str, size_bytes: u64) {
     File::create(home.file(name)).unwrap().set_len(size_bytes).unwrap();
 }
 
-/// What `gpu-verify/src/measure.rs` states for the windows of the largest machine, a header, and the program itself.
-const BOUND_BYTES: u64 = (16 * 2 * 4 + 32 + 64) << 20;
+/// What `gpu-verify/src/job.rs` states for the windows of the largest machine, a header, and the program itself.
+const BOUND_BYTES: u64 = (64 * 2 + 32 + 64) << 20;
 
 #[cfg(target_os = "linux")]
 #[test]
