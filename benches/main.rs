@@ -1,10 +1,11 @@
 //! Side-by-side benchmarks: ours and a peer doing the same work, interleaved in one run.
 //!
-//! `make bench-ledger`. Every figure ends as a line `bench: <name> = <number> <unit>`; conditions, the durability settings
+//! `make bench-ledger` and `make bench-hash`. Every figure ends as a line `bench: <name> = <number> <unit>`; conditions, the durability settings
 //! of the database among them, stand above it.
 
 mod artefacts;
 mod figures;
+mod hash;
 mod ingest;
 mod load;
 mod million;
@@ -17,7 +18,7 @@ mod tree;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The parts, in the order they run.
-const PARTS: [&str; 4] = ["tree", "statement", "ingest", "million"];
+const PARTS: [&str; 5] = ["tree", "statement", "ingest", "million", "hash"];
 
 fn main() -> Result<(), Failure> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
@@ -33,7 +34,8 @@ fn main() -> Result<(), Failure> {
             "tree" => tree::run()?,
             "statement" => statement::run()?,
             "ingest" => ingest::run()?,
-            _ => million::run()?,
+            "million" => million::run()?,
+            _ => hash::run()?,
         }
     }
     Ok(())
