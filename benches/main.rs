@@ -5,6 +5,7 @@
 
 mod artefacts;
 mod figures;
+mod hash;
 mod ingest;
 mod licence;
 mod load;
@@ -19,7 +20,7 @@ mod tree;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The parts, in the order they run.
-const PARTS: [&str; 6] = ["tree", "statement", "licence", "tax", "ingest", "million"];
+const PARTS: [&str; 7] = ["tree", "statement", "licence", "tax", "ingest", "million", "hash"];
 
 fn main() -> Result<(), Failure> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
@@ -37,7 +38,8 @@ fn main() -> Result<(), Failure> {
             "licence" => licence::run()?,
             "tax" => tax::run()?,
             "ingest" => ingest::run()?,
-            _ => million::run()?,
+            "million" => million::run()?,
+            _ => hash::run()?,
         }
     }
     Ok(())

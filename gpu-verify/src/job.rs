@@ -40,6 +40,9 @@ use crate::walk::Listed;
 /// Above this, an engine waits for a device: then SHA-256 goes on beside it, rather than on the same thread.
 const PAIR_WINDOW_SIZE_BYTES_MAX: usize = 4 << 20;
 
+/// Bytes of a piece; second-level caches hold 256 KiB or more.
+const PIECE_SIZE_BYTES: usize = 128 << 10;
+
 /// A file, and why its tensors are not known although its name says that it has some.
 pub(crate) type Outcome = (HashedFile, Option<UnreadableWeights>);
 
@@ -280,6 +283,15 @@ impl<'a> Job<'a> {
             None => false,
         };
         start.saturating_add(rest.iter().take(BATCH_FILES_MAX).take_while(fits).count().max(1))
+    }
+
+    /// Bytes to read at a time where one thread reads and hashes: little enough to stay in the cache of its core in
+    /// between, unless the engine takes larger windows than a subtree.
+    fn piece_size_bytes(&self) -> usize {
+        match self.hasher.window_size_bytes() {
+            SUBTREE_SIZE_BYTES => PIECE_SIZE_BYTES,
+            larger => larger,
+        }
     }
 
     fn is_stopped(&self) -> bool {

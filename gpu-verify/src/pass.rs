@@ -53,6 +53,8 @@ pub(crate) struct PassState {
     pub(crate) subtrees: Option<Vec<ChainingValue>>,
     /// The root of a file of one subtree.
     only_root: Option<Blake3Digest>,
+    /// The part of a subtree that was fed in pieces; empty between subtrees.
+    pieces: Tree,
 }
 
 impl PassState {
@@ -66,6 +68,7 @@ impl PassState {
             fsverity: digests.fsverity.then(VerityTree::default),
             subtrees: (digests.blake3 && keep_subtrees).then(Vec::new),
             only_root: None,
+            pieces: Tree::default(),
         }
     }
 
@@ -101,14 +104,15 @@ impl PassState {
         })
     }
 
-    /// Takes the next window of a file of `size_bytes`, for all but the SHA-256 chain.
+    /// Takes the next window of a file of `size_bytes`, for all but the SHA-256 chain. It may be a piece of a subtree, if
+    /// the others of that subtree are of the same size, the last of a file apart.
     pub(crate) fn feed(&mut self, hasher: &dyn Hasher, window: Window<'_>, size_bytes: u64) {
         let bytes = window.bytes();
         let mut subtrees = Vec::new();
         if self.blake3.is_some() && usize::try_from(size_bytes).is_ok_and(|size| size <= SUBTREE_SIZE_BYTES) {
             self.only_root = hasher.roots(&[bytes]).pop();
         } else if self.blake3.is_some() {
-            subtrees = hasher.subtrees(window);
+            subtrees = whole_subtrees(&mut self.pieces, window, hasher.subtrees(window), size_bytes);
         }
         let leaves = if self.fsverity.is_some() { hasher.verity_leaves(bytes) } else { Vec::new() };
         self.push(crate::size_bytes(bytes), subtrees, leaves);
@@ -140,7 +144,7 @@ impl PassState {
 
     /// The digests, after the last byte, and the subtrees that were to be kept.
     pub(crate) fn finish(self) -> (FileDigests, Vec<ChainingValue>) {
-        let Self { offset_bytes, sha256, blake3, fsverity, subtrees, only_root } = self;
+        let Self { offset_bytes, sha256, blake3, fsverity, subtrees, only_root, pieces: _ } = self;
         let digests = FileDigests {
             sha256: sha256.map(Chain::finish),
             blake3: blake3.map(|tree| only_root.or_else(|| tree.root()).unwrap_or_else(|| Blake3Digest::of(&[]))),
@@ -216,6 +220,29 @@ pub(crate) fn read_once(
         mem::swap(current, next);
     }
     Ok(state)
+}
+
+/// The values of whole subtrees, from an engine's `values` for the next window of a file: those of a piece of a subtree are
+/// kept in `pieces` until the last piece is there.
+pub(crate) fn whole_subtrees(
+    pieces: &mut Tree,
+    window: Window<'_>,
+    values: Vec<ChainingValue>,
+    file_size_bytes: u64,
+) -> Vec<ChainingValue> {
+    if window.bytes().len() >= SUBTREE_SIZE_BYTES {
+        return values;
+    }
+    for value in values {
+        pieces.push(value);
+    }
+    let end_bytes = window.offset_bytes().saturating_add(crate::size_bytes(window.bytes()));
+    let is_whole = u64::try_from(SUBTREE_SIZE_BYTES).is_ok_and(|subtree| end_bytes.is_multiple_of(subtree));
+    if is_whole || end_bytes == file_size_bytes {
+        mem::take(pieces).chaining_value().into_iter().collect()
+    } else {
+        Vec::new()
+    }
 }
 
 /// How large a window may be here: a pass that goes on first has to come to where the engine's windows start.

@@ -41,6 +41,15 @@ impl Tree {
         self.pushed += 1;
     }
 
+    /// The chaining value over all subtrees so far, which are not a whole file. `None` of none.
+    pub fn chaining_value(mut self) -> Option<ChainingValue> {
+        let mut value = self.pending.pop()?;
+        while let Some(left) = self.pending.pop() {
+            value = merge_subtrees_non_root(&left, &value, Mode::Hash);
+        }
+        Some(value)
+    }
+
     /// The root, after the last subtree.
     ///
     /// `None` below two: such a file is finalised as a root by the engine, since a chaining value is not one.
@@ -77,6 +86,21 @@ mod tests {
         for length in (1025..bytes.len()).step_by(511) {
             assert_eq!(root_by_windows(&bytes[..length], 1024), Some(Blake3Digest::of(&bytes[..length])), "{length}");
         }
+    }
+
+    #[test]
+    fn pieces_merge_to_the_value_of_the_subtree_they_make_up() {
+        let bytes: Vec<u8> = (0..=250).cycle().take(16 * 1024).collect();
+        for length in (1..=bytes.len()).step_by(311) {
+            let mut tree = Tree::default();
+            for (index, piece) in bytes[..length].chunks(1024).enumerate() {
+                let offset = (1 << 20) + u64::try_from(index * 1024).unwrap();
+                tree.push(blake3::Hasher::new().set_input_offset(offset).update(piece).finalize_non_root());
+            }
+            let whole = blake3::Hasher::new().set_input_offset(1 << 20).update(&bytes[..length]).finalize_non_root();
+            assert_eq!(tree.chaining_value(), Some(whole), "{length}");
+        }
+        assert_eq!(Tree::default().chaining_value(), None);
     }
 
     #[test]

@@ -84,6 +84,40 @@ fn every_command_answers_with_one_document() {
 }
 
 #[test]
+fn hash_computes_the_digests_asked_for_and_no_others() {
+    // As sha256sum, b3sum and `fsverity digest --compact` print them of the same three bytes.
+    let of_abc = [
+        ("sha256", "sha256", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+        ("blake3", "blake3", "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85"),
+        ("fsverity", "fsverity-sha256-4096", "700b6bd8510f0b4f9bac8b9cf0459151a1c4a99f467892bb4bd289a67df8e19c"),
+    ];
+    let home = Home::new();
+    fs::create_dir(home.file("three")).unwrap();
+    fs::write(home.file("three/abc"), "abc").unwrap();
+    for (kind, member, digest) in of_abc {
+        let (code, document) = home.json(&["hash", "three", "--digest", kind]);
+        assert_eq!(code, 0, "{document}");
+        let mut expected = json!({ "path": "abc", "size_bytes": 3 });
+        expected[member] = json!(digest);
+        assert_eq!(document["digests"], json!([expected]));
+        assert!(document["manifest"].is_null() && document["manifest_sha256"].is_null(), "{document}");
+        let ran = home.run(&["hash", "three", "--digest", kind, "--quiet"]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        for (other, _, digest) in of_abc {
+            assert_eq!(ran.stdout.contains(digest), other == kind, "{}", ran.stdout);
+        }
+    }
+    let (_, plain) = home.json(&["hash", "three"]);
+    let (code, document) = home.json(&["hash", "three", "--digest", "fsverity,blake3,sha256"]);
+    assert_eq!((code, &document["manifest"]), (0, &plain["manifest"]));
+    for (_, member, digest) in of_abc {
+        assert_eq!(document["digests"][0][member], digest);
+    }
+    assert!(plain["digests"].is_null(), "{plain}");
+    assert_eq!(home.json(&["hash", "three", "--digest", "md5"]).0, 2);
+}
+
+#[test]
 fn completions_are_for_the_shells_people_use() {
     let home = Home::new();
     for (shell, words) in [("bash", "complete -F"), ("zsh", "#compdef chopmark"), ("fish", "complete -c chopmark")] {

@@ -5,8 +5,8 @@ use std::fs::File;
 use super::reading::{At, Reading};
 use super::{Job, Results};
 use crate::error::MeasureError;
-use crate::hasher::Window;
-use crate::pass::{Buffers, PassError, fill, window_size_bytes_at};
+use crate::hasher::{SUBTREE_SIZE_BYTES, Window};
+use crate::pass::{Buffers, fill};
 use crate::sha256::Chain;
 
 type Lane<'a> = (Reading<'a>, File);
@@ -47,7 +47,7 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// One window of each.
+    /// One window of each, or what is left of it, in pieces that stay in the cache until they were hashed.
     fn step(
         &self,
         first: &mut Lane<'a>,
@@ -55,38 +55,51 @@ impl<'a> Job<'a> {
         buffers: &mut Buffers,
     ) -> Result<(), (usize, MeasureError)> {
         let Buffers { current, next } = buffers;
-        self.read_window(first, current)?;
-        self.read_window(second, next)?;
-        if let (Some(one), Some(two)) = (&mut first.0.state.sha256, &mut second.0.state.sha256) {
-            Chain::update_two((one, current), (two, next));
+        let mut interrupted = Ok(());
+        loop {
+            self.read_piece(first, current)?;
+            self.read_piece(second, next)?;
+            if let (Some(one), Some(two)) = (&mut first.0.state.sha256, &mut second.0.state.sha256) {
+                Chain::update_two((one, current), (two, next));
+            }
+            // Both, since both chains have gone on, and to where a later run can go on.
+            for fed in [self.feed_piece(first, current), self.feed_piece(second, next)] {
+                match fed {
+                    Err((_, MeasureError::Interrupted)) => interrupted = fed,
+                    fed => fed?,
+                }
+            }
+            if self.is_between_windows(&first.0) && self.is_between_windows(&second.0) {
+                return interrupted;
+            }
         }
-        // Both, since both chains have gone on: when they stop here, both are a whole window further.
-        let fed = [self.feed_window(first, current), self.feed_window(second, next)];
-        fed.into_iter().collect()
     }
 
-    fn read_window(&self, lane: &mut Lane<'a>, buffer: &mut Vec<u8>) -> Result<(), (usize, MeasureError)> {
+    /// Whether a file is where other ways of reading may go on with it.
+    fn is_between_windows(&self, reading: &Reading<'_>) -> bool {
+        reading.left_bytes() == 0 || reading.state.offset_bytes.is_multiple_of(self.small_size_bytes_max)
+    }
+
+    /// Reads the next piece, which is empty at the end of the file.
+    fn read_piece(&self, lane: &mut Lane<'a>, buffer: &mut Vec<u8>) -> Result<(), (usize, MeasureError)> {
         let (reading, file) = lane;
         let offset_bytes = reading.state.offset_bytes;
-        let size_bytes = window_size_bytes_at(offset_bytes, self.hasher.window_size_bytes());
+        // A file that is no longer large has a root, for which it is needed whole.
+        let is_small = reading.before.size_bytes <= self.small_size_bytes_max;
+        let size_bytes = if is_small { SUBTREE_SIZE_BYTES } else { self.piece_size_bytes() };
         fill(&mut At { file, offset_bytes }, buffer, size_bytes, reading.left_bytes())
             .map_err(|stop| (reading.index, self.stopped(reading.listed, stop)))
     }
 
-    fn feed_window(&self, lane: &mut Lane<'a>, bytes: &[u8]) -> Result<(), (usize, MeasureError)> {
+    fn feed_piece(&self, lane: &mut Lane<'a>, bytes: &[u8]) -> Result<(), (usize, MeasureError)> {
         let (reading, _) = lane;
-        let fed = match Window::new(reading.state.offset_bytes, bytes) {
-            Some(window) => {
-                reading.state.feed(self.hasher, window, reading.before.size_bytes);
-                if let Some(scan) = &mut reading.scan {
-                    scan.feed(self.hasher, bytes);
-                }
-                let fault = reading.scan.as_ref().and_then(|scan| scan.fault());
-                self.after_window(reading.format(), crate::size_bytes(bytes), fault)
-            }
-            // An empty file: it was longer when it was listed.
-            None => Err(PassError::Shrank),
-        };
-        fed.map_err(|stop| (reading.index, self.stopped(reading.listed, stop)))
+        let Some(window) = Window::new(reading.state.offset_bytes, bytes) else { return Ok(()) };
+        reading.state.feed(self.hasher, window, reading.before.size_bytes);
+        if let Some(scan) = &mut reading.scan {
+            scan.feed(self.hasher, bytes);
+        }
+        let fault = reading.scan.as_ref().and_then(|scan| scan.fault());
+        self.after_window(reading.format(), crate::size_bytes(bytes), fault)
+            .map_err(|stop| (reading.index, self.stopped(reading.listed, stop)))
     }
 }

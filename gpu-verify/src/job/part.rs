@@ -11,7 +11,8 @@ use chopmark_core::digest::Sha256Digest;
 use super::reading::{At, Reading};
 use super::{Job, Results};
 use crate::hasher::Window;
-use crate::pass::{PassError, fill};
+use crate::pass::{PassError, fill, whole_subtrees};
+use crate::tree::Tree;
 
 /// Bytes of a part, unless the engine's windows are larger: enough for the disk to read ahead, little enough for many
 /// threads to share a file.
@@ -80,14 +81,16 @@ impl<'a> Job<'a> {
         let size_bytes = self.part_size_bytes().min(shared.size_bytes.saturating_sub(offset_bytes));
         let mut found = Found { size_bytes, subtrees: Vec::new(), leaves: Vec::new() };
         let mut reader = At { file: &shared.file, offset_bytes };
+        let mut pieces = Tree::default();
         let end_bytes = offset_bytes.saturating_add(size_bytes);
         while reader.offset_bytes < end_bytes {
             let left_bytes = end_bytes.saturating_sub(reader.offset_bytes);
             let at_bytes = reader.offset_bytes;
-            fill(&mut reader, buffer, self.hasher.window_size_bytes(), left_bytes)?;
+            fill(&mut reader, buffer, self.piece_size_bytes(), left_bytes)?;
             let window = Window::new(at_bytes, buffer).ok_or(PassError::Shrank)?;
             if self.plan.digests.blake3 {
-                found.subtrees.extend(self.hasher.subtrees(window));
+                let values = self.hasher.subtrees(window);
+                found.subtrees.extend(whole_subtrees(&mut pieces, window, values, shared.size_bytes));
             }
             if self.plan.digests.fsverity {
                 found.leaves.extend(self.hasher.verity_leaves(buffer));
