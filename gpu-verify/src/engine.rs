@@ -172,9 +172,15 @@ impl Engine {
 
     #[cfg(feature = "cuda")]
     fn cuda() -> Result<Self, EngineError> {
-        let unavailable = |error: CudaError| EngineError::NoDevice { engine: "cuda", reason: error.to_string() };
-        let gpu = Gpu::open(0).map_err(unavailable)?;
-        let cuda = Cuda::new(&gpu, CudaSettings::default()).map_err(unavailable)?;
+        let failed = |error: CudaError| {
+            let (engine, reason) = ("cuda", error.to_string());
+            match error {
+                CudaError::WrongAnswer { .. } => EngineError::Fault(EngineFault { engine, reason }),
+                _ => EngineError::NoDevice { engine, reason },
+            }
+        };
+        let gpu = Gpu::open(0).map_err(failed)?;
+        let cuda = Cuda::new(&gpu, CudaSettings::default()).map_err(failed)?;
         let device = format!("{} with {} threads that copy to it", gpu.name(), cuda.copy_threads());
         Self::checked(cuda, &device)
     }
