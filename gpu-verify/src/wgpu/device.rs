@@ -63,7 +63,7 @@ impl Found {
 
 /// A device in use. Dropping it frees all it has.
 pub(super) struct Device {
-    pub(super) device: ::wgpu::Device,
+    pub(super) handle: ::wgpu::Device,
     pub(super) queue: ::wgpu::Queue,
     pub(super) layout: ::wgpu::BindGroupLayout,
     blake3: ::wgpu::ComputePipeline,
@@ -140,7 +140,7 @@ impl Device {
         };
         let blake3 = pipeline(include_str!("blake3.wgsl"), "subtrees");
         let verity = pipeline(include_str!("verity.wgsl"), "leaves");
-        Ok(Self { device, queue, layout, blake3, verity, fault })
+        Ok(Self { handle: device, queue, layout, blake3, verity, fault })
     }
 
     pub(super) fn pipeline(&self, kernel: Kernel) -> &::wgpu::ComputePipeline {

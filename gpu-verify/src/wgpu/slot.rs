@@ -14,7 +14,7 @@ use super::device::Device;
 /// Slots of an engine: while one is copied and hashed, the next is filled; twice that for more than one thread.
 pub(super) const SLOTS: usize = 4;
 /// A dispatch takes milliseconds on a GPU and seconds in software; after this time the device hangs.
-const WAIT_LIMIT: Duration = Duration::from_secs(120);
+const WAIT_LIMIT: Duration = Duration::from_mins(2);
 
 /// A result: a chaining value or a digest.
 pub(super) type Value = [u8; VALUE_SIZE_BYTES];
@@ -108,7 +108,7 @@ impl Slots {
         let pieces_size_bytes = size(batch.pieces.len().saturating_mul(PIECE_SIZE_BYTES));
         let values_size_bytes = size(batch.values.saturating_mul(VALUE_SIZE_BYTES));
         let workgroups = u32::try_from(batch.workgroups()).map_err(|_| "a batch is too large".to_owned())?;
-        let mut encoder = device.device.create_command_encoder(&::wgpu::CommandEncoderDescriptor::default());
+        let mut encoder = device.handle.create_command_encoder(&::wgpu::CommandEncoderDescriptor::default());
         encoder.copy_buffer_to_buffer(&slot.staging, 0, &slot.data, 0, size(batch.size_bytes));
         encoder.copy_buffer_to_buffer(&slot.staging, size(self.capacity_bytes), &slot.pieces, 0, pieces_size_bytes);
         let mut pass = encoder.begin_compute_pass(&::wgpu::ComputePassDescriptor::default());
@@ -135,7 +135,7 @@ impl Slots {
 fn land(device: &Device, flight: Flight, values: &mut Vec<Value>) -> Result<Slot, String> {
     let Flight { slot, values: count, submission, mapped } = flight;
     let wait = ::wgpu::PollType::Wait { submission_index: Some(submission), timeout: Some(WAIT_LIMIT) };
-    device.device.poll(wait).map_err(|fault| format!("the device does not answer ({fault})"))?;
+    device.handle.poll(wait).map_err(|fault| format!("the device does not answer ({fault})"))?;
     if let Some(reason) = device.fault() {
         return Err(reason.to_owned());
     }
@@ -161,7 +161,7 @@ impl Slot {
         let values_size_bytes = size(VALUES_MAX * VALUE_SIZE_BYTES);
         let buffer = |label, size, usage, mapped_at_creation| {
             let label = Some(label);
-            device.device.create_buffer(&::wgpu::BufferDescriptor { label, size, usage, mapped_at_creation })
+            device.handle.create_buffer(&::wgpu::BufferDescriptor { label, size, usage, mapped_at_creation })
         };
         let staging_size_bytes = size(capacity_bytes).saturating_add(pieces_size_bytes);
         let staging = buffer("staging", staging_size_bytes, Usage::MAP_WRITE | Usage::COPY_SRC, true);
@@ -169,7 +169,7 @@ impl Slot {
         let pieces = buffer("pieces", pieces_size_bytes, Usage::STORAGE | Usage::COPY_DST, false);
         let values = buffer("values", values_size_bytes, Usage::STORAGE | Usage::COPY_SRC, false);
         let read_back = buffer("read back", values_size_bytes, Usage::MAP_READ | Usage::COPY_DST, false);
-        let bindings = device.device.create_bind_group(&::wgpu::BindGroupDescriptor {
+        let bindings = device.handle.create_bind_group(&::wgpu::BindGroupDescriptor {
             label: None,
             layout: &device.layout,
             entries: &[entry(0, &data), entry(1, &pieces), entry(2, &values)],

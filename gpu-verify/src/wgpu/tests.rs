@@ -26,15 +26,13 @@ static ENGINE: LazyLock<Option<Wgpu>> = LazyLock::new(|| open(SMALL));
 
 fn open(sizes: Sizes) -> Option<Wgpu> {
     let found = device::find();
-    match found.first() {
-        Some(found) => Some(Wgpu::open_with(found, sizes).unwrap()),
-        None => {
-            let is_required = std::env::var_os("CHOPMARK_TEST_VULKAN").is_some_and(|value| value == "required");
-            assert!(!is_required, "there is no adapter");
-            eprintln!("SKIPPED: there is no adapter");
-            None
-        }
-    }
+    let Some(found) = found.first() else {
+        let is_required = std::env::var_os("CHOPMARK_TEST_VULKAN").is_some_and(|value| value == "required");
+        assert!(!is_required, "there is no adapter");
+        eprintln!("SKIPPED: there is no adapter");
+        return None;
+    };
+    Some(Wgpu::open_with(found, sizes).unwrap())
 }
 
 /// The engine as users get it, and one with small batches; none without an adapter.
@@ -166,7 +164,7 @@ fn a_device_that_goes_away_is_a_fault() {
     let input = pattern(3 * SUBTREE_SIZE_BYTES);
     let window = Window::new(0, &input).unwrap();
     assert_eq!(engine.subtrees(window), Portable.subtrees(window));
-    engine.device.device.destroy();
+    engine.device.handle.destroy();
     thread::scope(|scope| {
         for _ in 0..6 {
             scope.spawn(|| engine.subtrees(window));
