@@ -124,18 +124,17 @@ impl Manifest {
             return Err(StrictError::new("", format!("longer than {MANIFEST_SIZE_BYTES_MAX} bytes")));
         }
         // Remembering the place costs more than reading, so that is done once something is known to be wrong.
-        let document = match serde_json::from_slice(bytes) {
-            Ok(document) => document,
-            Err(_) => {
-                let mut reader = serde_json::Deserializer::from_slice(bytes);
-                let document = serde_path_to_error::deserialize(&mut reader)
-                    .map_err(|fault| StrictError::new(pointer(fault.path()), printable(&fault.inner().to_string())))?;
-                reader.end().map_err(|fault| StrictError::new("", printable(&fault.to_string())))?;
-                document
-            }
+        let document = if let Ok(document) = serde_json::from_slice(bytes) {
+            document
+        } else {
+            let mut reader = serde_json::Deserializer::from_slice(bytes);
+            let document = serde_path_to_error::deserialize(&mut reader)
+                .map_err(|fault| StrictError::new(pointer(fault.path()), printable(&fault.inner().to_string())))?;
+            reader.end().map_err(|fault| StrictError::new("", printable(&fault.to_string())))?;
+            document
         };
         let Document { schema, exclusions, files, image } = document;
-        let manifest = Self { schema, exclusions, files, image };
+        let manifest = Self { exclusions, files, image, schema };
         if manifest.files.is_empty() {
             return Err(StrictError::new("/files", "names no file"));
         }

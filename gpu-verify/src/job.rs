@@ -271,9 +271,9 @@ impl<'a> Job<'a> {
         })
     }
 
-    /// How far a batch from `start` on goes.
+    /// How far a batch from `start` on goes: no further than what is read stays in the cache until it is hashed.
     fn batch_end(&self, start: usize) -> usize {
-        let mut left_bytes = u64::try_from(self.batch_size_bytes()).unwrap_or(u64::MAX);
+        let mut left_bytes = u64::try_from(self.piece_size_bytes()).unwrap_or(u64::MAX);
         let rest = self.files.get(start..).unwrap_or_default();
         let fits = |file: &&Listed| match left_bytes.checked_sub(file.size_bytes) {
             Some(left) => {

@@ -1,7 +1,7 @@
 //! Many small files at once: read one after the other into one buffer, then hashed together.
 //!
 //! Engines pay for each call, and a thread that is woken costs more than a small file; so a thread takes as many files as
-//! fit into a window.
+//! fit into a piece.
 
 use core::ops::Range;
 use std::fs::File;
@@ -120,8 +120,8 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Bytes of a batch: a window, so that a thread holds no more than for a large file.
-    pub(super) fn batch_size_bytes(&self) -> usize {
+    /// Most bytes of a batch: a window, so that a thread holds no more than for a large file.
+    fn batch_size_bytes(&self) -> usize {
         self.hasher.window_size_bytes().max(crate::SUBTREE_SIZE_BYTES)
     }
 }

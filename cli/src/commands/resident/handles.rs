@@ -17,7 +17,7 @@ const HANDLE_SIZE_BYTES: usize = 64;
 
 /// Where tensors are.
 #[derive(Debug)]
-#[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "there is nothing to hash with"))]
+#[cfg_attr(not(any(feature = "cuda", test)), expect(dead_code, reason = "there is nothing to hash with"))]
 pub(super) struct Handles {
     /// Number of the GPU.
     pub(super) gpu: u32,
@@ -27,7 +27,7 @@ pub(super) struct Handles {
 
 /// One tensor: contiguous bytes in memory of another process.
 #[derive(Debug)]
-#[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "there is nothing to hash with"))]
+#[cfg_attr(not(any(feature = "cuda", test)), expect(dead_code, reason = "there is nothing to hash with"))]
 pub(super) struct Exported {
     pub(super) name: String,
     pub(super) handle: [u8; HANDLE_SIZE_BYTES],
