@@ -29,9 +29,8 @@ cargo build --workspace --locked
 cargo test --workspace --locked "$@"
 
 # Apart, because the default build knows nothing of GPUs: the engines wgpu and cuda, on whatever there is.
-# Also as a part of the workspace, so that what it depends on is not built twice.
-cargo test --workspace --lib --features chopmark-gpu-verify/gpu,chopmark-gpu-verify/cuda --locked -- \
-    vectors wgpu cuda machine engine
+# By itself: what GPUs need has other features of what everything uses, and would have all of the workspace built again.
+cargo test --package chopmark-gpu-verify --features gpu,cuda --locked -- vectors wgpu cuda machine engine
 
 # What is committed as compiled is what its sources give.
 "$root/scripts/cuda-kernels.sh" check

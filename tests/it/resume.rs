@@ -100,7 +100,7 @@ fn what_ctrl_c_leaves_is_gone_on_with_and_not_read_again() {
     // A second stop, in the middle of going on.
     let ran = stopped(&home, &["hash", "model", "--resume", "--engine", "portable"], Signal::INT);
     assert_eq!(ran.code, 130, "{ran:?}");
-    assert_eq!(checkpoints(&home), [checkpoint.clone()]);
+    assert_eq!(checkpoints(&home), core::slice::from_ref(&checkpoint));
     let kept = fs::read(&checkpoint).unwrap();
     let text = String::from_utf8(kept.clone()).unwrap();
     let offset = text.split_once("\"offset_bytes\":").unwrap().1;

@@ -74,13 +74,14 @@ pub(crate) fn run(context: &Context<'_>, arguments: EnginesArguments) -> Result<
     for choice in EngineChoice::ALL.into_iter().filter(|choice| *choice != EngineChoice::Auto) {
         let (state, reason, rates) = match Engine::choose(choice) {
             Err(error) => (state(&error), error.to_string(), None),
-            Ok(engine) => match known_answers(engine.hasher()) {
-                Err(fault) => ("faulty", fault.to_string(), None),
-                Ok(()) => {
+            Ok(engine) => {
+                if let Err(fault) = known_answers(engine.hasher()) {
+                    ("faulty", fault.to_string(), None)
+                } else {
                     let rates = arguments.bench.then(|| rates(engine.hasher(), &sample));
                     ("ready", engine.reason().to_owned(), rates)
                 }
-            },
+            }
         };
         if state == "faulty" {
             exit = Exit::Internal;

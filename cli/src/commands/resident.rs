@@ -102,7 +102,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &ResidentArguments) -> Resul
         .row("not checked", "files, configuration and code: only tensors are in the GPU's memory")
         .headline(tone, format!("{}: {message}", state_words(state)));
     if let Value::Object(members) = &mut members {
-        let proved = json!({
+        let comparison = json!({
             "state": state,
             "message": message,
             "artefact": { "id": id, "artefact_id": proven.statement.id, "index": proven.index },
@@ -111,7 +111,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &ResidentArguments) -> Resul
             "missing_allowed": arguments.allow_missing,
             "extra_allowed": arguments.allow_extra,
         });
-        members.extend(proved.as_object().cloned().unwrap_or_default());
+        members.extend(comparison.as_object().cloned().unwrap_or_default());
     }
     context.printer.result(context.command, Exit::from(state), members, &report)
 }

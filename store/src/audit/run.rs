@@ -138,8 +138,8 @@ impl Audit<'_> {
             let number = u64::try_from(piece.entries.len()).unwrap_or(u64::MAX);
             let next = examiner.edge().size() + number;
             let judging = tokio::task::spawn_blocking(move || {
-                let examined = examiner.examine(piece);
-                (examiner, examined)
+                let result = examiner.examine(piece);
+                (examiner, result)
             });
             // The connection's work on the piece before and the one after takes as long as judging this one.
             let around = async {
@@ -149,10 +149,10 @@ impl Audit<'_> {
             let (judged, around): (_, Result<_, Stop>) = tokio::join!(judging, around);
             // What is wrong with an earlier piece is named before what is wrong with a later one.
             let following = around?;
-            let (back, examined) =
+            let (back, result) =
                 judged.map_err(|error| StoreError::Connect(format!("the audit's own thread failed: {error}")))?;
             examiner = back;
-            held = examined?;
+            held = result?;
             progress(Progress::Entries { done: next, of: size });
             piece = following?;
             if piece.entries.is_empty() {
