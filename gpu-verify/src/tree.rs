@@ -113,7 +113,7 @@ mod tests {
     fn a_tree_goes_on_from_any_place_and_from_no_impossible_one() {
         let values: Vec<ChainingValue> = (0..70_u8).map(|index| [index; 32]).collect();
         let root = |values: &[ChainingValue], mut tree: Tree| {
-            for value in &values {
+            for value in values {
                 tree.push(*value);
             }
             tree.root()

@@ -190,7 +190,9 @@ mod tests {
             let bytes = vec![0; window_size_bytes.max(SUBTREE_SIZE_BYTES)];
             let files: Vec<&[u8]> = sizes.iter().map(|size| &bytes[..*size]).collect();
             let batches: Vec<_> = Batch::of_files(&files, capacity_bytes).collect();
-            batches.iter().for_each(|batch| check(batch, capacity_bytes));
+            for batch in &batches {
+                check(batch, capacity_bytes);
+            }
             let lengths: Vec<_> = batches.iter().flat_map(|batch| batch.inputs.iter().map(|(_, file)| file.len())).collect();
             prop_assert_eq!(lengths, sizes);
 
@@ -199,7 +201,9 @@ mod tests {
             {
                 let window = Window::new(offset_bytes, bytes).unwrap();
                 let batches: Vec<_> = Batch::of_window(window, capacity_bytes).collect();
-                batches.iter().for_each(|batch| check(batch, capacity_bytes));
+                for batch in &batches {
+                    check(batch, capacity_bytes);
+                }
                 for (index, piece) in batches.iter().flat_map(|batch| &batch.pieces).enumerate() {
                     let counter = u64::from(piece[2]) | u64::from(piece[3]) << 32;
                     prop_assert_eq!(counter, offset_bytes / 1024 + u64::try_from(index).unwrap() * 1024);
@@ -207,7 +211,9 @@ mod tests {
                 prop_assert_eq!(batches.iter().map(|batch| batch.values).sum::<usize>(), bytes.len().div_ceil(SUBTREE_SIZE_BYTES));
             }
             let batches: Vec<_> = Batch::of_leaves(bytes, capacity_bytes).collect();
-            batches.iter().for_each(|batch| check(batch, capacity_bytes));
+            for batch in &batches {
+                check(batch, capacity_bytes);
+            }
             prop_assert_eq!(batches.iter().map(|batch| batch.values).sum::<usize>(), bytes.len().div_ceil(VERITY_LEAF_SIZE_BYTES));
         }
     }
@@ -224,7 +230,9 @@ mod tests {
         let capacity_bytes = 16 << 20;
         let files = vec![b"".as_slice(); PIECES_MAX + 1];
         let batches: Vec<_> = Batch::of_files(&files, capacity_bytes).collect();
-        batches.iter().for_each(|batch| check(batch, capacity_bytes));
+        for batch in &batches {
+            check(batch, capacity_bytes);
+        }
         assert_eq!(batches.iter().map(|batch| batch.values).collect::<Vec<_>>(), [PIECES_MAX, 1]);
     }
 }
