@@ -1,7 +1,7 @@
 //! Civil dates and lengths of time in terms: `2027-01-31`, `P1Y6M`, and the day on which a term ends.
 //!
 //! Lengths are those of ISO 8601-1, section 5.5.2.2, in years, months, weeks or days; hours have no place in a licence.
-//! A term of months ends on the day before the corresponding day (Dodds v Walker [1981] 1 WLR 1027; Interpretation and
+//! A term of months ends on the day before the corresponding day (Dodds v Walker, 1981, 1 WLR 1027; Interpretation and
 //! General Clauses Ordinance, Cap. 1, section 3, "month").
 
 use core::fmt;
