@@ -31,9 +31,6 @@ pub(crate) fn run(context: &Context<'_>, arguments: &HashArguments) -> Result<Ex
     require(&arguments.path, &arguments.form)?;
     check_output(arguments)?;
     if let Some(checker) = list::Checker::of(arguments.format) {
-        if arguments.resume || arguments.sidecar.is_some() {
-            return Err(Failure::usage("a list for another program has no checkpoint or sidecar; leave out --format"));
-        }
         return list::run(context, arguments, checker);
     }
     sidecar::check(arguments.sidecar.as_deref())?;
