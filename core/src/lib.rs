@@ -18,6 +18,7 @@ pub mod kind;
 pub mod ledger;
 pub mod licence;
 pub mod manifest;
+pub mod money;
 pub mod party;
 pub mod policy;
 pub mod replay;

@@ -7,6 +7,7 @@
 //! Nearly every document is well formed, so the way for those is short: one pass that only checks, one that decodes. Only
 //! when either fails is the document read again into a tree, which knows where it went wrong; that reading decides.
 
+mod as_text;
 mod objects;
 
 use core::cell::RefCell;
@@ -18,6 +19,7 @@ use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess
 use serde_json::{Map, Number, Value};
 use unicode_normalization::UnicodeNormalization;
 
+pub(crate) use as_text::as_text;
 use objects::Objects;
 
 /// Deepest nesting accepted. Our own documents need 7; the rest is room for extension, not for attackers.
