@@ -8,6 +8,7 @@
 //! when either fails is the document read again into a tree, which knows where it went wrong; that reading decides.
 
 mod as_text;
+mod canonical;
 mod objects;
 
 use core::cell::RefCell;
@@ -140,9 +141,12 @@ pub fn to_value<T: serde::Serialize>(value: &T) -> Result<Value, StrictError> {
 /// Canonical JSON (RFC 8785, JCS) of a value: what our own tools write and what content addresses are taken over.
 ///
 /// # Errors
-/// A [`StrictError`] when the value can't be written as JSON, which no type of this crate causes.
+/// A [`StrictError`] when the value can't be written as JSON that [`value_from_slice`] reads, which no type of this crate
+/// causes.
 pub fn to_canonical<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, StrictError> {
-    serde_json_canonicalizer::to_vec(value).map_err(|error| StrictError::new("", error.to_string()))
+    let mut canonical = Vec::new();
+    canonical::write(&to_value(value)?, &mut canonical)?;
+    Ok(canonical)
 }
 
 /// The path of the value being read. A failing read leaves it where it stopped.
