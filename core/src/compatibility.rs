@@ -289,7 +289,7 @@ impl Inputs {
             "on": self.on,
         });
         // Every type in here can be written as JSON; the digest of nothing stands for a failure that can't happen.
-        Sha256Digest::of(&strict::to_canonical(&whole).unwrap_or_default())
+        Sha256Digest::of(&strict::value_to_canonical(&whole).unwrap_or_default())
     }
 
     /// Judges.

@@ -144,8 +144,16 @@ pub fn to_value<T: serde::Serialize>(value: &T) -> Result<Value, StrictError> {
 /// A [`StrictError`] when the value can't be written as JSON that [`value_from_slice`] reads, which no type of this crate
 /// causes.
 pub fn to_canonical<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, StrictError> {
+    value_to_canonical(&to_value(value)?)
+}
+
+/// [`to_canonical`] of what is a tree already.
+///
+/// # Errors
+/// As [`to_canonical`].
+pub fn value_to_canonical(value: &Value) -> Result<Vec<u8>, StrictError> {
     let mut canonical = Vec::new();
-    canonical::write(&to_value(value)?, &mut canonical)?;
+    canonical::write(value, &mut canonical)?;
     Ok(canonical)
 }
 

@@ -245,6 +245,9 @@ impl Activities {
 
     /// What is here and not there, as codes; empty when all of this is there.
     pub fn beyond(&self, other: &Self) -> Vec<String> {
+        if other.exclude.is_empty() && self.include == other.include {
+            return Vec::new();
+        }
         let mut beyond = Vec::new();
         for prefix in self.include.iter().copied() {
             if !covered(prefix, &other.include) || covered(prefix, &other.exclude) {
