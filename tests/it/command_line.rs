@@ -1,8 +1,11 @@
 //! What scripts rely on: one JSON document per command, exit codes, completions, Ctrl-C, and answers that get lost.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
@@ -115,6 +118,54 @@ fn hash_computes_the_digests_asked_for_and_no_others() {
     }
     assert!(plain["digests"].is_null(), "{plain}");
     assert_eq!(home.json(&["hash", "three", "--digest", "md5"]).0, 2);
+}
+
+/// A directory whose name is no UTF-8 is one like any other, also in answers that name it.
+#[test]
+fn paths_that_are_no_text_are_told_apart_in_answers() {
+    let Registered { url, .. } = registered();
+    let home = registered().another_home();
+    let place = |name: &str| Path::new(OsStr::from_bytes(b"odd \xff\xe6")).join(name);
+    let shown = |name: &str| json!(format!("odd \u{FFFD}ff\u{FFFD}e6/{name}"));
+    fs::create_dir_all(home.work().join(place("model"))).unwrap();
+    fs::write(home.work().join(place("model/weights.bin")), "weights in an odd place").unwrap();
+    let send = ["--url", url, "--accept-public-record"];
+    for (arguments, paths, more, members) in [
+        (["key", "new"].as_slice(), [("--out", "k")].as_slice(), [].as_slice(), [("/path", "k")].as_slice()),
+        (&["key", "show"], &[("--key", "k")], &[], &[("/keys/0/path", "k")]),
+        (&["licence", "new", "--preset", "permissive"], &[("--out", "t.json")], &[], &[("/path", "t.json")]),
+        (
+            &["register", "--licence", "mit", "--name-en", "odd"],
+            &[("", "model"), ("--out", "m.chop"), ("--sidecar", "m.b3tree")],
+            &send,
+            &[("/bundle", "m.chop"), ("/sidecar", "m.b3tree")],
+        ),
+        (
+            &["register", "--licence", "mit", "--name-en", "odd", "--version", "2"],
+            &[("", "model"), ("--sign-only", "s.json")],
+            &send,
+            &[("/file", "s.json")],
+        ),
+        (&["hash"], &[("", "model"), ("--sidecar", "h.b3tree")], &[], &[("/sidecar", "h.b3tree")]),
+        (
+            &["verify", "--offline"],
+            &[("", "model"), ("--bundle", "m.chop")],
+            &[],
+            &[("/path", "model"), ("/bundle", "m.chop"), ("/sidecar", "m.b3tree")],
+        ),
+        (&["attest", "--zone", "HK"], &[("", "model"), ("--bundle", "m.chop")], &send, &[("/path", "model")]),
+    ] {
+        let mut command = home.command(arguments);
+        for (flag, path) in paths {
+            command.args(Some(flag).filter(|flag| !flag.is_empty())).arg(place(path));
+        }
+        let ran = Ran::of(command.args(more).arg("--json").output().unwrap());
+        let answer = ran.document();
+        assert_eq!(ran.code, 0, "{arguments:?}: {ran:?}");
+        for (pointer, path) in members {
+            assert_eq!(answer.pointer(pointer), Some(&shown(path)), "{arguments:?}: {answer}");
+        }
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::arguments::AttestArguments;
 use crate::client::Client;
 use crate::config::Overrides;
 use crate::exit::{Exit, Failure};
+use crate::files;
 use crate::interrupt;
 use crate::keys;
 use crate::printer::Report;
@@ -87,7 +88,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: AttestArguments) -> Result<E
             .row("manifest", manifest.to_string())
             .row("hashed with", &tool),
         members: json!({
-            "path": path,
+            "path": files::text(&path),
             "artefact_id": id,
             "manifest_sha256": manifest,
             "zone": zone,

@@ -40,7 +40,7 @@ pub(crate) fn new(context: &Context<'_>, arguments: &LicenceNewArguments) -> Res
         _ => Failure::file("write", path, &error),
     })?;
     let mut members = members(&terms)?;
-    members.insert("path".to_owned(), json!(path));
+    members.insert("path".to_owned(), json!(files::text(path)));
     let report = summarised(&terms, arguments.lang)?
         .headline(
             Tone::Good,

@@ -14,6 +14,7 @@ use crate::arguments::PartyRegisterArguments;
 use crate::client::Client;
 use crate::config::Overrides;
 use crate::exit::{Exit, Failure};
+use crate::files;
 use crate::interrupt;
 use crate::keys::{self, Key};
 use crate::parties::{self, KnownParty};
@@ -95,7 +96,7 @@ pub(crate) fn register(context: &Context<'_>, arguments: PartyRegisterArguments)
         "keys": known.keys,
         "threshold": needed,
         "proof": proved.proof,
-        "party_file": party_file,
+        "party_file": party_file.as_deref().map(files::text),
         "resumed": registered.is_resumed,
     });
     registered.forget();

@@ -22,6 +22,7 @@ use super::{Context, bundle};
 use crate::arguments::VerifyArguments;
 use crate::config::{Overrides, Settings};
 use crate::exit::{Exit, Failure};
+use crate::files;
 use crate::interrupt;
 use crate::printer::{Report, Tone};
 use crate::trust::Trust;
@@ -47,7 +48,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &VerifyArguments) -> Result<
             let members = json!({
                 "state": failure.exit.state(),
                 "message": failure.message,
-                "path": arguments.path.as_deref().map(Path::to_string_lossy),
+                "path": arguments.path.as_deref().map(files::text),
                 "artefact": null,
                 "difference": null,
                 "error": failure.to_json(),

@@ -15,6 +15,7 @@ use crate::arguments::FormArguments;
 use crate::commands::bundle::kind_word;
 use crate::commands::{Context, notes};
 use crate::exit::{Exit, Failure};
+use crate::files;
 use crate::printer::{Report, Tone};
 use crate::trust::Trust;
 use crate::units;
@@ -151,7 +152,7 @@ impl Verdict<'_> {
         json!({
             "state": self.state(),
             "message": self.message(),
-            "path": self.question.path.to_string_lossy(),
+            "path": files::text(self.question.path),
             "artefact": {
                 "id": statement.id.shown("art"),
                 "artefact_id": statement.id,
@@ -179,11 +180,11 @@ impl Verdict<'_> {
             "notes": notes::members(&self.compared.notes),
             "also_registered": self.also_registered,
             "said_by_others": self.said.as_ref().map(Said::members),
-            "bundle": self.question.bundle.map(Path::to_string_lossy),
+            "bundle": self.question.bundle.map(files::text),
             "registry": registry,
             "checkpoint": { "size": checkpoint.size(), "root": checkpoint.root() },
             "closure": { "kind": closure, "explanation": closure.explanation() },
-            "trust": { "source": self.trust.source.kind(), "path": self.trust.source.path() },
+            "trust": { "source": self.trust.source.kind(), "path": files::text(self.trust.source.path()) },
             "does_not_prove": DOES_NOT_PROVE,
         })
     }
