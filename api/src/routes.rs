@@ -12,9 +12,9 @@ mod page;
 pub mod parties;
 pub mod statements;
 
-use actix_web::HttpResponse;
 use actix_web::http::header;
 use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse};
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::statement::IdReference;
 use data_encoding::HEXLOWER;
@@ -55,6 +55,13 @@ fn tagged_as(etag: &str, content_type: &'static str, cache_control: &'static str
 fn revalidated<T: serde::Serialize>(value: &T) -> Result<HttpResponse, ApiError> {
     let body = serde_json::to_vec(value).map_err(|error| internal(&error))?;
     Ok(tagged("application/json", "no-cache", body))
+}
+
+/// One page of a list, with a link to the next.
+fn listed<T: serde::Serialize>(request: &HttpRequest, list: &T, next: Option<&str>) -> Result<HttpResponse, ApiError> {
+    let mut response = revalidated(list)?;
+    page::link(&mut response, request.path(), request.query_string(), next);
+    Ok(response)
 }
 
 /// An answer of one moment, not to be kept.

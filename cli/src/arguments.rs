@@ -22,7 +22,9 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
-pub(crate) use attest::{AttestArguments, EndorseArguments, PartyUnverifyArguments, PartyVerifyArguments};
+pub(crate) use attest::{
+    AttestArguments, EndorseArguments, PartyUnverifyArguments, PartyVerifyArguments, SayArguments,
+};
 pub(crate) use cosign::{CosignArguments, SignArguments, SubmitArguments};
 pub(crate) use engines::EnginesArguments;
 pub(crate) use hash::{EngineArguments, FormArguments, HashArguments, HashFormat};

@@ -2,7 +2,9 @@
 
 use chopmark_core::admission::{AttestationRecord, EndorsementRecord};
 use chopmark_core::statement::StatementId;
+use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
 use diesel::sql_types::{Array, BigInt, Binary, Jsonb};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
@@ -54,8 +56,20 @@ impl About {
     }
 }
 
-fn bytes(ids: &[StatementId]) -> Vec<&[u8]> {
-    ids.iter().map(|id| id.as_bytes().as_slice()).collect()
+/// What is said about each of some statements, in order of entry; at most `page.limit` of each. `said` selects from a table
+/// what is about `asked.about`, without an end.
+fn about_each<'q>(said: &str, ids: &'q [StatementId], page: Page) -> BoxedSqlQuery<'q, Pg, SqlQuery> {
+    let bytes: Vec<&[u8]> = ids.iter().map(|id| id.as_bytes().as_slice()).collect();
+    diesel::sql_query(format!(
+        "SELECT said.* FROM unnest($1) AS asked (about)
+         CROSS JOIN LATERAL ({said} AND idx >= $2 AND idx < $3 ORDER BY idx LIMIT $4) AS said
+         ORDER BY said.idx"
+    ))
+    .into_boxed()
+    .bind::<Array<Binary>, _>(bytes)
+    .bind::<BigInt, _>(bigint(page.from))
+    .bind::<BigInt, _>(bigint(page.below))
+    .bind::<BigInt, _>(i64::from(page.limit))
 }
 
 /// Attestations about these parties and artefacts, at most `page.limit` of each.
@@ -75,33 +89,18 @@ pub(crate) async fn attestations(
         #[diesel(sql_type = Jsonb)]
         claim: Value,
     }
-    let rows: Vec<Row> = diesel::sql_query(
-        "SELECT said.idx, said.id, said.issuer, said.claim
-         FROM unnest($1) AS asked (about)
-         CROSS JOIN LATERAL (
-             SELECT idx, id, issuer, claim FROM attestation
-             WHERE attestation.about = asked.about AND idx >= $2 AND idx < $3
-             ORDER BY idx LIMIT $4
-         ) AS said
-         ORDER BY said.idx",
-    )
-    .bind::<Array<Binary>, _>(bytes(ids))
-    .bind::<BigInt, _>(bigint(page.from))
-    .bind::<BigInt, _>(bigint(page.below))
-    .bind::<BigInt, _>(i64::from(page.limit))
-    .load(connection)
-    .await?;
+    let said = "SELECT idx, id, issuer, claim FROM attestation WHERE attestation.about = asked.about";
+    let rows: Vec<Row> = about_each(said, ids, page).load(connection).await?;
     let place = "view.attestation";
-    rows.into_iter()
-        .map(|row| {
-            Ok(AttestationRecord {
-                id: statement_id(&row.id, place)?,
-                index: count(row.idx, place)?,
-                issuer: statement_id(&row.issuer, place)?,
-                claim: from_json(row.claim, place)?,
-            })
+    let record = |row: Row| {
+        Ok(AttestationRecord {
+            id: statement_id(&row.id, place)?,
+            index: count(row.idx, place)?,
+            issuer: statement_id(&row.issuer, place)?,
+            claim: from_json(row.claim, place)?,
         })
-        .collect()
+    };
+    rows.into_iter().map(record).collect()
 }
 
 /// Endorsements of these statements, at most `page.limit` of each.
@@ -121,31 +120,16 @@ pub(crate) async fn endorsements(
         #[diesel(sql_type = Binary)]
         issuer: Vec<u8>,
     }
-    let rows: Vec<Row> = diesel::sql_query(
-        "SELECT said.idx, said.id, asked.statement, said.issuer
-         FROM unnest($1) AS asked (statement)
-         CROSS JOIN LATERAL (
-             SELECT idx, id, issuer FROM endorsement
-             WHERE endorsement.statement = asked.statement AND idx >= $2 AND idx < $3
-             ORDER BY idx LIMIT $4
-         ) AS said
-         ORDER BY said.idx",
-    )
-    .bind::<Array<Binary>, _>(bytes(ids))
-    .bind::<BigInt, _>(bigint(page.from))
-    .bind::<BigInt, _>(bigint(page.below))
-    .bind::<BigInt, _>(i64::from(page.limit))
-    .load(connection)
-    .await?;
+    let said = "SELECT idx, id, statement, issuer FROM endorsement WHERE endorsement.statement = asked.about";
+    let rows: Vec<Row> = about_each(said, ids, page).load(connection).await?;
     let place = "view.endorsement";
-    rows.into_iter()
-        .map(|row| {
-            Ok(EndorsementRecord {
-                id: statement_id(&row.id, place)?,
-                index: count(row.idx, place)?,
-                statement: statement_id(&row.statement, place)?,
-                issuer: statement_id(&row.issuer, place)?,
-            })
+    let record = |row: Row| {
+        Ok(EndorsementRecord {
+            id: statement_id(&row.id, place)?,
+            index: count(row.idx, place)?,
+            statement: statement_id(&row.statement, place)?,
+            issuer: statement_id(&row.issuer, place)?,
         })
-        .collect()
+    };
+    rows.into_iter().map(record).collect()
 }

@@ -89,16 +89,16 @@ pub enum LineageParent {
 }
 
 /// A row of `view.artefact_parent`.
-#[derive(Queryable, Selectable, Clone)]
+#[derive(Queryable, Selectable, Insertable, Clone)]
 #[diesel(table_name = artefact_parent)]
-struct ParentRow {
-    child: i64,
-    position: i16,
-    relation: String,
-    parent: Option<i64>,
-    digest: Option<Vec<u8>>,
-    origin: Option<String>,
-    foreign_artefact: Option<Vec<u8>>,
+pub(crate) struct ParentRow {
+    pub(crate) child: i64,
+    pub(crate) position: i16,
+    pub(crate) relation: String,
+    pub(crate) parent: Option<i64>,
+    pub(crate) digest: Option<Vec<u8>>,
+    pub(crate) origin: Option<String>,
+    pub(crate) foreign_artefact: Option<Vec<u8>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -35,22 +35,14 @@ impl Somebody {
         Self { party: registered["party_id"].as_str().unwrap().to_owned(), ..somebody }
     }
 
-    fn run(&self, arguments: &[&str]) -> (i32, Value) {
-        self.home.json(&[arguments, &["--url", shared::service().url()]].concat())
-    }
-
     #[track_caller]
     fn done(&self, arguments: &[&str]) -> Value {
-        let (code, document) = self.run(arguments);
-        assert_eq!(code, 0, "{arguments:?}: {document}");
-        document
+        shared::done(&self.home, arguments)
     }
 
     #[track_caller]
     fn refused(&self, arguments: &[&str], exit: i32, code: &str) -> Value {
-        let (found, document) = self.run(arguments);
-        assert_eq!((found, document["error"]["code"].as_str()), (exit, Some(code)), "{arguments:?}: {document}");
-        document["error"].clone()
+        shared::refused(&self.home, arguments, exit, code)
     }
 }
 

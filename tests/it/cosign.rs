@@ -32,14 +32,12 @@ impl Machine {
 
     /// Runs a command that needs the service.
     fn run(&self, arguments: &[&str]) -> (i32, Value) {
-        self.home.json(&[arguments, &["--url", shared::service().url()]].concat())
+        shared::run(&self.home, arguments)
     }
 
     #[track_caller]
     fn done(&self, arguments: &[&str]) -> Value {
-        let (code, document) = self.run(arguments);
-        assert_eq!(code, 0, "{arguments:?}: {document}");
-        document
+        shared::done(&self.home, arguments)
     }
 
     /// Signs a file, without any network.
@@ -52,9 +50,7 @@ impl Machine {
 
     #[track_caller]
     fn refuses(&self, arguments: &[&str], exit: i32, code: &str) -> String {
-        let (found, document) = self.run(arguments);
-        assert_eq!((found, document["error"]["code"].as_str()), (exit, Some(code)), "{arguments:?}: {document}");
-        document["error"]["message"].as_str().unwrap().to_owned()
+        shared::refused(&self.home, arguments, exit, code)["message"].as_str().unwrap().to_owned()
     }
 
     /// Carries a file to another machine.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::statements::resolve;
-use super::{page, revalidated};
+use super::{listed, page};
 use crate::problem::{ApiError, BadParameter, Missing, NotNow, Unchanged, internal};
 use crate::service::Service;
 
@@ -164,9 +164,7 @@ pub async fn list_attestations(
     let found = service.store.attestations(&id, page).await?;
     let next = page::next(page, found.len(), found.last().map(|record| record.index));
     let attestations = found.iter().map(attestation).collect::<Result<_, _>>()?;
-    let mut response = revalidated(&AttestationList { applied_size: page.below, attestations, next: next.clone() })?;
-    page::link(&mut response, request.path(), request.query_string(), next.as_deref());
-    Ok(response)
+    listed(&request, &AttestationList { applied_size: page.below, attestations, next: next.clone() }, next.as_deref())
 }
 
 /// Who signs a statement too.
@@ -195,7 +193,5 @@ pub async fn list_endorsements(
     let found = service.store.endorsements(&id, page).await?;
     let next = page::next(page, found.len(), found.last().map(|record| record.index));
     let endorsements = found.iter().map(endorsement).collect();
-    let mut response = revalidated(&EndorsementList { applied_size: page.below, endorsements, next: next.clone() })?;
-    page::link(&mut response, request.path(), request.query_string(), next.as_deref());
-    Ok(response)
+    listed(&request, &EndorsementList { applied_size: page.below, endorsements, next: next.clone() }, next.as_deref())
 }

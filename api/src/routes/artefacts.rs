@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::about::{AboutView, about};
 use super::statements::resolve;
-use super::{page, revalidated};
+use super::{listed, page, revalidated};
 use crate::problem::{ApiError, BadParameter, Missing, NotNow, Unchanged, internal};
 use crate::service::Service;
 
@@ -206,7 +206,5 @@ pub async fn find(
     let found = service.store.artefacts(&filter, page).await?;
     let artefacts = found.iter().map(view).collect::<Result<Vec<_>, _>>()?;
     let next = page::next(page, artefacts.len(), artefacts.last().map(|artefact| artefact.index));
-    let mut response = revalidated(&ArtefactList { applied_size: page.below, artefacts, next: next.clone() })?;
-    page::link(&mut response, request.path(), request.query_string(), next.as_deref());
-    Ok(response)
+    listed(&request, &ArtefactList { applied_size: page.below, artefacts, next: next.clone() }, next.as_deref())
 }

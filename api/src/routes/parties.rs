@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::about::{AboutView, about};
 use super::statements::resolve;
-use super::{page, revalidated};
+use super::{listed, page, revalidated};
 use crate::problem::{ApiError, BadParameter, Missing, NotNow, Unchanged, internal};
 use crate::service::Service;
 
@@ -150,9 +150,7 @@ pub async fn find(
     let found = service.store.parties(&filter, page).await?;
     let parties = found.iter().map(view).collect::<Result<Vec<_>, _>>()?;
     let next = page::next(page, found.len(), found.last().map(|party| party.record.index));
-    let mut response = revalidated(&PartyList { applied_size: page.below, parties, next: next.clone() })?;
-    page::link(&mut response, request.path(), request.query_string(), next.as_deref());
-    Ok(response)
+    listed(&request, &PartyList { applied_size: page.below, parties, next: next.clone() }, next.as_deref())
 }
 
 fn view(found: &FoundParty) -> Result<PartyView, ApiError> {

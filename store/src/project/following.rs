@@ -19,6 +19,7 @@ use serde_json::Value;
 use super::{from_json, json, statement_id};
 use crate::error::{StoreError, bigint};
 use crate::fixed::fixed;
+use crate::lineage::ParentRow;
 use crate::schema::{artefact, artefact_page, artefact_parent, attestation, party, party_page};
 
 /// Rows in one statement; each has up to 11 parameters, of which 65,535 are possible.
@@ -245,18 +246,6 @@ async fn write_conflicts(connection: &mut AsyncPgConnection, artefacts: &[Regist
     .execute(connection)
     .await?;
     Ok(())
-}
-
-#[derive(Insertable)]
-#[diesel(table_name = artefact_parent)]
-struct ParentRow {
-    child: i64,
-    position: i16,
-    relation: String,
-    parent: Option<i64>,
-    digest: Option<Vec<u8>>,
-    origin: Option<String>,
-    foreign_artefact: Option<Vec<u8>>,
 }
 
 /// A parent that is known by digest is whichever artefact held it first, once one does: before its child, or after.
