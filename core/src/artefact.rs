@@ -247,7 +247,7 @@ impl ArtefactClaim {
 
 impl Kind for ArtefactClaim {
     fn validate(&self) -> Result<(), StrictError> {
-        self.name.validate().map_err(|error| error.under("/name"))?;
+        self.name.validate(validate_name).map_err(|error| error.under("/name"))?;
         validate_name(&self.version)
             .and_then(|()| match self.version.chars().count() {
                 length if length > VERSION_CHARACTERS_MAX => {

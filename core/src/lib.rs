@@ -19,6 +19,7 @@ pub mod ledger;
 pub mod licence;
 pub mod licensing;
 pub mod manifest;
+pub mod money;
 pub mod party;
 pub mod policy;
 pub mod replay;

@@ -9,6 +9,7 @@ use core::str::FromStr;
 
 use chrono::{Datelike as _, Days, Months, NaiveDate};
 
+use crate::strict::as_text;
 use crate::time::Timestamp;
 
 /// Longest length of one unit; 999 years are a usual way to say "for good".
@@ -132,25 +133,6 @@ impl FromStr for Duration {
         if is_whole && is_alone { Ok(duration) } else { Err(error()) }
     }
 }
-
-/// Reads and writes types as JSON strings, in the spelling of their `FromStr` and `Display`.
-macro_rules! as_text {
-    ($($name:ty),+) => {$(
-        impl ::serde::Serialize for $name {
-            fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> ::serde::Deserialize<'de> for $name {
-            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = <String as ::serde::Deserialize>::deserialize(deserializer)?;
-                text.parse().map_err(::serde::de::Error::custom)
-            }
-        }
-    )+};
-}
-pub(super) use as_text;
 
 as_text!(Date, Duration);
 

@@ -162,7 +162,7 @@ fn restricted(mut terms: Terms, restriction: &Restriction) -> Terms {
         Restriction::Attribution => terms.redistribution.attribution_required = true,
         Restriction::EndDerivatives => terms.termination.derivatives.effect = EndEffect::Terminate,
         Restriction::Rider => {
-            let passage = crate::terms::Passage { en: Some("As agreed.".to_owned()), zh_hant: None, zh_hans: None };
+            let passage = crate::text::Texts { en: Some("As agreed.".to_owned()), ..Default::default() };
             terms.rider.get_or_insert(passage);
         }
     }
