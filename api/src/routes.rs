@@ -1,16 +1,22 @@
 //! The routes, one file per resource. A handler reads top to bottom: parse, limit, one call, encode.
 
 pub mod about;
+pub mod ancestry;
 pub mod artefacts;
+pub mod bundles;
 pub mod docs;
 pub mod documents;
 pub mod fallback;
+pub mod licences;
 pub mod lineage;
 pub mod log;
+pub mod offers;
 pub mod operations;
 mod page;
 pub mod parties;
 pub mod statements;
+pub mod status_list;
+pub mod terms;
 
 use actix_web::http::header;
 use actix_web::web::Bytes;

@@ -37,9 +37,7 @@ mod submit_file;
 mod tax;
 mod verify;
 
-use crate::arguments::{
-    Arguments, Command, DbCommand, GlobalArguments, KeyCommand, LedgerCommand, LicenceCommand, PartyCommand,
-};
+use crate::arguments::{Arguments, Command, DbCommand, GlobalArguments, KeyCommand, LedgerCommand, PartyCommand};
 use crate::config::{Overrides, Settings};
 use crate::exit::{Exit, Failure};
 use crate::printer::{Printer, Report};
@@ -95,9 +93,7 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Exit, Failu
         Command::Endorse(arguments) => endorse::run(&context, arguments),
         Command::Search(arguments) => search::run(&context, &arguments),
         Command::Lineage(arguments) => lineage::run(&context, &arguments),
-        Command::Licence(LicenceCommand::New(arguments)) => licence::new(&context, &arguments),
-        Command::Licence(LicenceCommand::Show(arguments)) => licence::show(&context, &arguments),
-        Command::Licence(LicenceCommand::Check(arguments)) => licence::check(&context, &arguments),
+        Command::Licence(command) => licence::run(&context, command),
         Command::Hash(arguments) => hash::run(&context, &arguments),
         Command::Engines(arguments) => engines::run(&context, arguments),
         Command::Register(arguments) => register::run(&context, *arguments),

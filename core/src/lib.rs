@@ -17,6 +17,7 @@ pub mod key;
 pub mod kind;
 pub mod ledger;
 pub mod licence;
+pub mod licensing;
 pub mod manifest;
 pub mod money;
 pub mod party;

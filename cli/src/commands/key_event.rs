@@ -111,6 +111,7 @@ fn submit(
         subject_name: &subject_name,
         claim: &claim,
         document: None,
+        until: None,
     };
     if let Some(path) = arguments.cosign.sign_only.as_deref().filter(|_| consent != Consent::NotNeeded) {
         consent.obtain(printer, &contact.registry.origin, &[format!("{name}: {said}")])?;

@@ -49,8 +49,15 @@ pub(crate) fn register(context: &Context<'_>, arguments: PartyRegisterArguments)
     let name = claim.name.display().to_owned();
     let needed = claim.root_keys.threshold;
     let claim = Claim::Party(claim);
-    let draft =
-        Draft { contact: &contact, signers: &signers, keys: &keys, subject_name: &name, claim: &claim, document: None };
+    let draft = Draft {
+        contact: &contact,
+        signers: &signers,
+        keys: &keys,
+        subject_name: &name,
+        claim: &claim,
+        document: None,
+        until: None,
+    };
     if let Some(path) = cosigning.sign_only.as_deref().filter(|_| consent != Consent::NotNeeded) {
         consent.obtain(printer, &contact.registry.origin, &public)?;
         return cosign::write(context, &draft, path, (&client, &settings.directories), Vec::new(), &[]);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use chopmark_core::kind::Claim;
 use chopmark_core::statement::{SignerGroup, StatementId};
+use chopmark_core::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::consent::Consent;
@@ -26,12 +27,15 @@ pub(super) struct Speaker {
     /// The registry.
     pub(super) contact: Contact,
     keys: Vec<Key>,
-    party: PartyDescription,
+    /// The party.
+    pub(super) party: PartyDescription,
     /// Its keys that sign.
     signers: SignerGroup,
     consent: Consent,
     /// Who else signs.
     cosign: CosignArguments,
+    /// After this moment what is said must not be admitted, where that is sooner than usual.
+    pub(super) until: Option<Timestamp>,
 }
 
 /// What is to be said.
@@ -100,7 +104,44 @@ impl Speaker {
         let client = Client::new(&settings.url)?;
         let contact = Contact::meet(&settings, &client)?;
         let (party, signers) = party(&settings, &client, &contact, &keys, &cosign)?;
-        Ok(Self { settings, client, contact, keys, party, signers, consent, cosign })
+        Ok(Self { settings, client, contact, keys, party, signers, consent, cosign, until: None })
+    }
+
+    fn draft<'a>(&'a self, subject_name: &'a str, claim: &'a Claim) -> Draft<'a> {
+        let Self { contact, signers, keys, until, .. } = self;
+        Draft { contact, signers, keys, subject_name, claim, document: None, until: *until }
+    }
+
+    /// Says something that what is said next rests on, and tells no more of it than a note. A dry run leaves it out.
+    ///
+    /// # Errors
+    /// As [`say`]; a usage failure where others have to sign, because it would have to be entered first.
+    pub(super) fn enter(
+        &self,
+        context: &Context<'_>,
+        subject_name: &str,
+        claim: &Claim,
+        said: &str,
+    ) -> Result<(), Failure> {
+        let (name, directories) = (self.party.name.display(), &self.settings.directories);
+        let kind = claim.name();
+        if self.consent == Consent::NotNeeded {
+            context.printer.note(format!("a statement of kind {kind} would be entered first: {said}"));
+            return Ok(());
+        }
+        if self.cosign.sign_only.is_some() {
+            let message =
+                format!("a statement of kind {kind} has to be entered first ({said}); collect signatures for it");
+            return Err(Failure::usage(message));
+        }
+        self.consent.obtain(context.printer, &self.contact.registry.origin, &[format!("{name}: {said}")])?;
+        let draft = self.draft(subject_name, claim);
+        let signed = draft.signed(directories)?;
+        self.contact.pin(directories, context.printer)?;
+        let registered = draft.send(signed, &self.client, directories, context.printer)?;
+        context.printer.note(format!("entered at index {}: {said}", registered.proved.index));
+        registered.forget();
+        Ok(())
     }
 }
 
@@ -109,10 +150,10 @@ impl Speaker {
 /// # Errors
 /// As the registry or the person answers; see `submit`.
 pub(super) fn say(context: &Context<'_>, speaker: &Speaker, saying: Saying<'_>) -> Result<Exit, Failure> {
-    let Speaker { settings, client, contact, keys, party, signers, consent, cosign } = speaker;
+    let Speaker { settings, client, contact, party, signers, consent, cosign, .. } = speaker;
     let printer = context.printer;
     let Saying { subject_name, claim, said, named, report, members } = saying;
-    let draft = Draft { contact, signers, keys, subject_name, claim: &claim, document: None };
+    let draft = speaker.draft(subject_name, &claim);
     let name = party.name.display();
     if *consent == Consent::NotNeeded {
         return dry_run::print(context, &draft.signed(&settings.directories)?, &contact.registry);

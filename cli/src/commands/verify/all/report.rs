@@ -79,7 +79,7 @@ impl OtherBundle {
             Ok(answer) => (answer.exit, &answer.message),
             Err(failure) => (failure.exit, &failure.message),
         };
-        Self(json!({ "bundle": path.map(files::text), "state": exit.state(), "message": message }))
+        Self(json!({ "bundle": path.map(|path| files::text(path)), "state": exit.state(), "message": message }))
     }
 }
 
