@@ -1,16 +1,19 @@
 //! The routes, one file per resource. A handler reads top to bottom: parse, limit, one call, encode.
 
 pub mod about;
+pub mod accesses;
 pub mod artefacts;
 pub mod docs;
 pub mod documents;
 pub mod fallback;
 pub mod lineage;
 pub mod log;
+pub mod openings;
 pub mod operations;
 mod page;
 pub mod parties;
 pub mod statements;
+pub mod tokens;
 
 use actix_web::HttpResponse;
 use actix_web::http::header;

@@ -12,7 +12,7 @@ use chopmark_core::ledger::tile::{TileCoordinate, TileSet};
 use chopmark_core::ledger::tree::ProofPlan;
 use chopmark_core::submission::Submission;
 use chopmark_store::{Registry, Store, StoreError};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::problem::ApiError;
 use crate::publisher::{Published, Status};
@@ -43,6 +43,8 @@ pub struct Service {
     pub log_key: String,
     /// The way to the sequencer.
     pub queue: Queue,
+    /// Wakes the access log after something was recorded for it.
+    pub recorded: Arc<Notify>,
     status: watch::Receiver<Status>,
     applied: watch::Receiver<u64>,
     tiles: TileCache,
@@ -59,7 +61,9 @@ impl Service {
         status: watch::Receiver<Status>,
         applied: watch::Receiver<u64>,
     ) -> Self {
-        Self { store, registry, log_key, queue, status, applied, tiles: TileCache::default(), keys: RwLock::default() }
+        let recorded = Arc::default();
+        let (tiles, keys) = (TileCache::default(), RwLock::default());
+        Self { store, registry, log_key, queue, recorded, status, applied, tiles, keys }
     }
 
     /// The newest published state.

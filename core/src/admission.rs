@@ -16,6 +16,7 @@ use crate::digest::Sha256Digest;
 use crate::key::{KeyId, PublicKey};
 use crate::party::{Identifier, KeyRole};
 use crate::policy::TrustAnchors;
+use crate::sealed::Field;
 use crate::statement::{Issuer, Nonce, RegistryRef, Statement, StatementId};
 use crate::strict::StrictError;
 use crate::text::{Names, skeleton};
@@ -68,6 +69,8 @@ pub enum Change {
     Attestation(AttestationRecord),
     /// A statement was endorsed.
     Endorsement(EndorsementRecord),
+    /// Something was paid.
+    Expenditure(ExpenditureRecord),
 }
 
 /// Trust anchors in force from an index on.
@@ -191,6 +194,28 @@ pub struct EndorsementRecord {
     pub issuer: StatementId,
 }
 
+/// What makes a payment the same as an earlier one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PaymentKey {
+    /// Who paid.
+    pub payer: StatementId,
+    /// Who was paid.
+    pub payee: StatementId,
+    /// Number of the document.
+    pub document: String,
+}
+
+/// A payment as the registry knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpenditureRecord {
+    /// The statement.
+    pub id: StatementId,
+    /// Its entry.
+    pub index: u64,
+    /// Between whom, under which document.
+    pub payment: PaymentKey,
+}
+
 /// What makes a registration the same as an earlier one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VersionKey {
@@ -219,6 +244,10 @@ pub struct Reads {
     pub statements: Vec<StatementId>,
     /// Endorsements: the statement and who endorses it.
     pub endorsements: Vec<(StatementId, StatementId)>,
+    /// Payments that may be recorded already.
+    pub payments: Vec<PaymentKey>,
+    /// Openings kept of these statements, and until when they have to be.
+    pub openings: Vec<StatementId>,
     /// Skeletons of names: verified parties with a name of the same skeleton.
     pub skeletons: Vec<String>,
     /// The same for the names of registered parties.
@@ -255,7 +284,12 @@ pub struct View {
     statements: HashMap<StatementId, StatementId>,
     endorsements: BTreeMap<(StatementId, StatementId), StatementId>,
     verified_names: BTreeMap<String, BTreeSet<StatementId>>,
+    payments: HashMap<PaymentKey, StatementId>,
+    openings: Option<BTreeMap<StatementId, KeptOpenings>>,
 }
+
+/// The fields of a statement whose openings are kept, and until when they have to be where that is still to come.
+pub type KeptOpenings = BTreeMap<Field, Option<Timestamp>>;
 
 impl View {
     /// The state of a registry with `size` entries, before anything was looked up.
@@ -298,6 +332,17 @@ impl View {
         self.endorsements.get(&(*statement, *by)).copied()
     }
 
+    /// The statement that records a payment.
+    pub fn payment(&self, key: &PaymentKey) -> Option<StatementId> {
+        self.payments.get(key).copied()
+    }
+
+    /// The openings kept of a statement; `None` where no vault is known, as in a replay.
+    pub fn openings(&self, statement: &StatementId) -> Option<&KeptOpenings> {
+        static NONE: KeptOpenings = KeptOpenings::new();
+        self.openings.as_ref().map(|known| known.get(statement).unwrap_or(&NONE))
+    }
+
     /// A verified party, other than `own`, with a name that can't be told from one of these (UTS 39, section 4).
     pub fn look_alike(&self, names: &Names, own: Option<StatementId>) -> Option<StatementId> {
         let parties = names.iter().filter_map(|(_, name)| self.verified_names.get(&skeleton(name)));
@@ -332,6 +377,16 @@ impl View {
     /// Takes in an endorsement of a statement by a party.
     pub fn load_endorsement(&mut self, statement: StatementId, by: StatementId, id: StatementId) {
         self.endorsements.insert((statement, by), id);
+    }
+
+    /// Takes in a recorded payment.
+    pub fn load_payment(&mut self, key: PaymentKey, id: StatementId) {
+        self.payments.insert(key, id);
+    }
+
+    /// Takes in what the vault keeps.
+    pub fn load_openings(&mut self, kept: BTreeMap<StatementId, KeptOpenings>) {
+        self.openings = Some(kept);
     }
 
     /// Takes in the skeleton of a verified party's name.
@@ -490,6 +545,7 @@ impl View {
                     }
                 }
             }
+            Change::Expenditure(record) => self.load_payment(record.payment.clone(), record.id),
             Change::Endorsement(endorsement) => {
                 self.load_endorsement(endorsement.statement, endorsement.issuer, endorsement.id);
             }

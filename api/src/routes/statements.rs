@@ -1,5 +1,7 @@
 //! Statements: the one way in, and what is known of one that is in.
 
+use std::collections::BTreeMap;
+
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use chopmark_core::bundle::{BUNDLE_SCHEMA, Bundle, Closure, KeyChain, ProvenEntry, signing_parties};
@@ -86,6 +88,35 @@ pub struct SubmissionRequest {
     /// Documents the statement names (manifests), each in padded base64, 32 MiB at most.
     #[schema(required = false, max_items = 4)]
     documents: Vec<String>,
+    /// Openings of its sealed fields, one for each; they never enter the log.
+    #[schema(required = false)]
+    openings: OpeningsSchema,
+}
+
+/// Openings of sealed fields.
+#[derive(Debug, ToSchema)]
+#[schema(as = Openings)]
+#[expect(dead_code, reason = "describes the request for the OpenAPI document; chopmark-core parses it")]
+pub struct OpeningsSchema {
+    /// Where they may be kept: `HK`, `CN-GBA`, `CN` or `WORLD`.
+    zone: String,
+    /// None when the vault of that zone keeps them, and this one does not serve it.
+    #[schema(max_items = 512)]
+    fields: Vec<OpeningSchema>,
+}
+
+/// One sealed field, opened.
+#[derive(Debug, ToSchema)]
+#[schema(as = Opening)]
+#[expect(dead_code, reason = "describes the request for the OpenAPI document; chopmark-core parses it")]
+pub struct OpeningSchema {
+    /// JSON pointer, such as `/consideration/0/amount`.
+    field: String,
+    /// 32 random bytes in padded base64.
+    salt: String,
+    /// Its value; absent when the field is.
+    #[schema(required = false, value_type = Value)]
+    value: Value,
 }
 
 /// A DSSE envelope.
@@ -188,6 +219,7 @@ pub async fn admissible(
         }
     }
     submission.check_documents()?;
+    crate::sealed::check(service, &submission).await?;
     let keys = service.keys_for(&submission).await?;
     submission.verify(|id| keys.get(id).map(|record| &record.public_key))?;
     count_keys(service, guard, &submission).await?;
@@ -379,13 +411,17 @@ pub async fn show_tlog_proof(service: web::Data<Service>, id: web::Path<String>)
 pub async fn show_bundle(service: web::Data<Service>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let (entry, published) = published_entry(&service, &id).await?;
     let submission = parse_entry(&entry)?;
-    if !matches!(submission.statement.claim, Claim::Artefact(_)) {
-        return Err(ApiError::not_found("only a statement that registers an artefact has a bundle"));
-    }
-    let mut documents = Vec::new();
+    let mut documents = BTreeMap::new();
     for digest in submission.statement.documents() {
-        documents.push(BASE64.encode(&document(&service, &digest).await?));
+        documents.insert(digest, document(&service, &digest).await?);
     }
+    let claim = &submission.statement.claim;
+    if !matches!(claim, Claim::Artefact(_)) && claim.kind().sealed_fields(&documents).is_empty() {
+        return Err(ApiError::not_found(
+            "only a statement that registers an artefact, or has sealed fields, has a bundle",
+        ));
+    }
+    let documents = documents.values().map(|bytes| BASE64.encode(bytes)).collect();
     let mut key_chains = Vec::new();
     for party in signing_parties(&submission.statement) {
         key_chains.push(key_chain(&service, &published, party, entry.index).await?);

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::figures::{Amount, Commitment, Count, Currency, Rate};
+use super::figures::{Amount, Count, Currency, Rate};
 use super::period::{Date, Duration};
 use super::vocabulary::{ConsiderationKind, MetricKind, Milestone, RevenueBase};
+use crate::sealed::Commitment;
 use crate::strict::{StrictError, present};
 
 /// Most tiers of one share of revenue or unit price.

@@ -68,7 +68,8 @@ pub(crate) async fn follow(connection: &mut AsyncPgConnection, entries: &[Follow
                 | Change::KeyEnded { .. }
                 | Change::KeyEvent(_)
                 | Change::PartyVerified { .. }
-                | Change::Endorsement(_) => {}
+                | Change::Endorsement(_)
+                | Change::Expenditure(_) => {}
             }
         }
     }
