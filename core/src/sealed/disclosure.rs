@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Field, Opening, Place};
-use crate::bundle::{BUNDLE_BYTES_MAX, Bundle, BundleError};
+use crate::bundle::{BUNDLE_BYTES_MAX, BUNDLE_SCHEMA, Bundle, BundleError};
 use crate::ledger::checkpoint::Checkpoint;
 use crate::statement::Statement;
 use crate::strict::{self, StrictError};
@@ -61,6 +61,9 @@ impl Disclosure {
             .map_err(|StrictError { pointer, reason }| invalid(&format!("disclosure{pointer}"), reason))?;
         if disclosure.schema != DISCLOSURE_SCHEMA {
             return Err(invalid("disclosure/schema", format!("must be {DISCLOSURE_SCHEMA}")));
+        }
+        if disclosure.bundle.schema != BUNDLE_SCHEMA {
+            return Err(invalid("disclosure/bundle/schema", format!("must be {BUNDLE_SCHEMA}")));
         }
         match disclosure.to_bytes() {
             Ok(written) if written == bytes => Ok(disclosure),

@@ -140,7 +140,7 @@ fn row_security_is_a_second_wall() {
     let (statement, party) = (&payment.id, payer.party.to_hex());
     let attempt = |role: &str, bound_to: &str, extra: &str| {
         service.sql(&format!(
-            "SET ROLE chopmark_app; BEGIN; SELECT '' FROM set_config('chopmark.role', '{role}', true),
+            "SET ROLE chopmark_app; BEGIN; SELECT set_config('chopmark.role', '{role}', true),
              set_config('chopmark.bound_to', '{bound_to}', true), set_config('chopmark.token', 'wall', true); {extra};
              SELECT 'seen ' || count(*) FROM vault.opening WHERE statement = '\\x{statement}'; ROLLBACK"
         ))
