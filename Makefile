@@ -12,7 +12,7 @@ help:
 	@echo "make docs           API documentation of every crate, warnings are errors; links in the pages"
 	@echo "make openapi        write openapi/chopmark.v1.json; make openapi-check compares it"
 	@echo "make bench-ledger   benchmarks beside peers, see docs/benchmarks.md"
-	@echo "make bench-licence  licences over long lineages"
+	@echo "make bench-licence  licences over long lineages, and granting them"
 	@echo "make bench-tax      tax over many events"
 	@echo "make bench-hash     hashing beside other programs, see docs/benchmarks.md"
 	@echo "make bench-gpu      the NVIDIA GPU of this machine beside what bounds it"
@@ -50,7 +50,7 @@ bench-ledger:
 	cargo run --release --locked --package chopmark-benches -- tree statement ingest million
 
 bench-licence:
-	cargo run --release --locked --package chopmark-benches -- licence
+	cargo run --release --locked --package chopmark-benches -- licence grants
 
 bench-tax:
 	cargo run --release --locked --package chopmark-benches -- tax

@@ -80,7 +80,8 @@ pub(crate) struct Author {
     secret: SigningKey,
     /// The key it signs with.
     pub(crate) public: PublicKey,
-    party: StatementId,
+    /// Its party.
+    pub(crate) party: StatementId,
 }
 
 impl Author {
@@ -100,7 +101,14 @@ impl Author {
         Ok((author, submission))
     }
 
-    fn sign(&self, issuer: Issuer, label: &str, claim: &Claim, documents: Vec<Vec<u8>>) -> Result<Submission, Failure> {
+    /// Signs a claim; the label gives the nonce.
+    pub(crate) fn sign(
+        &self,
+        issuer: Issuer,
+        label: &str,
+        claim: &Claim,
+        documents: Vec<Vec<u8>>,
+    ) -> Result<Submission, Failure> {
         let key_head = match issuer {
             Issuer::Own => None,
             Issuer::Party(party) => Some(party),
@@ -160,6 +168,7 @@ pub(crate) fn artefact(author: &Author, number: u32) -> Result<Submission, Failu
         author_jurisdiction: Jurisdiction::new("HK")?,
         residency_zone: ResidencyZone::World,
         licence: DeclaredLicence::parse(pick(&LICENCES, number))?,
+        accepts_conflict: false,
     });
     author.sign(Issuer::Party(author.party), &label, &claim, vec![manifest.to_canonical_bytes()])
 }

@@ -88,6 +88,7 @@ pub(crate) fn run() -> Result<(), Failure> {
 /// Measures one set of files, which is there only meanwhile.
 fn measure(root: &Path, set: &Set, comparisons: &[Comparison]) -> Result<(), Failure> {
     let directory = root.join("files");
+    eprintln!("{}: writing the files", set.name);
     let files = fill(&directory, set)?;
     let mut programs: Vec<Program> = Vec::new();
     for comparison in comparisons {
@@ -99,7 +100,10 @@ fn measure(root: &Path, set: &Set, comparisons: &[Comparison]) -> Result<(), Fai
     }
     for kind in ["sha256", "blake3", "fsverity"] {
         let said = programs.iter().filter(|program| program.digest().contains(&kind));
-        let said = said.map(|program| Ok((program.name(), program.digests(kind, &directory, &files)?)));
+        let said = said.map(|program| {
+            eprintln!("{}: {kind} of {}", set.name, program.name());
+            Ok((program.name(), program.digests(kind, &directory, &files)?))
+        });
         let said: Vec<(String, Vec<String>)> = said.collect::<Result<_, Failure>>()?;
         if let Some((first, digests)) = said.first() {
             if digests.len() != files.len() {
@@ -111,9 +115,11 @@ fn measure(root: &Path, set: &Set, comparisons: &[Comparison]) -> Result<(), Fai
         }
     }
     let mut runs: Vec<Vec<Run>> = programs.iter().map(|_| Vec::new()).collect();
-    for _ in 0..RUNS {
+    for number in 1..=RUNS {
         for (program, runs) in programs.iter().zip(&mut runs) {
-            runs.push(program.run(&directory, &files)?);
+            let run = program.run(&directory, &files)?;
+            eprintln!("{}: run {number} of {RUNS}, {}: {:.3} s", set.name, program.name(), run.wall.as_secs_f64());
+            runs.push(run);
         }
     }
     let gigabytes = f64::from(set.files) * bytes(set.size_bytes) / 1e9;

@@ -54,7 +54,7 @@ fn lineage() -> Result<Inputs, Failure> {
         } else {
             Licence::Expression(DeclaredLicence::parse(expression)?)
         };
-        inputs.ancestors.insert(name(number), Node { licence: Some(licence), parents: parents(number + 1) });
+        inputs.ancestors.insert(name(number), Node { parents: parents(number + 1), ..Node::licensed(Some(licence)) });
     }
     Ok(inputs)
 }

@@ -5,6 +5,7 @@
 
 mod artefacts;
 mod figures;
+mod grants;
 mod hash;
 mod ingest;
 mod licence;
@@ -20,7 +21,7 @@ mod tree;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The parts, in the order they run.
-const PARTS: [&str; 7] = ["tree", "statement", "licence", "tax", "ingest", "million", "hash"];
+const PARTS: [&str; 8] = ["tree", "statement", "licence", "grants", "tax", "ingest", "million", "hash"];
 
 fn main() -> Result<(), Failure> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
@@ -36,6 +37,7 @@ fn main() -> Result<(), Failure> {
             "tree" => tree::run()?,
             "statement" => statement::run()?,
             "licence" => licence::run()?,
+            "grants" => grants::run()?,
             "tax" => tax::run()?,
             "ingest" => ingest::run()?,
             "million" => million::run()?,

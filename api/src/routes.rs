@@ -2,17 +2,23 @@
 
 pub mod about;
 pub mod accesses;
+pub mod ancestry;
 pub mod artefacts;
+pub mod bundles;
 pub mod docs;
 pub mod documents;
 pub mod fallback;
+pub mod licences;
 pub mod lineage;
 pub mod log;
+pub mod offers;
 pub mod openings;
 pub mod operations;
 mod page;
 pub mod parties;
 pub mod statements;
+pub mod status_list;
+pub mod terms;
 pub mod tokens;
 
 use actix_web::HttpResponse;

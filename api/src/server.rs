@@ -28,8 +28,8 @@ use crate::routes::docs::Reference;
 use crate::routes::fallback::Paths;
 use crate::routes::operations::OpenApiDocument;
 use crate::routes::{
-    about, accesses, artefacts, docs, documents, fallback, lineage, log, openings, operations, parties, statements,
-    tokens,
+    about, accesses, ancestry, artefacts, bundles, docs, documents, fallback, licences, lineage, log, offers, openings,
+    operations, parties, statements, status_list, terms, tokens,
 };
 use crate::sequencer;
 use crate::service::Service;
@@ -121,6 +121,7 @@ pub struct ServeConfig {
     tags(
         (name = "statements", description = "The one way in, and what is in"),
         (name = "artefacts", description = "Models, software, datasets"),
+        (name = "licences", description = "Terms, offers, licences and whether they are in force"),
         (name = "parties", description = "Organisations and their keys"),
         (name = "documents", description = "What statements refer to by digest"),
         (name = "sealed", description = "Confidential values, and who has read them"),
@@ -151,12 +152,21 @@ macro_rules! with_routes {
             .service(statements::show)
             .service(statements::show_receipt)
             .service(statements::show_tlog_proof)
-            .service(statements::show_bundle)
             .service(openings::show)
             .service(accesses::list)
             .service(accesses::checkpoint)
             .service(tokens::challenge)
             .service(tokens::log_in)
+            .service(bundles::show)
+            .service(terms::show)
+            .service(offers::find)
+            .service(offers::show)
+            .service(licences::find)
+            .service(licences::show)
+            .service(bundles::show_licence)
+            .service(licences::find_in_artefact)
+            .service(status_list::show)
+            .service(ancestry::show)
             .service(about::list_attestations)
             .service(about::list_endorsements)
             .service(artefacts::find)
@@ -295,6 +305,7 @@ pub async fn start(config: ServeConfig) -> Result<Running, ServeError> {
     {
         return Err(ServeError::ForeignKey { expected: log_key, found: found.to_string() });
     }
+    let list_signer = signing.as_ref().map(|signing| signing.key.clone());
     let appender = store.appender(registry.clone());
     // Readers have connections of their own, and can't keep the publisher from its work.
     let readers = store.with_statement_limit(config.statement_time_max)?;
@@ -327,7 +338,7 @@ pub async fn start(config: ServeConfig) -> Result<Running, ServeError> {
         stopping: Arc::clone(&stopping),
         log_addresses: config.log_addresses,
     });
-    let service = web::Data::new(Service::new(readers, registry, log_key, queue, status, applied));
+    let service = web::Data::new(Service::new(readers, (registry, log_key), list_signer, queue, status, applied));
     let access_log = access_log::start(store, config.access_signing, Arc::clone(&service.recorded));
     let document = openapi_json();
     let parsed = serde_json::from_str(&document).map_err(std::io::Error::other)?;

@@ -7,10 +7,12 @@ use std::time::Duration;
 use chopmark_core::admission::KeyRecord;
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::key::KeyId;
+use chopmark_core::ledger::note::NoteSigner;
 use chopmark_core::ledger::proof::TlogProof;
 use chopmark_core::ledger::tile::{TileCoordinate, TileSet};
 use chopmark_core::ledger::tree::ProofPlan;
 use chopmark_core::submission::Submission;
+use chopmark_core::time::Timestamp;
 use chopmark_store::{Registry, Store, StoreError};
 use tokio::sync::{Notify, watch};
 
@@ -31,6 +33,12 @@ const TILES_KEPT_MAX: usize = 4_096;
 /// the key may still sign is judged by the sequencer.
 const KEYS_KEPT_MAX: usize = 100_000;
 
+/// How old a status list may be that is given out, in milliseconds.
+const LIST_AGE_MAX_MS: i64 = 60_000;
+
+/// Status lists kept in memory, one for each length of time asked for.
+const LISTS_KEPT_MAX: usize = 16;
+
 type TileCache = Mutex<HashMap<(u8, u64), Arc<Vec<Sha256Digest>>>>;
 
 /// Shared by all handlers.
@@ -49,21 +57,52 @@ pub struct Service {
     applied: watch::Receiver<u64>,
     tiles: TileCache,
     keys: RwLock<HashMap<KeyId, KeyRecord>>,
+    list_signer: Option<NoteSigner>,
+    lists: Mutex<HashMap<u16, KeptList>>,
+}
+
+/// A signed status list.
+struct KeptList {
+    size: u64,
+    signed_at: Timestamp,
+    text: Arc<str>,
 }
 
 impl Service {
     /// Puts the parts together.
     pub fn new(
         store: Store,
-        registry: Registry,
-        log_key: String,
+        (registry, log_key): (Registry, String),
+        list_signer: Option<NoteSigner>,
         queue: Queue,
         status: watch::Receiver<Status>,
         applied: watch::Receiver<u64>,
     ) -> Self {
+        let (tiles, keys, lists) = (TileCache::default(), RwLock::default(), Mutex::default());
         let recorded = Arc::default();
-        let (tiles, keys) = (TileCache::default(), RwLock::default());
-        Self { store, registry, log_key, queue, recorded, status, applied, tiles, keys }
+        Self { store, registry, log_key, queue, recorded, status, applied, tiles, keys, list_signer, lists }
+    }
+
+    /// What status lists are signed with, where this process has the log key.
+    pub fn list_signer(&self) -> Option<&NoteSigner> {
+        self.list_signer.as_ref()
+    }
+
+    /// A status list that was signed a moment ago for this very size.
+    pub fn kept_list(&self, size: u64, days: u16) -> Option<Arc<str>> {
+        let lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = lists.get(&days).filter(|kept| kept.size == size)?;
+        let age_ms = chrono::Utc::now().timestamp_millis().saturating_sub(kept.signed_at.unix_ms());
+        (0..LIST_AGE_MAX_MS).contains(&age_ms).then(|| Arc::clone(&kept.text))
+    }
+
+    /// Keeps a status list.
+    pub fn keep_list(&self, size: u64, days: u16, signed_at: Timestamp, text: &Arc<str>) {
+        let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        if lists.len() >= LISTS_KEPT_MAX {
+            lists.clear();
+        }
+        lists.insert(days, KeptList { size, signed_at, text: Arc::clone(text) });
     }
 
     /// The newest published state.

@@ -23,14 +23,20 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
-pub(crate) use attest::{AttestArguments, EndorseArguments, PartyUnverifyArguments, PartyVerifyArguments};
+pub(crate) use attest::{
+    AttestArguments, EndorseArguments, PartyUnverifyArguments, PartyVerifyArguments, SayArguments,
+};
 pub(crate) use cosign::{CosignArguments, SignArguments, SubmitArguments};
 pub(crate) use engines::EnginesArguments;
 pub(crate) use hash::{EngineArguments, FormArguments, HashArguments, HashFormat};
 pub(crate) use key::{
     KeyAddArguments, KeyCommand, KeyEventArguments, KeyNewArguments, KeyRevokeArguments, KeyRotateArguments,
 };
-pub(crate) use licence::{LicenceCheckArguments, LicenceCommand, LicenceNewArguments, LicenceShowArguments};
+pub(crate) use licence::{
+    LicenceAcceptArguments, LicenceCheckArguments, LicenceCommand, LicenceEndArguments, LicenceFileArguments,
+    LicenceListArguments, LicenceNewArguments, LicenceOfferArguments, LicencePublishArguments,
+    LicenceReinstateArguments, LicenceShowArguments, StatusListArguments,
+};
 pub(crate) use party::{PartyCommand, PartyRegisterArguments};
 pub(crate) use register::{ConsentArguments, RegisterArguments};
 pub(crate) use resident::ResidentArguments;
@@ -135,7 +141,7 @@ pub(crate) enum Command {
     Search(Box<SearchArguments>),
     /// Show what an artefact was made from, and what was made from it
     Lineage(LineageArguments),
-    /// Write licence terms, read them, and check what may be licensed how
+    /// Write licence terms, check what may be licensed how, offer, accept, end and prove licences
     #[command(subcommand)]
     Licence(LicenceCommand),
     /// Open one sealed value in a file that proves it offline, or check such a file
@@ -196,9 +202,6 @@ impl Command {
             Self::Endorse(_) => "endorse",
             Self::Search(_) => "search",
             Self::Lineage(_) => "lineage",
-            Self::Licence(LicenceCommand::New(_)) => "licence new",
-            Self::Licence(LicenceCommand::Show(_)) => "licence show",
-            Self::Licence(LicenceCommand::Check(_)) => "licence check",
             Self::Disclose(_) => "disclose",
             Self::Erase(EraseCommand::Request(_)) => "erase request",
             Self::Access(AccessCommand::Log(_)) => "access log",
@@ -206,6 +209,7 @@ impl Command {
             Self::Token(TokenCommand::New(_)) => "token new",
             Self::Token(TokenCommand::List(_)) => "token list",
             Self::Token(TokenCommand::Revoke(_)) => "token revoke",
+            Self::Licence(command) => command.name(),
             Self::Serve(_) => "serve",
             Self::Ledger(LedgerCommand::Init(_)) => "ledger init",
             Self::Db(DbCommand::Url(_)) => "db url",
@@ -272,6 +276,16 @@ mod tests {
             ("chopmark licence new --preset commercial-per-seat --out t.json", "licence new"),
             ("chopmark licence show t.json --lang zh-Hant", "licence show"),
             ("chopmark licence check --parent llama3.1 --relation finetune --terms t.json", "licence check"),
+            ("chopmark licence check --parent art_a --relation merge --terms MIT --holder pty_a", "licence check"),
+            ("chopmark licence publish t.json", "licence publish"),
+            ("chopmark licence offer --artefact art_a --terms t.json --to pty_b --open P2W", "licence offer"),
+            ("chopmark licence accept off_a", "licence accept"),
+            ("chopmark licence list --artefact art_a --in-force-on 2027-01-31", "licence list"),
+            ("chopmark licence file lic_a --ttl P90D --out l.chop", "licence file"),
+            ("chopmark licence status-list --out l.txt", "licence status-list"),
+            ("chopmark licence suspend lic_a --reason non_payment", "licence suspend"),
+            ("chopmark licence reinstate lic_a", "licence reinstate"),
+            ("chopmark licence revoke lic_a --reason breach", "licence revoke"),
             ("chopmark hash ./model --engine portable", "hash"),
             ("chopmark hash ./model --engine wgpu", "hash"),
             ("chopmark engines --bench", "engines"),
@@ -335,6 +349,9 @@ mod tests {
             "chopmark licence check --relation finetune --terms t.json",
             "chopmark licence check --parent MIT --relation stolen --terms t.json",
             "chopmark licence check --parent MIT --relation merge --terms t.json --on 2027-02-29",
+            "chopmark licence revoke lic_a",
+            "chopmark licence revoke lic_a --reason mood",
+            "chopmark licence offer --artefact art_a",
             "chopmark hash . --quiet --verbose",
             "chopmark hash . --engine abacus",
             "chopmark hash . --format md5sum",

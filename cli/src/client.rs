@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use chopmark_core::bundle::BUNDLE_BYTES_MAX;
 use chopmark_core::digest::Sha256Digest;
+use chopmark_core::licensing::status_list::STATUS_LIST_BYTES_MAX;
 use chopmark_core::statement::{Envelope, IdReference, Statement, StatementId};
 use chopmark_core::strict;
 use chopmark_core::submission::Submission;
@@ -21,10 +22,10 @@ use ureq::{Agent, Body};
 pub(crate) use check::{Proved, check_receipt};
 pub(crate) use sealed::{LoggedIn, Login};
 pub(crate) use wire::{
-    AboutDescription, ArtefactDescription, PartyDescription, PartyKey, Problem, Receipt, RegistryDescription,
-    SearchPage,
+    AboutDescription, AncestryDescription, ArtefactDescription, LicenceDescription, LicencePage, PartyDescription,
+    PartyKey, Problem, Receipt, RegistryDescription, SearchPage, TermsDescription,
 };
-use wire::{ArtefactList, ArtefactSaid, OperatorDescription, StatementRecord};
+use wire::{ArtefactList, ArtefactSaid, LicenceIds, OperatorDescription, StatementRecord};
 
 use crate::exit::{Exit, Failure};
 use crate::units;
@@ -40,6 +41,9 @@ const BODY_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Largest JSON answer, in bytes: an entry in base64 with its proof is far below.
 const JSON_BYTES_MAX: u64 = 4 << 20;
+
+/// Largest ancestry read, in bytes: a thousand terms documents and more.
+const ANCESTRY_BYTES_MAX: u64 = 64 << 20;
 
 /// Largest problem document read, in bytes.
 const PROBLEM_BYTES_MAX: u64 = 64 << 10;
@@ -212,6 +216,82 @@ impl Client {
     pub(crate) fn lineage<T: DeserializeOwned>(&self, id: &str, query: &str) -> Result<T, Failure> {
         parse_id(id)?;
         self.get_json(&format!("/v1/artefacts/{id}/lineage?{query}"))
+    }
+
+    /// Who published terms; `None` when nobody did.
+    ///
+    /// # Errors
+    /// A network or service failure.
+    pub(crate) fn terms(&self, id: &str) -> Result<Option<TermsDescription>, Failure> {
+        match self.get_json(&format!("/v1/terms/{id}")) {
+            Err(failure) if failure.exit == Exit::NotRegistered => Ok(None),
+            answer => answer.map(Some),
+        }
+    }
+
+    /// A licence, as far as its next event needs it.
+    ///
+    /// # Errors
+    /// A network or service failure.
+    pub(crate) fn licence(&self, id: &StatementId) -> Result<LicenceDescription, Failure> {
+        self.get_json(&format!("/v1/licences/{id}"))
+    }
+
+    /// A page of licences.
+    ///
+    /// # Errors
+    /// A network or service failure.
+    pub(crate) fn licences(&self, query: &str) -> Result<LicencePage, Failure> {
+        self.get_json(&format!("/v1/licences?{query}"))
+    }
+
+    /// Every licence in an artefact.
+    ///
+    /// # Errors
+    /// A network or service failure.
+    pub(crate) fn licence_ids(&self, artefact: &StatementId) -> Result<Vec<StatementId>, Failure> {
+        let first = format!("/v1/licences?artefact={artefact}");
+        let (mut ids, mut path) = (Vec::new(), first.clone());
+        loop {
+            let page: LicenceIds = self.get_json(&path)?;
+            ids.extend(page.licences.iter().map(|licence| licence.licence_id));
+            let Some(next) = page.next else { return Ok(ids) };
+            path = format!("{first}&cursor={next}");
+        }
+    }
+
+    /// The bytes of an offline licence.
+    ///
+    /// # Errors
+    /// A network or service failure.
+    pub(crate) fn licence_file(
+        &self,
+        id: &StatementId,
+        artefact: Option<&StatementId>,
+        ttl: &str,
+    ) -> Result<Vec<u8>, Failure> {
+        let artefact = artefact.map(|id| format!("&artefact={id}")).unwrap_or_default();
+        let response = self.get(&format!("/v1/licences/{id}/file?ttl={ttl}{artefact}"))?;
+        self.read(response, units::length(BUNDLE_BYTES_MAX))
+    }
+
+    /// The bytes of the status list.
+    ///
+    /// # Errors
+    /// A network or service failure.
+    pub(crate) fn status_list(&self, ttl: &str) -> Result<Vec<u8>, Failure> {
+        let response = self.get(&format!("/v1/status-list?ttl={ttl}"))?;
+        self.read(response, units::length(STATUS_LIST_BYTES_MAX))
+    }
+
+    /// An artefact with all that it was made from, and what that is licensed under.
+    ///
+    /// # Errors
+    /// A network or service failure.
+    pub(crate) fn ancestry(&self, id: &StatementId, query: &str) -> Result<AncestryDescription, Failure> {
+        let response = self.get(&format!("/v1/artefacts/{id}/ancestry{query}"))?;
+        let body = self.read(response, ANCESTRY_BYTES_MAX)?;
+        strict::from_slice(&body).map_err(|error| self.not_a_service(&error.to_string()))
     }
 
     /// The bytes of a statement's offline bundle.

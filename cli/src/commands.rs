@@ -44,7 +44,7 @@ mod verify;
 
 use crate::arguments::{
     AccessCommand, Arguments, Command, DbCommand, EraseCommand, GlobalArguments, KeyCommand, LedgerCommand,
-    LicenceCommand, PartyCommand, TokenCommand, VaultCommand,
+    PartyCommand, TokenCommand, VaultCommand,
 };
 use crate::config::{Overrides, Settings};
 use crate::exit::{Exit, Failure};
@@ -101,9 +101,7 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Exit, Failu
         Command::Endorse(arguments) => endorse::run(&context, arguments),
         Command::Search(arguments) => search::run(&context, &arguments),
         Command::Lineage(arguments) => lineage::run(&context, &arguments),
-        Command::Licence(LicenceCommand::New(arguments)) => licence::new(&context, &arguments),
-        Command::Licence(LicenceCommand::Show(arguments)) => licence::show(&context, &arguments),
-        Command::Licence(LicenceCommand::Check(arguments)) => licence::check(&context, &arguments),
+        Command::Licence(command) => licence::run(&context, command),
         Command::Hash(arguments) => hash::run(&context, &arguments),
         Command::Engines(arguments) => engines::run(&context, arguments),
         Command::Register(arguments) => register::run(&context, *arguments),

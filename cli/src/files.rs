@@ -3,6 +3,7 @@
 //! A write goes to a temporary name beside the target, reaches the disk, and is renamed; an interrupted one leaves
 //! nothing behind, and one that is killed a temporary file, which [`sweep`] removes.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -35,6 +36,20 @@ impl Access {
             Self::Private => 0o600,
         }
     }
+}
+
+/// A path as text for JSON: itself where it is UTF-8. Elsewhere a byte that belongs to no character becomes U+FFFD and its
+/// two hexadecimal digits, so that two paths remain two.
+pub(crate) fn text(path: &Path) -> Cow<'_, str> {
+    if let Some(text) = path.to_str() {
+        return Cow::Borrowed(text);
+    }
+    let mut text = String::new();
+    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|byte| format!("\u{FFFD}{byte:02x}")));
+    }
+    Cow::Owned(text)
 }
 
 /// Waits for a write in progress, and keeps others from starting.

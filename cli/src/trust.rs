@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::ledger::note::VerifierKey;
 use chopmark_core::statement::RegistryRef;
+use chopmark_core::terms::period::Duration;
 use chopmark_core::trust::{TrustPolicy, TrustedRegistry};
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +50,8 @@ struct PolicyEntry {
     genesis: Sha256Digest,
     #[serde(default = "allowed")]
     allow_registry_asserted: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_status_age: Option<Duration>,
     /// Addresses it was met at.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     urls: Vec<String>,
@@ -209,6 +212,7 @@ impl Contact {
             log_key: description.log_key.clone(),
             genesis: description.genesis,
             allow_registry_asserted: true,
+            max_status_age: None,
             urls: vec![client.url().to_owned()],
         };
         let log_key = entry.trusted().verifier_key().map_err(Failure::proof)?;
@@ -301,6 +305,7 @@ impl PolicyEntry {
             log_key: self.log_key.clone(),
             genesis: self.genesis,
             allow_registry_asserted: self.allow_registry_asserted,
+            max_status_age: self.max_status_age,
         }
     }
 }

@@ -3,19 +3,24 @@
 //! Pure and in memory. The store loads the part of the state that a batch of statements reads ([`Reads`]) into a
 //! [`View`]; statements are then judged in order over it, each seeing the changes of those before.
 
+mod change;
+mod licensing;
 mod rejection;
 
+pub use change::{
+    ArtefactHead, ArtefactRecord, AttestationRecord, Change, EndorsementRecord, ExpenditureRecord, KeyEventRecord,
+    KeyRecord, PartyRecord, PaymentKey, PolicyRecord, VersionKey,
+};
+pub use licensing::{
+    LatestEvent, LicenceChange, LicenceEventRecord, LicenceRecord, Licensing, LicensingReads, OfferRecord, TermsRecord,
+    keeps_others_out,
+};
 pub use rejection::{Class, Code, Document, Rejection};
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use crate::artefact::ArtefactClaim;
-use crate::attestation::AttestationClaim;
-use crate::code::Jurisdiction;
-use crate::digest::Sha256Digest;
-use crate::key::{KeyId, PublicKey};
-use crate::party::{Identifier, KeyRole};
-use crate::policy::TrustAnchors;
+use crate::key::KeyId;
+use crate::party::KeyRole;
 use crate::sealed::Field;
 use crate::statement::{Issuer, Nonce, RegistryRef, Statement, StatementId};
 use crate::strict::StrictError;
@@ -36,195 +41,6 @@ impl Entry<'_> {
     pub fn apply(&self) -> Vec<Change> {
         self.statement.claim.kind().apply(self)
     }
-}
-
-/// One change to the read tables.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// Trust anchors were stated.
-    Policy(PolicyRecord),
-    /// A party came into being.
-    Party(PartyRecord),
-    /// A key became valid.
-    Key(KeyRecord),
-    /// A key may no longer sign, from this entry on.
-    KeyEnded {
-        /// The key.
-        key: KeyId,
-        /// The entry.
-        index: u64,
-    },
-    /// A party's chain of key events grew.
-    KeyEvent(KeyEventRecord),
-    /// An artefact was registered.
-    Artefact(ArtefactRecord),
-    /// The operator verified who a party is, or took that back.
-    PartyVerified {
-        /// The party.
-        party: StatementId,
-        /// Entry from which on it counts as verified; `None` from now on.
-        verified_from: Option<u64>,
-    },
-    /// Something was attested.
-    Attestation(AttestationRecord),
-    /// A statement was endorsed.
-    Endorsement(EndorsementRecord),
-    /// Something was paid.
-    Expenditure(ExpenditureRecord),
-}
-
-/// Trust anchors in force from an index on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PolicyRecord {
-    /// Entry that stated them.
-    pub index: u64,
-    /// Its statement.
-    pub statement: StatementId,
-    /// The anchors.
-    pub anchors: TrustAnchors,
-}
-
-/// A party as the registry knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PartyRecord {
-    /// The party's id: the statement that created it.
-    pub id: StatementId,
-    /// Entry of that statement.
-    pub index: u64,
-    /// Names, self-declared.
-    pub name: Names,
-    /// Identifiers, self-declared.
-    pub identifiers: Vec<Identifier>,
-    /// Where it is established; the operator's party states none.
-    pub jurisdiction: Option<Jurisdiction>,
-    /// How many of its keys must sign together.
-    pub threshold: u32,
-    /// Latest event of its key chain.
-    pub key_head: StatementId,
-    /// Number of that event; the party's creation is 0.
-    pub key_seq: u64,
-    /// Root keys that may sign now. A record made by the fold says 0, and its keys count themselves.
-    pub root_keys: u32,
-    /// Entry by which the operator verified who it is, while that stands.
-    pub verified_from: Option<u64>,
-}
-
-/// A key and the party it speaks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyRecord {
-    /// SHA-256 of the public key.
-    pub id: KeyId,
-    /// The key.
-    pub public_key: PublicKey,
-    /// Whose it is.
-    pub party: StatementId,
-    /// What it may sign.
-    pub role: KeyRole,
-    /// Entry from which on it may sign.
-    pub valid_from: u64,
-    /// Entry from which on it may no longer sign.
-    pub valid_until: Option<u64>,
-}
-
-impl KeyRecord {
-    /// A key that may sign from entry `valid_from` on.
-    pub fn new(public_key: PublicKey, party: StatementId, role: KeyRole, valid_from: u64) -> Self {
-        Self { id: public_key.id(), public_key, party, role, valid_from, valid_until: None }
-    }
-}
-
-/// One event of a party's key chain.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyEventRecord {
-    /// The party.
-    pub party: StatementId,
-    /// Position in its chain, from 1.
-    pub seq: u64,
-    /// The statement.
-    pub event: StatementId,
-    /// Its entry.
-    pub index: u64,
-}
-
-/// An artefact as the registry knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ArtefactRecord {
-    /// The artefact's id: the statement that registered it.
-    pub id: StatementId,
-    /// Entry of that statement.
-    pub index: u64,
-    /// The party that registered it.
-    pub owner: StatementId,
-    /// What was said.
-    pub claim: ArtefactClaim,
-}
-
-/// What admission knows of an artefact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ArtefactHead {
-    /// The party that registered it.
-    pub owner: StatementId,
-    /// SHA-256 of its manifest.
-    pub manifest: Sha256Digest,
-}
-
-/// An attestation as the registry knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AttestationRecord {
-    /// The statement.
-    pub id: StatementId,
-    /// Its entry.
-    pub index: u64,
-    /// Whose word it is.
-    pub issuer: StatementId,
-    /// What was said.
-    pub claim: AttestationClaim,
-}
-
-/// An endorsement as the registry knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EndorsementRecord {
-    /// The statement that endorses.
-    pub id: StatementId,
-    /// Its entry.
-    pub index: u64,
-    /// The statement endorsed.
-    pub statement: StatementId,
-    /// Who endorses it.
-    pub issuer: StatementId,
-}
-
-/// What makes a payment the same as an earlier one.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PaymentKey {
-    /// Who paid.
-    pub payer: StatementId,
-    /// Who was paid.
-    pub payee: StatementId,
-    /// Number of the document.
-    pub document: String,
-}
-
-/// A payment as the registry knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExpenditureRecord {
-    /// The statement.
-    pub id: StatementId,
-    /// Its entry.
-    pub index: u64,
-    /// Between whom, under which document.
-    pub payment: PaymentKey,
-}
-
-/// What makes a registration the same as an earlier one.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct VersionKey {
-    /// The party that registers.
-    pub owner: StatementId,
-    /// Digest of the manifest.
-    pub manifest: Sha256Digest,
-    /// Version as stated.
-    pub version: String,
 }
 
 /// What must be looked up before a batch of statements can be judged.
@@ -252,6 +68,8 @@ pub struct Reads {
     pub skeletons: Vec<String>,
     /// The same for the names of registered parties.
     pub verified_names_like: Vec<StatementId>,
+    /// What is about licensing.
+    pub licensing: LicensingReads,
 }
 
 impl Reads {
@@ -286,6 +104,7 @@ pub struct View {
     verified_names: BTreeMap<String, BTreeSet<StatementId>>,
     payments: HashMap<PaymentKey, StatementId>,
     openings: Option<BTreeMap<StatementId, KeptOpenings>>,
+    licensing: Licensing,
 }
 
 /// The fields of a statement whose openings are kept, and until when they have to be where that is still to come.
@@ -354,6 +173,16 @@ impl View {
         self.versions.get(key).copied()
     }
 
+    /// What is known of licensing.
+    pub fn licensing(&self) -> &Licensing {
+        &self.licensing
+    }
+
+    /// The same, to take in what was looked up.
+    pub fn licensing_mut(&mut self) -> &mut Licensing {
+        &mut self.licensing
+    }
+
     /// Takes in a looked-up party.
     pub fn load_party(&mut self, party: PartyRecord) {
         self.parties.insert(party.id, party);
@@ -413,13 +242,7 @@ impl View {
     pub fn admit(&mut self, statement: &Statement, now: Timestamp) -> Result<Vec<Change>, Rejection> {
         let refuse =
             |code, pointer: &str, reason: String| Rejection::in_payload(code, StrictError::new(pointer, reason));
-        if statement.header.registry != self.registry {
-            let reason = match &self.registry {
-                Some(here) => format!("this is the registry {} with genesis {}", here.origin, here.genesis),
-                None => "no registry is founded here yet".to_owned(),
-            };
-            return Err(refuse(Code::WrongRegistry, "/predicate/registry", reason));
-        }
+        self.check_registry(statement)?;
         if now > statement.header.not_after {
             let reason =
                 format!("the statement could be admitted until {}; sign a new one", statement.header.not_after);
@@ -443,6 +266,31 @@ impl View {
         Ok(changes)
     }
 
+    fn check_registry(&self, statement: &Statement) -> Result<(), Rejection> {
+        if statement.header.registry == self.registry {
+            return Ok(());
+        }
+        let reason = match &self.registry {
+            Some(here) => format!("this is the registry {} with genesis {}", here.origin, here.genesis),
+            None => "no registry is founded here yet".to_owned(),
+        };
+        Err(Rejection::in_payload(Code::WrongRegistry, StrictError::new("/predicate/registry", reason)))
+    }
+
+    /// Takes in an entry that a proven log holds and that rests on others which are not at hand: who signed it is judged,
+    /// what it rests on is not.
+    ///
+    /// # Errors
+    /// A [`Rejection`] when it is of another registry, or not signed by whoever must.
+    pub fn accept(&mut self, index: u64, statement: &Statement) -> Result<(), Rejection> {
+        self.check_registry(statement)?;
+        self.check_signers(statement)?;
+        for change in (Entry { index, statement }).apply() {
+            self.absorb(&change);
+        }
+        Ok(())
+    }
+
     /// Folds an entry that a proven log already holds, at its own index: admission without the clock.
     ///
     /// # Errors
@@ -458,7 +306,7 @@ impl View {
         self.operator = Some(operator);
     }
 
-    /// Every listed key is a current key of its party, and the issuer's own threshold is reached.
+    /// Every listed key is a current key of its party, and every party's threshold is reached.
     ///
     /// # Errors
     /// A [`Rejection`] naming the group.
@@ -492,9 +340,12 @@ impl View {
                 };
                 return Err(refuse(Code::NotAuthorised, "keys", format!("key {key} {reason}")));
             }
-            // A signing key speaks alone; root keys only together.
-            let needed = statement.claim.kind().root_signatures_needed(statement, party);
-            if position == 0 && !signing_key_listed && group.threshold < needed {
+            // A signing key speaks alone; root keys only together, for whichever side they sign.
+            let needed = match position {
+                0 => statement.claim.kind().root_signatures_needed(statement, party),
+                _ => party.threshold,
+            };
+            if !signing_key_listed && group.threshold < needed {
                 let reason = format!("this party's statements need {needed} signatures");
                 return Err(refuse(Code::ThresholdNotMet, "threshold", reason));
             }
@@ -549,6 +400,10 @@ impl View {
             Change::Endorsement(endorsement) => {
                 self.load_endorsement(endorsement.statement, endorsement.issuer, endorsement.id);
             }
+            Change::Terms(terms) => self.licensing.load_terms(terms.clone()),
+            Change::Offer(offer) => self.licensing.load_offer(offer.clone()),
+            Change::Licence(licence) => self.licensing.absorb_licence(licence),
+            Change::LicenceEvent(event) => self.licensing.absorb_event(event),
         }
     }
 }

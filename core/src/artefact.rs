@@ -218,6 +218,14 @@ pub struct ArtefactClaim {
     pub residency_zone: ResidencyZone,
     /// The licence its owner declares.
     pub licence: DeclaredLicence,
+    /// Whether the owner registers it although that licence conflicts with those of what it was made from.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub accepts_conflict: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl ArtefactClaim {
@@ -239,7 +247,7 @@ impl ArtefactClaim {
 
 impl Kind for ArtefactClaim {
     fn validate(&self) -> Result<(), StrictError> {
-        self.name.validate().map_err(|error| error.under("/name"))?;
+        self.name.validate(validate_name).map_err(|error| error.under("/name"))?;
         validate_name(&self.version)
             .and_then(|()| match self.version.chars().count() {
                 length if length > VERSION_CHARACTERS_MAX => {

@@ -17,10 +17,11 @@ use crate::ledger::checkpoint::{Checkpoint, open_checkpoint};
 use crate::ledger::note::VerifierKey;
 use crate::ledger::proof::TlogProof;
 use crate::ledger::tree::leaf_hash;
+use crate::licensing::{LicenceProof, ProvenLicence};
 use crate::manifest::Manifest;
 use crate::policy::PolicyClaim;
 use crate::statement::{Envelope, Issuer, RegistryRef, Statement, StatementId};
-use crate::strict::{self, StrictError};
+use crate::strict::{self, StrictError, present};
 use crate::submission::{DOCUMENT_BYTES_MAX, Submission};
 use crate::trust::TrustPolicy;
 
@@ -51,6 +52,9 @@ pub struct Bundle {
     pub genesis: ProvenEntry,
     /// Key chain of every party that signed.
     pub key_chains: Vec<KeyChain>,
+    /// A licence in the artefact, where the bundle is one of a licence.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub licence: Option<LicenceProof>,
 }
 
 /// What shows that no later entry (a revocation, say) was left out.
@@ -109,6 +113,8 @@ pub struct Proven {
     pub checkpoint: Checkpoint,
     /// What shows that nothing was left out.
     pub closure: Closure,
+    /// A licence in the artefact, where the bundle proves one.
+    pub licence: Option<ProvenLicence>,
 }
 
 /// A statement that the log is proved to hold.
@@ -122,6 +128,8 @@ pub struct ProvenStatement {
     pub index: u64,
     /// The checkpoint it is proved against.
     pub checkpoint: Checkpoint,
+    /// A licence in what it registers, where the bundle proves one.
+    pub licence: Option<ProvenLicence>,
 }
 
 /// Why a bundle proves nothing here.
@@ -149,17 +157,17 @@ pub enum BundleError {
     Policy(String),
 }
 
-fn invalid(place: impl Into<String>, reason: impl fmt::Display) -> BundleError {
+pub(crate) fn invalid(place: impl Into<String>, reason: impl fmt::Display) -> BundleError {
     BundleError::Invalid { place: place.into(), reason: format!("{reason}") }
 }
 
-fn rejected(place: &str) -> impl Fn(Rejection) -> BundleError + '_ {
+pub(crate) fn rejected(place: &str) -> impl Fn(Rejection) -> BundleError + '_ {
     move |rejection| invalid(place, rejection)
 }
 
 impl ProvenEntry {
     /// Reads the envelope, which must be spelled as the log stores it.
-    fn envelope(&self, place: &str) -> Result<Envelope, BundleError> {
+    pub(crate) fn envelope(&self, place: &str) -> Result<Envelope, BundleError> {
         let envelope = Envelope::from_value(&self.envelope).map_err(|error| invalid(place, error))?;
         let stored = strict::value_from_slice(&envelope.to_bytes()).map_err(|error| invalid(place, error))?;
         if stored == self.envelope {
@@ -171,16 +179,16 @@ impl ProvenEntry {
 }
 
 /// Shared by the steps of one verification.
-struct Verifier<'a> {
-    key: VerifierKey,
+pub(crate) struct Verifier<'a> {
+    pub(crate) key: VerifierKey,
     /// Every proof must carry this checkpoint, so that all of them speak of one tree.
     checkpoint_note: &'a str,
-    checkpoint: Checkpoint,
+    pub(crate) checkpoint: Checkpoint,
 }
 
 impl Verifier<'_> {
     /// Checks that the log holds `entry`, and where.
-    fn prove(&self, place: &str, entry: &[u8], proof: &str) -> Result<u64, BundleError> {
+    pub(crate) fn prove(&self, place: &str, entry: &[u8], proof: &str) -> Result<u64, BundleError> {
         let place = format!("{place}/proof");
         let proof: TlogProof = proof.parse().map_err(|error| invalid(place.clone(), error))?;
         if proof.checkpoint_note() != self.checkpoint_note {
@@ -227,7 +235,7 @@ impl Bundle {
     /// # Errors
     /// A [`BundleError`]: what does not hold and where, or which trust is missing.
     pub fn verify(&self, trust: &TrustPolicy) -> Result<Proven, BundleError> {
-        let ProvenStatement { submission, view, index, checkpoint } = self.prove(trust)?;
+        let ProvenStatement { submission, view, index, checkpoint, licence } = self.prove(trust)?;
         let statement = &submission.statement;
         let Claim::Artefact(artefact) = &statement.claim else {
             return Err(invalid("statement/envelope", "the statement does not register an artefact"));
@@ -241,6 +249,7 @@ impl Bundle {
             owner: owner.clone(),
             index,
             closure: self.closure,
+            licence,
             statement: submission.statement.clone(),
             checkpoint,
         })
@@ -273,6 +282,7 @@ impl Bundle {
         let verifier = Verifier { key, checkpoint_note: proof.checkpoint_note(), checkpoint };
 
         let mut view = self.found(&verifier, registry.genesis)?;
+        let founded = view.clone();
         let submission = self.submission()?;
         let index = verifier.prove("statement", &submission.entry, &self.statement.proof)?;
         if !self.key_chains.iter().map(|chain| chain.party).eq(signing_parties(&submission.statement)) {
@@ -288,7 +298,8 @@ impl Bundle {
             .verify(|id| view.key(id).map(|record| &record.public_key))
             .map_err(rejected("statement/envelope"))?;
         view.check_signers(statement).map_err(rejected("statement/envelope"))?;
-        Ok(ProvenStatement { checkpoint: verifier.checkpoint, submission, view, index })
+        let licence = self.licence.as_ref().map(|proof| proof.verify(&verifier, founded, &statement.id)).transpose()?;
+        Ok(ProvenStatement { checkpoint: verifier.checkpoint, submission, view, index, licence })
     }
 
     /// Checks entry 0: it has the trusted leaf hash, and it names the key that signed the checkpoint.

@@ -152,6 +152,21 @@ pub enum Licence {
     Terms(Box<Terms>),
     /// An SPDX expression.
     Expression(DeclaredLicence),
+    /// Several, of which whoever uses it may choose: what its owner declares, and licences granted beside that.
+    AnyOf(Vec<Licence>),
+}
+
+impl Licence {
+    /// The licence as a digest is taken of it: a terms document stands as its id.
+    fn brief(&self) -> serde_json::Value {
+        match self {
+            Self::Terms(terms) => serde_json::json!({ "terms": terms.id().ok() }),
+            Self::Expression(declared) => serde_json::json!({ "expression": declared }),
+            Self::AnyOf(licences) => {
+                serde_json::json!({ "any_of": licences.iter().map(Self::brief).collect::<Vec<_>>() })
+            }
+        }
+    }
 }
 
 /// One thing: what it is licensed under, and what it was made from.
@@ -164,6 +179,16 @@ pub struct Node {
     /// What it was made from: how, by the name of the other node. The order has no meaning.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parents: Vec<Edge>,
+    /// Whether whoever licenses the thing owns this as well, so that its licence does not bind them.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub is_own: bool,
+}
+
+impl Node {
+    /// Something of which only the licence is known.
+    pub fn licensed(licence: Option<Licence>) -> Self {
+        Self { licence, parents: Vec::new(), is_own: false }
+    }
 }
 
 /// One step of making.
@@ -236,9 +261,8 @@ impl Inputs {
     pub fn of_parents(child: &str, licence: Licence, parents: Vec<(String, Derivation, Option<Licence>)>) -> Self {
         let edges =
             parents.iter().map(|(parent, derivation, _)| Edge { derivation: *derivation, parent: parent.clone() });
-        let node = Node { licence: Some(licence), parents: edges.collect() };
-        let ancestors =
-            parents.into_iter().map(|(parent, _, licence)| (parent, Node { licence, parents: Vec::new() })).collect();
+        let node = Node { parents: edges.collect(), ..Node::licensed(Some(licence)) };
+        let ancestors = parents.into_iter().map(|(parent, _, licence)| (parent, Node::licensed(licence))).collect();
         Self { child: child.to_owned(), node, ancestors, grants: Vec::new(), on: None }
     }
 
@@ -258,15 +282,15 @@ impl Inputs {
     /// same, and a thousand documents are not written out twice.
     pub fn digest(&self) -> Sha256Digest {
         let node = |node: &Node| {
-            let licence = match &node.licence {
-                Some(Licence::Terms(terms)) => serde_json::json!({ "terms": terms.id().ok() }),
-                Some(Licence::Expression(declared)) => serde_json::json!({ "expression": declared }),
-                None => serde_json::Value::Null,
-            };
+            let licence = node.licence.as_ref().map_or(serde_json::Value::Null, Licence::brief);
             let mut parents: Vec<&Edge> = node.parents.iter().collect();
             parents.sort();
             parents.dedup();
-            serde_json::json!({ "licence": licence, "parents": parents })
+            if node.is_own {
+                serde_json::json!({ "licence": licence, "parents": parents, "is_own": true })
+            } else {
+                serde_json::json!({ "licence": licence, "parents": parents })
+            }
         };
         let mut grants: Vec<&LiveGrant> = self.grants.iter().collect();
         grants.sort_by(|a, b| a.grant.cmp(&b.grant));

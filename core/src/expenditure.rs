@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::admission::{Change, Code, Entry, ExpenditureRecord, PaymentKey, Reads, Rejection, View};
 use crate::digest::Sha256Digest;
 use crate::kind::Kind;
+use crate::money::{Currency, Decimal};
 use crate::sealed::{Commitment, Opening, SealedField};
 use crate::statement::{Statement, StatementId};
 use crate::strict::{self, StrictError};
-use crate::tax::money::Decimal;
-use crate::terms::figures::{Amount, Currency};
+use crate::terms::figures::Amount;
 use crate::terms::period::Date;
 use crate::text::validate_name;
 
@@ -127,7 +127,7 @@ impl Kind for ExpenditureClaim {
         let units = |name: &str| -> Result<Option<i128>, StrictError> {
             let amount: Option<Amount> = opened(openings, name, str::parse)?;
             amount
-                .map(|amount| amount.minor_units(&currency))
+                .map(|amount| amount.minor_units(currency))
                 .transpose()
                 .map_err(|reason| StrictError::new(name, reason))
         };

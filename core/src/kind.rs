@@ -15,6 +15,7 @@ use crate::endorsement::EndorsementClaim;
 use crate::erased::ErasedClaim;
 use crate::expenditure::ExpenditureClaim;
 use crate::key::PublicKey;
+use crate::licensing::{GrantClaim, LicenceStatusClaim, OfferClaim, TermsClaim};
 use crate::manifest::Manifest;
 use crate::party::{KeyClaim, PartyClaim};
 use crate::policy::PolicyClaim;
@@ -33,6 +34,11 @@ pub trait Kind {
     /// Documents that must travel beside the statement or be known already; the first is what the claim is about.
     fn documents(&self) -> Vec<Sha256Digest> {
         Vec::new()
+    }
+
+    /// What the statement's only subject must be; where nothing is said, the canonical JSON of the claim.
+    fn subject(&self) -> Option<Sha256Digest> {
+        self.documents().first().copied()
     }
 
     /// Checks what the claim says of its documents against the documents themselves.
@@ -155,6 +161,14 @@ kinds! {
     Erased(ErasedClaim) = "erased", "era";
     /// Somebody paid for intellectual property.
     Expenditure(ExpenditureClaim) = "expenditure", "exp";
+    /// A licensor publishes terms.
+    Terms(TermsClaim) = "terms", "tms";
+    /// A licensor offers terms for artefacts.
+    Offer(OfferClaim) = "offer", "off";
+    /// A licence is granted.
+    Grant(GrantClaim) = "grant", "lic";
+    /// A licence is suspended, taken up again or terminated.
+    LicenceStatus(LicenceStatusClaim) = "licence_status", "lst";
 }
 
 impl Claim {
@@ -164,8 +178,8 @@ impl Claim {
     /// # Errors
     /// When the claim can't be written in canonical form, which none causes.
     pub(crate) fn subject(&self, written: &Value) -> Result<Sha256Digest, StrictError> {
-        match self.kind().documents().first() {
-            Some(document) => Ok(*document),
+        match self.kind().subject() {
+            Some(subject) => Ok(subject),
             None => Ok(Sha256Digest::of(&strict::to_canonical(written)?)),
         }
     }

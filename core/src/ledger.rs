@@ -16,18 +16,18 @@ pub mod tile;
 pub mod tree;
 
 /// Reads an ASCII decimal that has no sign and no leading zeroes, as checkpoints and proofs write numbers.
-fn parse_decimal(text: &str) -> Option<u64> {
+pub(crate) fn parse_decimal(text: &str) -> Option<u64> {
     let canonical = text == "0" || !text.starts_with('0');
     if canonical && text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
 /// Reads a hash written as 44 characters of padded standard base64.
-fn parse_hash(text: &str) -> Option<Sha256Digest> {
+pub(crate) fn parse_hash(text: &str) -> Option<Sha256Digest> {
     Sha256Digest::from_slice(&base64::decode(&BASE64, text).ok()?)
 }
 
 /// Writes a hash as [`parse_hash`] reads it.
-fn format_hash(hash: &Sha256Digest) -> String {
+pub(crate) fn format_hash(hash: &Sha256Digest) -> String {
     BASE64.encode(hash.as_bytes())
 }
 

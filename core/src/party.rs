@@ -17,7 +17,7 @@ use crate::key::PublicKey;
 use crate::kind::Kind;
 use crate::statement::Statement;
 use crate::strict::StrictError;
-use crate::text::{Names, skeleton};
+use crate::text::{Names, skeleton, validate_name};
 
 /// Most root keys of one party.
 pub const ROOT_KEYS_MAX: usize = 16;
@@ -116,7 +116,7 @@ impl PartyClaim {
 
 impl Kind for PartyClaim {
     fn validate(&self) -> Result<(), StrictError> {
-        self.name.validate().map_err(|error| error.under("/name"))?;
+        self.name.validate(validate_name).map_err(|error| error.under("/name"))?;
         for (position, identifier) in self.identifiers.iter().enumerate() {
             let place = format!("/identifiers/{position}");
             let earlier = self.identifiers.get(..position).unwrap_or_default();

@@ -16,7 +16,7 @@ use crate::ledger::note::VerifierKey;
 use crate::party::KeySet;
 use crate::statement::Statement;
 use crate::strict::StrictError;
-use crate::text::Names;
+use crate::text::{Names, validate_name};
 
 /// Longest origin, in bytes.
 pub const ORIGIN_BYTES_MAX: usize = 200;
@@ -104,7 +104,7 @@ impl Descriptor {
         if key.name() != self.origin {
             return Err(StrictError::new("/log_key", "the name in the verifier key must be the origin"));
         }
-        self.operator_name.validate().map_err(|error| error.under("/operator_name"))?;
+        self.operator_name.validate(validate_name).map_err(|error| error.under("/operator_name"))?;
         self.operator_keys.validate().map_err(|error| error.under("/operator_keys"))
     }
 }

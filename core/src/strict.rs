@@ -7,6 +7,8 @@
 //! Nearly every document is well formed, so the way for those is short: one pass that only checks, one that decodes. Only
 //! when either fails is the document read again into a tree, which knows where it went wrong; that reading decides.
 
+mod as_text;
+mod canonical;
 mod objects;
 
 use core::cell::RefCell;
@@ -18,6 +20,7 @@ use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess
 use serde_json::{Map, Number, Value};
 use unicode_normalization::UnicodeNormalization;
 
+pub(crate) use as_text::as_text;
 use objects::Objects;
 
 /// Deepest nesting accepted. Our own documents need 7; the rest is room for extension, not for attackers.
@@ -138,9 +141,12 @@ pub fn to_value<T: serde::Serialize>(value: &T) -> Result<Value, StrictError> {
 /// Canonical JSON (RFC 8785, JCS) of a value: what our own tools write and what content addresses are taken over.
 ///
 /// # Errors
-/// A [`StrictError`] when the value can't be written as JSON, which no type of this crate causes.
+/// A [`StrictError`] when the value can't be written as JSON that [`value_from_slice`] reads, which no type of this crate
+/// causes.
 pub fn to_canonical<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, StrictError> {
-    serde_json_canonicalizer::to_vec(value).map_err(|error| StrictError::new("", error.to_string()))
+    let mut canonical = Vec::new();
+    canonical::write(&to_value(value)?, &mut canonical)?;
+    Ok(canonical)
 }
 
 /// The path of the value being read. A failing read leaves it where it stopped.

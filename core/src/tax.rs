@@ -8,7 +8,6 @@ pub mod facts;
 pub mod fx;
 pub mod hk;
 pub mod lines;
-pub mod money;
 mod reasons;
 pub mod rules;
 pub mod steps;
@@ -19,8 +18,8 @@ pub use facts::Facts;
 pub use lines::Report;
 pub use rules::{RuleError, RuleSet};
 
+use crate::money::Overflow;
 use crate::strict::StrictError;
-use money::Overflow;
 
 /// Why nothing could be computed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

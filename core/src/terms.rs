@@ -29,8 +29,8 @@ use serde::{Deserialize, Serialize};
 pub use self::check::CONSIDERATIONS_MAX;
 pub use self::clauses::{
     ApprovalNumber, Article, Audit, CatalogueNumber, Compliance, Derivatives, Ending, ExclusiveScope, Exclusivity,
-    Grant, Law, Metric, Outputs, Passage, Redistribution, Renewal, Sublicensing, Tax, TechnologyExport, Term,
-    Termination, Treaty, UseRestrictions,
+    Grant, Law, Metric, Outputs, Redistribution, Renewal, Sublicensing, Tax, TechnologyExport, Term, Termination,
+    Treaty, UseRestrictions,
 };
 pub use self::consideration::{Consideration, Figures, Schedule, SealedFigures, TIERS_MAX, Tier};
 pub use self::field::FieldOfUse;
@@ -41,6 +41,7 @@ use crate::digest::{Sha256Digest, digest_type};
 use crate::licence::DeclaredLicence;
 use crate::statement::ShownId;
 use crate::strict::{self, StrictError, present};
+use crate::text::Texts;
 
 /// Most bytes of a terms document. The largest preset has 2 kB; riders are texts, not contracts.
 pub const TERMS_SIZE_BYTES_MAX: usize = 64 * 1024;
@@ -124,7 +125,7 @@ pub struct Terms {
     pub compliance: Option<Compliance>,
     /// Anything that no clause above can say. No program understands it.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    pub rider: Option<Passage>,
+    pub rider: Option<Texts>,
 }
 
 impl Terms {

@@ -17,10 +17,10 @@ use crate::strict::{StrictError, present};
 /// Longest name, in characters.
 pub const NAME_CHARACTERS_MAX: usize = 200;
 
-/// A name in up to three languages; at least one is present.
+/// A text in up to three languages; at least one is there.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Names {
+pub struct Texts {
     /// English.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub en: Option<String>,
@@ -32,29 +32,32 @@ pub struct Names {
     pub zh_hans: Option<String>,
 }
 
-impl Names {
-    /// The names present, each with its BCP 47 language tag, English first.
+/// A name in up to three languages.
+pub type Names = Texts;
+
+impl Texts {
+    /// The texts present, each with its BCP 47 language tag, English first.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
         [("en", &self.en), ("zh-Hant", &self.zh_hant), ("zh-Hans", &self.zh_hans)]
             .into_iter()
-            .filter_map(|(language, name)| name.as_deref().map(|name| (language, name)))
+            .filter_map(|(language, text)| text.as_deref().map(|text| (language, text)))
     }
 
-    /// The first name present, for places with room for one.
+    /// The first text present, for places with room for one.
     pub fn display(&self) -> &str {
-        self.iter().next().map_or("", |(_, name)| name)
+        self.iter().next().map_or("", |(_, text)| text)
     }
 
-    /// Checks that there is a name and that every name present is well formed.
+    /// Checks that there is a text, and every one by itself: names with [`validate_name`].
     ///
     /// # Errors
     /// A [`StrictError`] with a pointer relative to this object.
-    pub fn validate(&self) -> Result<(), StrictError> {
+    pub fn validate(&self, each: impl Fn(&str) -> Result<(), String>) -> Result<(), StrictError> {
         if self.iter().next().is_none() {
-            return Err(StrictError::new("", "a name in at least one of en, zh-Hant, zh-Hans is needed"));
+            return Err(StrictError::new("", "a text in at least one of en, zh-Hant, zh-Hans is needed"));
         }
-        for (language, name) in self.iter() {
-            validate_name(name).map_err(|reason| StrictError::new(format!("/{language}"), reason))?;
+        for (language, text) in self.iter() {
+            each(text).map_err(|reason| StrictError::new(format!("/{language}"), reason))?;
         }
         Ok(())
     }
@@ -156,9 +159,9 @@ mod tests {
 
     #[test]
     fn a_party_without_any_name_is_refused() {
-        assert!(Names::default().validate().is_err());
+        assert!(Names::default().validate(validate_name).is_err());
         let bad = Names { zh_hans: Some("林\u{200D}".into()), ..Names::default() };
-        assert_eq!(bad.validate().unwrap_err().pointer, "/zh-Hans");
+        assert_eq!(bad.validate(validate_name).unwrap_err().pointer, "/zh-Hans");
     }
 
     #[test]

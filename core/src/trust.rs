@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256Digest;
 use crate::ledger::note::VerifierKey;
+use crate::terms::period::Duration;
 
 /// The registries a verifier relies on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,13 +31,24 @@ pub struct TrustedRegistry {
     /// Without it, only a bundle that proves completeness is accepted.
     #[serde(default = "allowed")]
     pub allow_registry_asserted: bool,
+    /// How old the status list of a licence may be; 90 days when absent. What is older says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_status_age: Option<Duration>,
 }
+
+/// How old a status list may be where a policy says nothing, in days.
+pub const STATUS_AGE_DAYS: u32 = 90;
 
 fn allowed() -> bool {
     true
 }
 
 impl TrustedRegistry {
+    /// How many days old a status list may be.
+    pub fn status_age_days(&self) -> u32 {
+        self.max_status_age.map_or(STATUS_AGE_DAYS, |age| u32::try_from(age.days_max()).unwrap_or(u32::MAX))
+    }
+
     /// The log key, parsed.
     ///
     /// # Errors

@@ -53,8 +53,7 @@ impl<E: Hasher + Send> Checked<E> {
     /// An [`EngineFault`] when the engine fails that test.
     pub fn start(engine: E, cpu: Arc<dyn Hasher + Send>) -> Result<Self, EngineFault> {
         known_answers(&engine)?;
-        // The one source of unpredictable numbers in the standard library; nothing secret depends on it.
-        Ok(Self::with_seed(engine, cpu, RandomState::new().build_hasher().finish()))
+        Ok(Self::with_seed(engine, cpu, seed()))
     }
 
     fn with_seed(engine: E, cpu: Arc<dyn Hasher + Send>, seed: u64) -> Self {
@@ -116,18 +115,29 @@ impl<E: Hasher> Shared<E> {
 
 /// What the checks promise, in words for `--verbose`.
 pub fn promise() -> String {
-    let percent = |wrong: i32| 100.0 * (1.0 - (1.0 - 1.0 / f64::from(CHECKED_ONE_IN)).powi(wrong));
     format!(
-        "1 result in {CHECKED_ONE_IN} is computed again on the CPU, so that a single wrong one is caught with probability \
-         {:.1} %, one of 32 with {:.1} %, one of 256 with {:.2} %; before a signature all are",
-        percent(1),
-        percent(32),
-        percent(256)
+        "1 result in {CHECKED_ONE_IN} is computed again on the CPU, so that {}; before a signature all are",
+        chances()
     )
 }
 
+/// With which probability the sample catches wrong results, in words.
+pub fn chances() -> String {
+    let percent = |wrong: i32| 100.0 * (1.0 - (1.0 - 1.0 / f64::from(CHECKED_ONE_IN)).powi(wrong));
+    let (one, some, many) = (percent(1), percent(32), percent(256));
+    format!(
+        "a single wrong one is caught with probability {one:.1} %, one of 32 with {some:.1} %, one of 256 with {many:.2} %"
+    )
+}
+
+/// What decides which results are checked, from the one source of unpredictable numbers in the standard library; nothing
+/// secret depends on it.
+pub(crate) fn seed() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
 /// Whether a result is checked: a mixture of the seed and its number (`SplitMix64`), evenly spread.
-fn is_drawn(seed: u64, number: u64) -> bool {
+pub(crate) fn is_drawn(seed: u64, number: u64) -> bool {
     let mut mixed = seed.wrapping_add(number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

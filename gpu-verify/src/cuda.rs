@@ -15,7 +15,9 @@ pub use self::engine::{Cuda, CudaSettings};
 pub use self::error::CudaError;
 pub use self::kernels::{Gpu, Kept, devices};
 pub use self::rates::{CudaRates, Rate, rates};
-pub use self::resident::{IPC_HANDLE_SIZE_BYTES, Place, Resident, ResidentDigests, hash_resident};
+pub use self::resident::{
+    IPC_HANDLE_SIZE_BYTES, Place, Resident, ResidentDigests, Sampled, hash_resident, hash_resident_sampled,
+};
 
 #[cfg(test)]
 pub(crate) mod tests;

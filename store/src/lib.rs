@@ -7,11 +7,13 @@ mod about;
 mod append;
 pub mod audit;
 pub mod cluster;
+mod compatibility;
 mod connect;
 mod error;
 mod find;
 mod fixed;
 mod follow;
+mod licensing;
 mod lineage;
 mod news;
 mod party;
@@ -24,13 +26,18 @@ mod vault;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chopmark_core::admission::{AttestationRecord, EndorsementRecord, KeyRecord};
+use chopmark_core::admission::{
+    AttestationRecord, EndorsementRecord, KeyRecord, LicenceRecord, OfferRecord, TermsRecord,
+};
+use chopmark_core::compatibility::{Inputs, Verdict};
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::key::KeyId;
 use chopmark_core::ledger::edge::Edge;
 use chopmark_core::ledger::tile::TileCoordinate;
+use chopmark_core::licensing::ListedStatus;
 use chopmark_core::statement::{IdReference, StatementId};
 use chopmark_core::submission::Submission;
+use chopmark_core::terms::period::Date;
 use chopmark_core::time::Timestamp;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -38,9 +45,11 @@ use tokio::runtime::Handle;
 
 pub use about::{ABOUT_MAX, About};
 pub use append::{Appender, BATCH_MAX, Batch, Outcome, Registry};
+pub use compatibility::Candidate;
 pub use error::StoreError;
 pub use find::{ArtefactFilter, Conflict, FoundArtefact, Page, PartyFilter};
 pub use follow::{Applied, Follower};
+pub use licensing::{EVENTS_MAX, FoundLicence, LicenceFilter, OfferFilter, TermsReference};
 pub use lineage::{
     LINEAGE_DEPTH_MAX, LINEAGE_EDGES_MAX, LINEAGE_NODES_MAX, Lineage, LineageEdge, LineageNode, LineageParent,
     LineageQuery,
@@ -371,5 +380,70 @@ impl Store {
     /// When the database can't be read.
     pub async fn endorsements(&self, of: &StatementId, page: Page) -> Result<Vec<EndorsementRecord>, StoreError> {
         about::endorsements(&mut *self.inner.pool.get().await?, core::slice::from_ref(of), page).await
+    }
+
+    /// Publications of terms as the first `below` entries have them, first published first; none when no terms, or more
+    /// than one, fit the reference.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn terms(&self, id: &TermsReference, below: u64) -> Result<Vec<TermsRecord>, StoreError> {
+        licensing::terms(&mut *self.inner.pool.get().await?, id, below).await
+    }
+
+    /// An offer by id.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn offer(&self, id: &StatementId, below: u64) -> Result<Option<OfferRecord>, StoreError> {
+        licensing::offer(&mut *self.inner.pool.get().await?, id, below).await
+    }
+
+    /// Offers that fit a filter, in order of entry.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn offers(&self, filter: &OfferFilter, page: Page) -> Result<Vec<OfferRecord>, StoreError> {
+        licensing::offers(&mut *self.inner.pool.get().await?, filter, page).await
+    }
+
+    /// A licence by id, with those it rests on and what happened to it.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn licence(&self, id: &StatementId, below: u64) -> Result<Option<FoundLicence>, StoreError> {
+        licensing::licence(&mut *self.inner.pool.get().await?, id, below).await
+    }
+
+    /// Licences that fit a filter, in order of entry; each with what happened to it last.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn licences(&self, filter: &LicenceFilter, page: Page) -> Result<Vec<LicenceRecord>, StoreError> {
+        licensing::licences(&mut *self.inner.pool.get().await?, filter, page).await
+    }
+
+    /// Every licence that is suspended or terminated, as the first `below` entries have it.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn not_in_force(&self, below: u64) -> Result<Vec<(StatementId, ListedStatus)>, StoreError> {
+        licensing::not_in_force(&mut *self.inner.pool.get().await?, below).await
+    }
+
+    /// What judging the licence of something made from other things rests on, as the first `below` entries have it.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn inputs(&self, candidate: &Candidate<'_>, below: u64, on: Date) -> Result<Inputs, StoreError> {
+        compatibility::inputs(&mut *self.inner.pool.get().await?, candidate, below, on).await
+    }
+
+    /// The verdict that was recorded when an artefact was registered; none for one that was made from nothing.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn verdict(&self, artefact: u64) -> Result<Option<Verdict>, StoreError> {
+        compatibility::verdict(&mut *self.inner.pool.get().await?, artefact).await
     }
 }

@@ -175,6 +175,80 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    terms (id, issuer) {
+        id -> Binary,
+        issuer -> Binary,
+        statement -> Binary,
+        idx -> BigInt,
+        body -> Binary,
+    }
+}
+
+diesel::table! {
+    offer (id) {
+        id -> Binary,
+        idx -> BigInt,
+        licensor -> Binary,
+        licensee -> Nullable<Binary>,
+        issued_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        claim -> Jsonb,
+    }
+}
+
+diesel::table! {
+    offer_artefact (artefact, idx) {
+        artefact -> Binary,
+        idx -> BigInt,
+    }
+}
+
+diesel::table! {
+    licence (id) {
+        id -> Binary,
+        idx -> BigInt,
+        offer -> Nullable<Binary>,
+        licensor -> Binary,
+        licensee -> Binary,
+        starts_on -> Text,
+        ends_on -> Nullable<Text>,
+        is_exclusive -> Bool,
+        claim -> Jsonb,
+        status -> Text,
+        since -> Text,
+        event_seq -> BigInt,
+        event_head -> Binary,
+    }
+}
+
+diesel::table! {
+    licence_artefact (artefact, idx) {
+        artefact -> Binary,
+        idx -> BigInt,
+    }
+}
+
+diesel::table! {
+    licence_event (licence, seq) {
+        licence -> Binary,
+        seq -> BigInt,
+        id -> Binary,
+        idx -> BigInt,
+        issuer -> Binary,
+        status -> Text,
+        reason -> Nullable<Text>,
+        since -> Text,
+    }
+}
+
+diesel::table! {
+    artefact_verdict (idx) {
+        idx -> BigInt,
+        verdict -> Jsonb,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     artefact,
     artefact_digest,
@@ -185,3 +259,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     party_page
 );
 diesel::allow_tables_to_appear_in_same_query!(checkpoint, log_state);
+diesel::allow_tables_to_appear_in_same_query!(licence, licence_artefact);
+diesel::allow_tables_to_appear_in_same_query!(offer, offer_artefact);

@@ -150,6 +150,7 @@ impl Ledger {
             author_jurisdiction: Jurisdiction::new("HK").unwrap(),
             residency_zone: ResidencyZone::World,
             licence: DeclaredLicence::parse("mit").unwrap(),
+            accepts_conflict: false,
         };
         let header = self.header(Issuer::Party(self.party), number + 1);
         self.sign(&header, &Claim::Artefact(claim), vec![manifest.to_canonical_bytes()])

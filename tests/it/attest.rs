@@ -314,6 +314,7 @@ fn what_a_key_signs_after_it_went_never_verifies() {
             log_key: log_key.to_string(),
             genesis: registry.genesis,
             allow_registry_asserted: true,
+            max_status_age: None,
         }],
     };
     let bundle = |id| Bundle::parse(&service.get(&format!("/v1/statements/{id}/bundle")).body).unwrap();

@@ -310,6 +310,7 @@ fn bundles_have_one_reading() {
         documents: Vec::new(),
         genesis: proven(&party),
         key_chains: vec![KeyChain { party: author.party, entries: vec![proven(&party)] }],
+        licence: None,
     };
     feed("bundle", &[bundle.to_bytes().unwrap()], |bytes| {
         Bundle::parse(bytes).is_ok_and(|bundle| {

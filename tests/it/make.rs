@@ -127,6 +127,7 @@ impl Author {
             author_jurisdiction: Jurisdiction::new("HK").unwrap(),
             residency_zone: ResidencyZone::World,
             licence: DeclaredLicence::parse("apache-2.0").unwrap(),
+            accepts_conflict: false,
         }
     }
 

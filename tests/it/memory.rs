@@ -113,6 +113,7 @@ impl MemoryRegistry {
             documents: submission.documents.values().map(|bytes| BASE64.encode(bytes)).collect(),
             genesis: self.proven(0),
             key_chains: vec![KeyChain { party: party.0, entries: vec![self.proven(party.1)] }],
+            licence: None,
         }
     }
 
@@ -122,6 +123,7 @@ impl MemoryRegistry {
             log_key: self.log_key().to_string(),
             genesis: self.reference.genesis,
             allow_registry_asserted: true,
+            max_status_age: None,
         }
     }
 

@@ -247,6 +247,7 @@ fn a_manifest_near_the_limit_makes_the_whole_way() {
         log_key: log_key.to_string(),
         genesis: reference.genesis,
         allow_registry_asserted: true,
+        max_status_age: None,
     };
     let proven = bundle.verify(&TrustPolicy { registries: vec![trusted] }).unwrap();
     assert_eq!((proven.index, proven.manifest.files().len()), (index, 60_001));

@@ -12,7 +12,7 @@ use chopmark_core::statement::RegistryRef;
 use chopmark_core::submission::Submission;
 use serde_json::Value;
 
-use crate::harness::{Answer, Service, place};
+use crate::harness::{Answer, Home, Service, place};
 use crate::make::Author;
 
 /// The shared service. Other tests write to it at the same time, so nothing may depend on its size standing still.
@@ -27,6 +27,27 @@ pub fn service() -> &'static Service {
 /// A directory beside the shared service's, removed with it.
 pub fn beside() -> PathBuf {
     service().directory.parent().unwrap().to_owned()
+}
+
+/// Runs a command in a home, at this service: its exit code and what it prints.
+pub fn run(home: &Home, arguments: &[&str]) -> (i32, Value) {
+    home.json(&[arguments, &["--url", service().url()]].concat())
+}
+
+/// The same for a command that does what it is for.
+#[track_caller]
+pub fn done(home: &Home, arguments: &[&str]) -> Value {
+    let (code, document) = run(home, arguments);
+    assert_eq!(code, 0, "{arguments:?}: {document}");
+    document
+}
+
+/// The same for one that fails in this way: its error.
+#[track_caller]
+pub fn refused(home: &Home, arguments: &[&str], exit: i32, code: &str) -> Value {
+    let (found, document) = run(home, arguments);
+    assert_eq!((found, document["error"]["code"].as_str()), (exit, Some(code)), "{arguments:?}: {document}");
+    document["error"].clone()
 }
 
 /// Whose registry a service is.

@@ -36,6 +36,12 @@ pub struct ArtefactView {
     pub conflicts: Vec<ConflictView>,
     /// Artefacts of the same owner that take its place, 64 hexadecimal characters each.
     pub superseded_by: Vec<String>,
+    /// Whether its licence goes with those of what it was made from, as the entries before it had them: `verdict` is
+    /// `compatible`, `needs_review` or `conflict`, with what was found. Only for one artefact, and only where it was
+    /// made from something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object)]
+    pub compatibility: Option<Value>,
     /// What others say about it.
     pub about: AboutView,
 }
@@ -119,11 +125,9 @@ impl ArtefactQuery {
     }
 
     fn filter(&self) -> Result<ArtefactFilter, ApiError> {
-        let bad = |name: &'static str| move |error: String| ApiError::bad_parameter("query", name, error);
-        let digest: Option<Sha256Digest> =
-            self.digest.as_deref().map(str::parse).transpose().map_err(|error| bad("digest")(format!("{error}")))?;
-        let owner: Option<StatementId> =
-            self.owner.as_deref().map(str::parse).transpose().map_err(|error| bad("owner")(format!("{error}")))?;
+        let digest = self.digest.as_deref().map(str::parse::<Sha256Digest>).transpose();
+        let digest = digest.map_err(|error| ApiError::bad_parameter("query", "digest", error.to_string()))?;
+        let owner = page::id("owner", self.owner.as_deref())?;
         Ok(ArtefactFilter {
             owner,
             kind: page::word::<ArtefactKind>("kind", self.kind.as_deref())?,
@@ -131,7 +135,7 @@ impl ArtefactQuery {
             jurisdiction: page::word::<Jurisdiction>("jurisdiction", self.jurisdiction.as_deref())?,
             residency_zone: page::word::<ResidencyZone>("zone", self.zone.as_deref())?,
             digest,
-            since: page::since(self.since.as_deref())?,
+            since: page::moment("since", self.since.as_deref())?,
             terms: page::terms(self.q.as_deref())?,
         })
     }
@@ -155,6 +159,7 @@ fn view(found: &FoundArtefact) -> Result<ArtefactView, ApiError> {
         claim: serde_json::to_value(&artefact.claim).map_err(|error| internal(&error))?,
         conflicts: conflicts.collect(),
         superseded_by: found.superseded_by.iter().map(StatementId::to_hex).collect(),
+        compatibility: None,
         about: about(&found.about)?,
     })
 }
@@ -178,7 +183,10 @@ pub async fn show(service: web::Data<Service>, id: web::Path<String>) -> Result<
     let id = resolve(&service, &id).await?;
     let artefact = service.store.artefact(&id, service.searchable_size().await?).await?;
     let artefact = artefact.ok_or_else(|| ApiError::not_found("no artefact has this id"))?;
-    revalidated(&view(&artefact)?)
+    let mut view = view(&artefact)?;
+    let verdict = service.store.verdict(artefact.record.index).await?;
+    view.compatibility = verdict.map(serde_json::to_value).transpose().map_err(|error| internal(&error))?;
+    revalidated(&view)
 }
 
 /// Artefacts that fit.

@@ -1,8 +1,13 @@
 //! Pages of a list: where one begins, where it ends, and the cursor that leads to the next.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, LINK};
+use chopmark_core::statement::StatementId;
+use chopmark_core::terms::period::Date;
 use chopmark_core::text::search::query_terms;
 use chopmark_core::time::Timestamp;
 use chopmark_store::Page;
@@ -57,8 +62,22 @@ pub fn word<T: DeserializeOwned>(name: &str, text: Option<&str>) -> Result<Optio
 }
 
 /// A moment in a query.
-pub fn since(text: Option<&str>) -> Result<Option<Timestamp>, ApiError> {
-    text.map(|text| text.parse().map_err(|error| ApiError::bad_parameter("query", "since", format!("{error}"))))
+pub fn moment(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, ApiError> {
+    parsed(name, text)
+}
+
+/// A day in a query.
+pub fn day(name: &str, text: Option<&str>) -> Result<Option<Date>, ApiError> {
+    parsed(name, text)
+}
+
+/// The whole id of a statement in a query.
+pub fn id(name: &str, text: Option<&str>) -> Result<Option<StatementId>, ApiError> {
+    parsed(name, text)
+}
+
+fn parsed<T: FromStr<Err: Display>>(name: &str, text: Option<&str>) -> Result<Option<T>, ApiError> {
+    text.map(|text| text.parse().map_err(|error| ApiError::bad_parameter("query", name, format!("{error}"))))
         .transpose()
 }
 

@@ -143,7 +143,7 @@ pub async fn find(
     let query = query.map_err(page::malformed)?;
     let filter = PartyFilter {
         jurisdiction: page::word::<Jurisdiction>("jurisdiction", query.jurisdiction.as_deref())?,
-        since: page::since(query.since.as_deref())?,
+        since: page::moment("since", query.since.as_deref())?,
         terms: page::terms(query.q.as_deref())?,
     };
     let page = page::parse(query.cursor.as_deref(), query.limit, service.searchable_size().await?)?;

@@ -1,18 +1,20 @@
 //! Statements: the one way in, and what is known of one that is in.
 
-use std::collections::BTreeMap;
-
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
-use chopmark_core::bundle::{BUNDLE_SCHEMA, Bundle, Closure, KeyChain, ProvenEntry, signing_parties};
+use chopmark_core::admission::{Code, Rejection};
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::kind::Claim;
 use chopmark_core::ledger::proof::TlogProof;
 use chopmark_core::ledger::tree::leaf_hash;
 use chopmark_core::statement::{Envelope, IdReference, StatementId};
+use chopmark_core::strict::StrictError;
 use chopmark_core::submission::Submission;
+use chopmark_core::terms::period::Date;
+use chopmark_core::terms::vocabulary::{Language, Vocabulary as _};
+use chopmark_core::terms::words::Words;
 use chopmark_core::time::Timestamp;
-use chopmark_store::{Outcome, StoreError, StoredEntry};
+use chopmark_store::{Candidate, Outcome, StoreError, StoredEntry};
 use data_encoding::BASE64;
 use serde::Serialize;
 use serde_json::Value;
@@ -173,6 +175,7 @@ pub async fn submit(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let (submission, _share) = admissible(&service, &guard, &request, payload).await?;
+    refuse_conflict(&service, &submission).await?;
     if cfg!(feature = "control-acknowledge-before-commit") {
         return Ok(control_acknowledgement(&service, submission));
     }
@@ -226,6 +229,29 @@ pub async fn admissible(
     Ok((submission, share))
 }
 
+/// What was made from other things under a licence that conflicts with theirs is entered only if its owner says that it
+/// is to be. The verdict itself is recorded when the entry is followed.
+async fn refuse_conflict(service: &Service, submission: &Submission) -> Result<(), ApiError> {
+    let Claim::Artefact(claim) = &submission.statement.claim else { return Ok(()) };
+    if claim.parents.is_empty() || claim.accepts_conflict {
+        return Ok(());
+    }
+    let candidate = Candidate::of(&submission.statement.id, submission.statement.issuer(), claim);
+    let today = Date::in_hong_kong(Timestamp::from(chrono::Utc::now()));
+    let verdict = service.store.inputs(&candidate, service.searchable_size().await?, today).await?.judge();
+    let Some(first) = verdict.conflicts.first() else { return Ok(()) };
+    let words = Words::of(Language::English);
+    let reason = format!(
+        "{} of {}: {} (one of {} in all); license it otherwise, or state that you accept the conflict",
+        first.code.as_str(),
+        first.parent,
+        first.words(&words),
+        verdict.conflicts.len()
+    );
+    let place = StrictError::new("/predicate/claim/licence", reason);
+    Err(Rejection::in_payload(Code::LicenceConflict, place).into())
+}
+
 /// Counts what is new against the keys that have signed it.
 async fn count_keys(service: &Service, guard: &Guard, submission: &Submission) -> Result<(), ApiError> {
     let id = IdReference::Full(submission.statement.id);
@@ -255,13 +281,16 @@ async fn parse(body: web::Bytes) -> Result<Submission, ApiError> {
     Ok(parsed.await.map_err(|error| internal(&error))??)
 }
 
-async fn entry_of(service: &Service, id: &IdReference) -> Result<StoredEntry, ApiError> {
+pub(super) async fn entry_of(service: &Service, id: &IdReference) -> Result<StoredEntry, ApiError> {
     let entry = service.store.entry_by_id(id).await?;
     entry.ok_or_else(|| ApiError::not_found("the log holds no statement with this id"))
 }
 
 /// The entry a path names and a published state that covers it.
-async fn published_entry(service: &Service, id: &str) -> Result<(StoredEntry, std::sync::Arc<Published>), ApiError> {
+pub(super) async fn published_entry(
+    service: &Service,
+    id: &str,
+) -> Result<(StoredEntry, std::sync::Arc<Published>), ApiError> {
     let entry = entry_of(service, &id_in_path(id)?).await?;
     let published = service.published()?;
     if entry.index < published.size {
@@ -271,7 +300,7 @@ async fn published_entry(service: &Service, id: &str) -> Result<(StoredEntry, st
     Ok((entry, published))
 }
 
-fn parse_entry(entry: &StoredEntry) -> Result<Submission, ApiError> {
+pub(super) fn parse_entry(entry: &StoredEntry) -> Result<Submission, ApiError> {
     let damaged = |reason: String| StoreError::Damaged { place: format!("log.entry {}", entry.index), reason };
     let envelope = Envelope::parse(&entry.body).map_err(|error| damaged(error.to_string()))?;
     Ok(Submission::assemble(envelope, Vec::new()).map_err(|error| damaged(error.to_string()))?)
@@ -392,86 +421,6 @@ pub async fn show_tlog_proof(service: web::Data<Service>, id: web::Path<String>)
         .insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8"))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .body(proof.to_string()))
-}
-
-/// Everything needed to verify a registration offline.
-#[utoipa::path(
-    operation_id = "getBundle",
-    tag = "statements",
-    params(("id" = String, Path, pattern = "^([0-9a-f]{64}|[a-z]{2,4}_[a-z2-7]{20})$",
-        description = "64 hexadecimal characters, or a shown id such as `art_…`")),
-    responses(
-        (status = 200, description = "The bundle", body = Object, content_type = "application/json"),
-        BadParameter,
-        Missing,
-        NotNow,
-    )
-)]
-#[get("/v1/statements/{id}/bundle")]
-pub async fn show_bundle(service: web::Data<Service>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
-    let (entry, published) = published_entry(&service, &id).await?;
-    let submission = parse_entry(&entry)?;
-    let mut documents = BTreeMap::new();
-    for digest in submission.statement.documents() {
-        documents.insert(digest, document(&service, &digest).await?);
-    }
-    let claim = &submission.statement.claim;
-    if !matches!(claim, Claim::Artefact(_)) && claim.kind().sealed_fields(&documents).is_empty() {
-        return Err(ApiError::not_found(
-            "only a statement that registers an artefact, or has sealed fields, has a bundle",
-        ));
-    }
-    let documents = documents.values().map(|bytes| BASE64.encode(bytes)).collect();
-    let mut key_chains = Vec::new();
-    for party in signing_parties(&submission.statement) {
-        key_chains.push(key_chain(&service, &published, party, entry.index).await?);
-    }
-    let genesis = entry_of(&service, &IdReference::Full(service.registry.operator)).await?;
-    let bundle = Bundle {
-        schema: BUNDLE_SCHEMA.to_owned(),
-        registry: service.registry.reference.clone(),
-        closure: Closure::RegistryAsserted,
-        statement: proven(&service, &published, &entry).await?,
-        documents,
-        genesis: proven(&service, &published, &genesis).await?,
-        key_chains,
-    };
-    let body = bundle.to_bytes().map_err(|error| internal(&error))?;
-    Ok(HttpResponse::Ok()
-        .insert_header((header::CONTENT_TYPE, "application/json"))
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .body(body))
-}
-
-/// Every key event of a party before `index`. The operator's chain begins at genesis, which every bundle holds anyway.
-async fn key_chain(
-    service: &Service,
-    published: &Published,
-    party: StatementId,
-    index: u64,
-) -> Result<KeyChain, ApiError> {
-    let mut entries = Vec::new();
-    if party != service.registry.operator {
-        entries.push(proven(service, published, &entry_of(service, &IdReference::Full(party)).await?).await?);
-    }
-    for event in service.store.key_events(&party, index).await? {
-        let event = service.store.entries(event, 1).await?.into_iter().next();
-        let event = event.ok_or_else(|| internal(&"a key event has no entry"))?;
-        entries.push(proven(service, published, &event).await?);
-    }
-    Ok(KeyChain { party, entries })
-}
-
-async fn document(service: &Service, digest: &Sha256Digest) -> Result<Vec<u8>, ApiError> {
-    let missing = || StoreError::Damaged { place: format!("log.document {digest}"), reason: "missing".to_owned() };
-    Ok(service.store.document(digest).await?.ok_or_else(missing)?)
-}
-
-async fn proven(service: &Service, published: &Published, entry: &StoredEntry) -> Result<ProvenEntry, ApiError> {
-    Ok(ProvenEntry {
-        envelope: serde_json::from_slice(&entry.body).map_err(|error| internal(&error))?,
-        proof: service.receipt(published, entry.index).await?.to_string(),
-    })
 }
 
 /// The statement behind an id of either form, when there is exactly one.

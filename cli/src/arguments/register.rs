@@ -68,6 +68,9 @@ pub(crate) struct RegisterArguments {
         value_parser = one_of::<Relation, 5>(["finetune", "adapter", "merge", "quantized", "derived"])
     )]
     pub(crate) relations: Vec<Relation>,
+    /// Register it although its licence conflicts with those of what it was made from; the record says so
+    #[arg(long, requires = "parents")]
+    pub(crate) accept_conflict: bool,
     /// The artefact of yours that this one takes the place of: its previous version, as a rule
     #[arg(long, value_name = "ID")]
     pub(crate) supersedes: Option<String>,
@@ -99,7 +102,7 @@ pub(crate) struct RegisterArguments {
 }
 
 /// What a list says for each artefact by itself.
-const OF_ONE_ARTEFACT: [&str; 19] = [
+const OF_ONE_ARTEFACT: [&str; 20] = [
     "path",
     "licence",
     "en",
@@ -112,6 +115,7 @@ const OF_ONE_ARTEFACT: [&str; 19] = [
     "zone",
     "parents",
     "relations",
+    "accept_conflict",
     "supersedes",
     "out",
     "sidecar",

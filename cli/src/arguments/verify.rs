@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use chopmark_core::terms::period::Date;
 use clap::Args;
 
 use super::hash::{EngineArguments, FormArguments};
@@ -41,6 +42,12 @@ pub(crate) struct VerifyArguments {
     /// [default: the name of the bundle with .b3tree, if there is such a file]
     #[arg(long, value_name = "FILE")]
     pub(crate) sidecar: Option<PathBuf>,
+    /// For an offline licence: a newer status list than the one in it, from `licence status-list`
+    #[arg(long, value_name = "FILE", requires = "bundle")]
+    pub(crate) status_list: Option<PathBuf>,
+    /// For an offline licence: the day for which it is judged, such as 2027-01-31 [default: today]
+    #[arg(long, value_name = "DATE")]
+    pub(crate) on: Option<Date>,
     #[command(flatten)]
     pub(crate) form: FormArguments,
     #[command(flatten)]

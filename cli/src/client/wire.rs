@@ -1,7 +1,10 @@
 //! What the service answers, as far as this client reads it. Members it does not know are left alone, so that an older
 //! client works with a newer service; nothing here is believed until it is proved (`crate::client::check`).
 
+use std::collections::BTreeMap;
+
 use chopmark_core::code::Jurisdiction;
+use chopmark_core::compatibility::{LiveGrant, Node};
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::key::{KeyId, PublicKey};
 use chopmark_core::party::KeyRole;
@@ -87,6 +90,78 @@ pub(crate) struct AboutDescription {
     pub(crate) endorsements: Vec<Value>,
     /// Whether there are more.
     pub(crate) more_endorsements: bool,
+}
+
+/// `GET /v1/terms/{id}`.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct TermsDescription {
+    /// Who published them.
+    pub(crate) published_by: Vec<PublicationDescription>,
+}
+
+/// A publication of terms.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct PublicationDescription {
+    /// The party.
+    pub(crate) party: StatementId,
+    /// The statement.
+    pub(crate) statement_id: StatementId,
+}
+
+/// `GET /v1/licences/{id}`, as far as a next event needs it.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct LicenceDescription {
+    /// How many events it has.
+    pub(crate) event_seq: u64,
+    /// The latest, or the grant.
+    pub(crate) event_head: StatementId,
+    /// What happened to it, in order.
+    pub(crate) events: Vec<EventDescription>,
+}
+
+/// Something that happened to a licence.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct EventDescription {
+    /// The statement.
+    pub(crate) statement_id: StatementId,
+}
+
+/// `GET /v1/licences`, as far as which there are.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct LicenceIds {
+    /// Licences.
+    pub(crate) licences: Vec<LicenceId>,
+    /// Cursor of the next page.
+    #[serde(default)]
+    pub(crate) next: Option<String>,
+}
+
+/// A licence, as far as which it is.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct LicenceId {
+    /// Whole id.
+    pub(crate) licence_id: StatementId,
+}
+
+/// `GET /v1/licences`.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct LicencePage {
+    /// Entries that the list takes into account.
+    pub(crate) applied_size: u64,
+    /// Licences, as the service describes them.
+    pub(crate) licences: Vec<Value>,
+    /// Cursor of the next page.
+    #[serde(default)]
+    pub(crate) next: Option<String>,
+}
+
+/// `GET /v1/artefacts/{id}/ancestry`.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct AncestryDescription {
+    /// The artefact and its ancestors by id.
+    pub(crate) ancestors: BTreeMap<String, Node>,
+    /// Grants that keep others out.
+    pub(crate) grants: Vec<LiveGrant>,
 }
 
 /// One page of a search: `GET /v1/artefacts` or `/v1/parties`.

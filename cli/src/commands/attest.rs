@@ -10,16 +10,12 @@ use chopmark_core::verify::{Difference, compare, compare_image};
 use serde_json::json;
 
 use super::measuring::{Aim, Measuring, require};
-use super::say::{Saying, Speaker, prepare, say};
-use super::{Context, bundle, signers};
+use super::say::{Saying, Speaker, say};
+use super::{Context, bundle};
 use crate::arguments::AttestArguments;
-use crate::client::Client;
-use crate::config::Overrides;
 use crate::exit::{Exit, Failure};
-use crate::interrupt;
-use crate::keys;
+use crate::files;
 use crate::printer::Report;
-use crate::trust::Contact;
 
 /// Most differing files named in the refusal.
 const LISTED_MAX: usize = 5;
@@ -31,17 +27,12 @@ const LISTED_MAX: usize = 5;
 pub(crate) fn run(context: &Context<'_>, arguments: AttestArguments) -> Result<Exit, Failure> {
     let printer = context.printer;
     let AttestArguments { path, artefact, bundle: file, zone, trust, say: said, form, engine } = arguments;
-    let settings = context.settings(Overrides { party: said.party, trust })?;
-    interrupt::install(printer, context.command)?;
     require(&path, &form)?;
-    let consent = prepare(context, &settings, said.consent, &said.cosign)?;
-    let keys = keys::load_all(&settings.keys)?;
-    let client = Client::new(&settings.url)?;
-    let contact = Contact::meet(&settings, &client)?;
-    let (party, signers) = signers::signing_party(&client, &settings, &contact.registry, &keys, &said.cosign)?;
+    let speaker = Speaker::own(context, said, trust)?;
+    let Speaker { client, contact, .. } = &speaker;
     let proven = match (&artefact, &file) {
         (_, Some(file)) => bundle::open(file, &contact.trust)?,
-        (Some(id), None) => bundle::fetch(&client, &client.artefact(id)?.artefact_id, &contact.trust)?.1,
+        (Some(id), None) => bundle::fetch(client, &client.artefact(id)?.artefact_id, &contact.trust)?.1,
         (None, None) => return Err(Failure::usage("name the artefact with --artefact or --bundle")),
     };
     if proven.statement.header.registry.as_ref() != Some(&contact.registry) {
@@ -87,22 +78,12 @@ pub(crate) fn run(context: &Context<'_>, arguments: AttestArguments) -> Result<E
             .row("manifest", manifest.to_string())
             .row("hashed with", &tool),
         members: json!({
-            "path": path,
+            "path": files::text(&path),
             "artefact_id": id,
             "manifest_sha256": manifest,
             "zone": zone,
             "tool": tool,
         }),
-    };
-    let speaker = Speaker {
-        settings: &settings,
-        client: &client,
-        contact: &contact,
-        keys: &keys,
-        party: &party,
-        signers: &signers,
-        consent,
-        cosign: &said.cosign,
     };
     say(context, &speaker, saying)
 }

@@ -39,7 +39,11 @@ pub(crate) fn fetch(client: &Client, id: &StatementId, trust: &Trust) -> Result<
     }
 }
 
-fn prove(bytes: &[u8], trust: &Trust) -> Result<Proven, Failure> {
+/// Checks the bytes of a bundle.
+///
+/// # Errors
+/// What does not hold, or which trust is missing.
+pub(crate) fn prove(bytes: &[u8], trust: &Trust) -> Result<Proven, Failure> {
     Ok(Bundle::parse(bytes)?.verify(&trust.policy)?)
 }
 

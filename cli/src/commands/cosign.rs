@@ -13,6 +13,7 @@ use crate::arguments::CosignArguments;
 use crate::client::Client;
 use crate::config::Directories;
 use crate::exit::{Exit, Failure};
+use crate::files;
 use crate::printer::{Report, Tone};
 use crate::statement_file::{self, StatementFile};
 use crate::units;
@@ -79,7 +80,7 @@ pub(super) fn next_step(report: Report, path: &Path, file: &StatementFile) -> Re
 pub(super) fn members(path: &Path, file: &StatementFile) -> Value {
     let statement = file.statement();
     json!({
-        "file": path,
+        "file": files::text(path),
         "kind": statement.claim.name(),
         "id": statement.id.shown(statement.claim.id_prefix()),
         "statement_id": statement.id,

@@ -3,6 +3,8 @@
 //! What can't be explained must not be signed here: kinds and members that this version does not know are refused when
 //! the statement is read, and what is left is said here, whole.
 
+mod licensing;
+
 use chopmark_core::artefact::{ArtefactClaim, ParentSource, Relation};
 use chopmark_core::attestation::AttestationClaim;
 use chopmark_core::code::ResidencyZone;
@@ -58,6 +60,10 @@ pub(super) fn rows(file: &StatementFile) -> Result<Vec<Row>, Failure> {
             rows.push(("payee", party_words(file, &claim.payee)));
             rows.push(("document", claim.document.clone()));
         }
+        Claim::Terms(claim) => licensing::terms(claim, &mut rows),
+        Claim::Offer(claim) => licensing::offer(file, claim, &mut rows),
+        Claim::Grant(claim) => licensing::grant(file, claim, &mut rows),
+        Claim::LicenceStatus(claim) => licensing::status(claim, &mut rows),
     }
     let header = &statement.header;
     if let Some(registry) = &header.registry {
@@ -89,6 +95,10 @@ fn subject_words(claim: &Claim) -> String {
         Claim::Endorsement(claim) => format!("an endorsement of {}", claim.statement),
         Claim::Erased(claim) => format!("sealed values of {} are destroyed", claim.statement),
         Claim::Expenditure(claim) => format!("{} is paid under {}", word(claim.nature), claim.document),
+        Claim::Terms(_) => "terms are published".to_owned(),
+        Claim::Offer(_) => "licences are offered".to_owned(),
+        Claim::Grant(claim) => licensing::licence_words(claim),
+        Claim::LicenceStatus(claim) => format!("the licence {} is {}", claim.licence.shown("lic"), word(claim.status)),
     }
 }
 
@@ -199,6 +209,9 @@ fn artefact(file: &StatementFile, claim: &ArtefactClaim, rows: &mut Vec<Row>) {
     rows.extend(claim.name.iter().map(|(language, name)| ("name", format!("{name} ({language})"))));
     rows.push(("version", claim.version.clone()));
     rows.push(("licence", claim.licence.expression.clone()));
+    if claim.accepts_conflict {
+        rows.push(("although", "that conflicts with the licences of what it was made from".to_owned()));
+    }
     rows.push(("IP type", word(claim.ip_type)));
     rows.push(("authors in", claim.author_jurisdiction.as_str().to_owned()));
     rows.push(("may be kept", zone_words(claim.residency_zone).to_owned()));

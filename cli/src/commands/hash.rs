@@ -139,7 +139,7 @@ fn show_manifest(
         "notes": notes::members(&measured.notes),
         "read_size_bytes": read_size_bytes,
         "recalled": recalled,
-        "sidecar": arguments.sidecar,
+        "sidecar": arguments.sidecar.as_deref().map(files::text),
         "manifest": manifest,
         "digests": asked.then(|| listed.collect::<Vec<_>>()),
     });

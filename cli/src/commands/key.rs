@@ -34,7 +34,7 @@ pub(crate) fn new(context: &Context<'_>, arguments: KeyNewArguments) -> Result<E
         }
         _ => Failure::file("write", path, &error),
     })?;
-    let members = json!({ "key_id": key.id(), "public_key": key.public(), "path": path });
+    let members = json!({ "key_id": key.id(), "public_key": key.public(), "path": files::text(path) });
     let with_key = if is_default { String::new() } else { format!(" --key {}", super::bundle::shell_word(path)) };
     let report = Report::default()
         .row("key id", key.id().to_string())
@@ -59,7 +59,10 @@ pub(crate) fn show(context: &Context<'_>) -> Result<Exit, Failure> {
             .row("public key", key.public().to_string())
             .row("file", key.path.display().to_string());
     }
-    let shown: Vec<_> =
-        keys.iter().map(|key| json!({ "key_id": key.id(), "public_key": key.public(), "path": key.path })).collect();
+    let shown = keys.iter().map(|key| {
+        let path = files::text(&key.path);
+        json!({ "key_id": key.id(), "public_key": key.public(), "path": path })
+    });
+    let shown: Vec<_> = shown.collect();
     context.done(json!({ "keys": shown }), &report)
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::consent::Consent;
 use super::submit::Draft;
-use super::{Context, cosign, dry_run, signers};
+use super::{Context, cosign, dry_run, say, signers};
 use crate::arguments::{KeyAddArguments, KeyEventArguments, KeyRevokeArguments, KeyRotateArguments};
 use crate::client::{Client, PartyDescription};
 use crate::config::Overrides;
@@ -19,7 +19,7 @@ use crate::exit::{Exit, Failure};
 use crate::interrupt;
 use crate::keys::{self, Key};
 use crate::parties::{self, KnownParty};
-use crate::printer::{Report, Tone};
+use crate::printer::Report;
 use crate::trust::Contact;
 
 /// Runs `key add`.
@@ -111,6 +111,7 @@ fn submit(
         subject_name: &subject_name,
         claim: &claim,
         document: None,
+        until: None,
     };
     if let Some(path) = arguments.cosign.sign_only.as_deref().filter(|_| consent != Consent::NotNeeded) {
         consent.obtain(printer, &contact.registry.origin, &[format!("{name}: {said}")])?;
@@ -133,24 +134,6 @@ fn submit(
     };
     parties::remember(&settings.directories, &known)?;
 
-    let statement = registered.statement().id;
-    let proved = &registered.proved;
-    let report = Report::default()
-        .row("party", format!("{name} ({})", party.party_id.shown("pty")))
-        .row("index", format!("{} in a log of {}, proved", proved.index, proved.checkpoint.size()))
-        .headline(Tone::Good, format!("RECORDED: {said}"));
-    let members = json!({
-        "id": statement.shown("kev"),
-        "statement_id": statement,
-        "party_id": party.party_id,
-        "seq": party.key_seq + 1,
-        "index": proved.index,
-        "size": proved.checkpoint.size(),
-        "recorded_at": registered.recorded_at,
-        "registry": { "origin": contact.registry.origin, "genesis": contact.registry.genesis },
-        "proof": proved.proof,
-        "resumed": registered.is_resumed,
-    });
-    registered.forget();
-    context.done(members, &report)
+    let report = Report::default().row("party", format!("{name} ({})", party.party_id.shown("pty")));
+    say::recorded(context, registered, &party, report, said, json!({ "seq": party.key_seq + 1 }))
 }

@@ -1,28 +1,59 @@
-//! `chopmark licence new`, `show` and `check`: terms on this machine. Nothing here asks a service.
+//! `chopmark licence`: terms on this machine (`new`, `show`, `check`), and licences at a registry, one module for each step.
 
+mod accept;
 mod check;
+mod event;
+mod file;
+mod list;
+mod offer;
 
 use std::io::ErrorKind;
 use std::path::Path;
 
+use chopmark_core::compatibility::Licence;
+use chopmark_core::kind::Claim;
+use chopmark_core::licence::DeclaredLicence;
+use chopmark_core::statement::StatementId;
 use chopmark_core::strict::StrictError;
 use chopmark_core::terms::vocabulary::{Language, Vocabulary as _};
-use chopmark_core::terms::{Summary, TERMS_SIZE_BYTES_MAX, Terms};
+use chopmark_core::terms::{LICENCE_REF_PREFIX, Summary, TERMS_SIZE_BYTES_MAX, Terms, TermsId};
 use serde_json::{Map, Value, json};
 
-pub(crate) use check::run as check;
-
 use super::Context;
-use crate::arguments::{LicenceNewArguments, LicenceShowArguments};
+pub(super) use check::{Source, ancestry, conflicts};
+
+use crate::arguments::{LicenceCommand, LicenceNewArguments, LicenceShowArguments};
+use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::files::{self, Access};
 use crate::printer::{Report, Tone};
+
+/// Runs a command about licences.
+///
+/// # Errors
+/// The command's own.
+pub(crate) fn run(context: &Context<'_>, command: LicenceCommand) -> Result<Exit, Failure> {
+    match command {
+        LicenceCommand::New(arguments) => new(context, &arguments),
+        LicenceCommand::Show(arguments) => show(context, &arguments),
+        LicenceCommand::Check(arguments) => check::run(context, &arguments),
+        LicenceCommand::Publish(arguments) => offer::publish(context, arguments),
+        LicenceCommand::Offer(arguments) => offer::run(context, arguments),
+        LicenceCommand::Accept(arguments) => accept::run(context, arguments),
+        LicenceCommand::List(arguments) => list::run(context, &arguments),
+        LicenceCommand::File(arguments) => file::run(context, &arguments),
+        LicenceCommand::StatusList(arguments) => file::status_list(context, &arguments),
+        LicenceCommand::Suspend(arguments) => event::suspend(context, arguments),
+        LicenceCommand::Reinstate(arguments) => event::reinstate(context, arguments),
+        LicenceCommand::Revoke(arguments) => event::revoke(context, arguments),
+    }
+}
 
 /// Writes a preset where nothing is yet, or prints it.
 ///
 /// # Errors
 /// A usage failure when the file exists; an internal one when it can't be written.
-pub(crate) fn new(context: &Context<'_>, arguments: &LicenceNewArguments) -> Result<Exit, Failure> {
+fn new(context: &Context<'_>, arguments: &LicenceNewArguments) -> Result<Exit, Failure> {
     let terms = arguments.preset.terms().map_err(|error| Failure::internal(format!("the preset: {error}")))?;
     let text = format!("{terms}\n");
     let Some(path) = &arguments.out else {
@@ -40,7 +71,7 @@ pub(crate) fn new(context: &Context<'_>, arguments: &LicenceNewArguments) -> Res
         _ => Failure::file("write", path, &error),
     })?;
     let mut members = members(&terms)?;
-    members.insert("path".to_owned(), json!(path));
+    members.insert("path".to_owned(), json!(files::text(path)));
     let report = summarised(&terms, arguments.lang)?
         .headline(
             Tone::Good,
@@ -54,7 +85,7 @@ pub(crate) fn new(context: &Context<'_>, arguments: &LicenceNewArguments) -> Res
 ///
 /// # Errors
 /// A usage failure that names the place in the document when it is none.
-pub(crate) fn show(context: &Context<'_>, arguments: &LicenceShowArguments) -> Result<Exit, Failure> {
+fn show(context: &Context<'_>, arguments: &LicenceShowArguments) -> Result<Exit, Failure> {
     let terms = read(&arguments.terms)?;
     let report = summarised(&terms, arguments.lang)?
         .headline(Tone::Neutral, format!("{} is terms {}", arguments.terms.display(), id(&terms)?));
@@ -103,4 +134,27 @@ fn members(terms: &Terms) -> Result<Map<String, Value>, Failure> {
     members.insert("terms".to_owned(), json!(terms));
     members.insert("summary".to_owned(), Value::Object(summaries));
     Ok(members)
+}
+
+/// The licence that an expression means: a terms document where it is a reference to one that is published here.
+///
+/// # Errors
+/// A network or service failure; a proof failure when the service shows other terms.
+pub(super) fn declared(client: &Client, declared: &DeclaredLicence) -> Result<Licence, Failure> {
+    let expression = || Ok(Licence::Expression(declared.clone()));
+    let Some(id) = declared.expression.strip_prefix(LICENCE_REF_PREFIX).and_then(|id| id.parse::<TermsId>().ok())
+    else {
+        return expression();
+    };
+    let Some(published) = client.terms(&id.to_string())? else { return expression() };
+    let Some(by) = published.published_by.first() else { return expression() };
+    Ok(Licence::Terms(Box::new(published_terms(client, &by.statement_id, &id)?)))
+}
+
+/// Terms from the statement that published them: their id is the digest of what they say.
+fn published_terms(client: &Client, statement: &StatementId, id: &TermsId) -> Result<Terms, Failure> {
+    match client.statement(&statement.to_string())?.claim {
+        Claim::Terms(claim) if claim.id().as_ref() == Ok(id) => Ok(*claim.0),
+        _ => Err(Failure::proof(format!("the statement {statement} does not publish the terms {id}"))),
+    }
 }

@@ -14,6 +14,7 @@ use crate::arguments::PartyRegisterArguments;
 use crate::client::Client;
 use crate::config::Overrides;
 use crate::exit::{Exit, Failure};
+use crate::files;
 use crate::interrupt;
 use crate::keys::{self, Key};
 use crate::parties::{self, KnownParty};
@@ -48,8 +49,15 @@ pub(crate) fn register(context: &Context<'_>, arguments: PartyRegisterArguments)
     let name = claim.name.display().to_owned();
     let needed = claim.root_keys.threshold;
     let claim = Claim::Party(claim);
-    let draft =
-        Draft { contact: &contact, signers: &signers, keys: &keys, subject_name: &name, claim: &claim, document: None };
+    let draft = Draft {
+        contact: &contact,
+        signers: &signers,
+        keys: &keys,
+        subject_name: &name,
+        claim: &claim,
+        document: None,
+        until: None,
+    };
     if let Some(path) = cosigning.sign_only.as_deref().filter(|_| consent != Consent::NotNeeded) {
         consent.obtain(printer, &contact.registry.origin, &public)?;
         return cosign::write(context, &draft, path, (&client, &settings.directories), Vec::new(), &[]);
@@ -95,7 +103,7 @@ pub(crate) fn register(context: &Context<'_>, arguments: PartyRegisterArguments)
         "keys": known.keys,
         "threshold": needed,
         "proof": proved.proof,
-        "party_file": party_file,
+        "party_file": party_file.as_deref().map(files::text),
         "resumed": registered.is_resumed,
     });
     registered.forget();

@@ -10,8 +10,12 @@ use std::path::{Path, PathBuf};
 
 use chopmark_core::artefact::{ArtefactKind, Parent, ParentSource, Relation};
 use chopmark_core::bundle::Proven;
+use chopmark_core::compatibility::Outcome as Compatibility;
 use chopmark_core::kind::Claim;
+use chopmark_core::licence::DeclaredLicence;
+use chopmark_core::terms::period::Date;
 use chopmark_core::text::{Names, validate_name};
+use chopmark_core::time::Timestamp;
 use chopmark_gpu_verify::Measured;
 
 use self::defaults::Defaults;
@@ -20,7 +24,7 @@ use super::consent::Consent;
 use super::measuring::{Aim, Measuring, require};
 use super::recall::{Reading, Recall};
 use super::submit::Registered;
-use super::{Context, bundle, cosign, dry_run, notes, sidecar, signers};
+use super::{Context, bundle, cosign, dry_run, licence, notes, sidecar, signers};
 use crate::arguments::{FormArguments, RegisterArguments};
 use crate::client::Client;
 use crate::config::Overrides;
@@ -29,6 +33,7 @@ use crate::interrupt;
 use crate::printer::Printer;
 use crate::remembered::Kind;
 use crate::trust::Contact;
+use crate::units;
 
 /// The version of what states none.
 const FIRST_VERSION: &str = "1";
@@ -63,13 +68,14 @@ pub(crate) fn run(context: &Context<'_>, mut arguments: RegisterArguments) -> Re
     // Everything that can be refused early is, before hours of hashing.
     cosign::check(&arguments.cosign)?;
     let consent = Consent::find(arguments.consent, &settings.url, printer)?;
-    let order = order(&arguments, printer)?;
+    let mut order = order(&arguments, printer)?;
     sidecar::check(arguments.sidecar.as_deref())?;
     if consent != Consent::NotNeeded && arguments.cosign.sign_only.is_none() {
         bundle::check_replaceable(&order.out)?;
     }
     let session = Session::open(settings, &arguments.cosign)?;
     let parents = parents(&session.client, &arguments)?;
+    order.accepts_conflict = compatible(&session, &order.licence, &parents, arguments.accept_conflict, printer)?;
     let supersedes = arguments.supersedes.as_deref().map(|id| session.client.artefact(id)).transpose()?;
     let supersedes = supersedes.map(|earlier| earlier.artefact_id);
 
@@ -145,6 +151,7 @@ fn order(arguments: &RegisterArguments, printer: &Printer) -> Result<Order, Fail
         jurisdiction: arguments.jurisdiction.clone(),
         zone: arguments.zone,
         licence: licence.clone(),
+        accepts_conflict: false,
         out: arguments.out.clone().unwrap_or_else(|| default_bundle(defaults.own_name.as_deref())),
     })
 }
@@ -182,6 +189,64 @@ fn parent_source(client: &Client, id: &str) -> Result<ParentSource, Failure> {
         return digest.parse().map(ParentSource::Digest).map_err(|error| Failure::usage(format!("{error}")));
     }
     client.artefact(id).map(|parent| ParentSource::Artefact(parent.artefact_id))
+}
+
+/// Most conflicts named in a refusal.
+const CONFLICTS_NAMED_MAX: usize = 5;
+
+/// Whether the licence goes with those of the parents; what conflicts is accepted only by saying so, and then the claim
+/// says so as well.
+fn compatible(
+    session: &Session,
+    declared: &DeclaredLicence,
+    parents: &[Parent],
+    accept_conflict: bool,
+    printer: &Printer,
+) -> Result<bool, Failure> {
+    if parents.is_empty() {
+        return Ok(false);
+    }
+    let client = &session.client;
+    let mut steps = Vec::new();
+    for parent in parents {
+        let source = match &parent.source {
+            ParentSource::Artefact(id) => licence::Source::Registered(*id),
+            ParentSource::Digest(digest) => match client.artefacts_with(digest)?.first() {
+                Some(first) => licence::Source::Registered(first.artefact_id),
+                None => licence::Source::Unknown(format!("sha256:{digest}")),
+            },
+            ParentSource::Foreign(foreign) => {
+                licence::Source::Unknown(format!("{}/{}", foreign.origin, foreign.artefact))
+            }
+        };
+        steps.push((parent.relation.into(), source));
+    }
+    let own = licence::declared(client, declared)?;
+    let today = Date::in_hong_kong(Timestamp::from(chrono::Utc::now()));
+    let who = (Some(session.party.party_id), today);
+    let verdict = licence::ancestry(Some(client), "this artefact", own, &steps, who)?.judge();
+    let named = licence::conflicts(&verdict, CONFLICTS_NAMED_MAX);
+    match verdict.verdict {
+        Compatibility::Compatible => Ok(false),
+        Compatibility::NeedsReview => {
+            let points = units::count(units::length(verdict.reviews.len()), "point");
+            printer.note(format!("licences: {points} to be decided by a person; `chopmark licence check` names them"));
+            Ok(false)
+        }
+        Compatibility::Conflict if accept_conflict => {
+            printer.note(format!("registered although its licence conflicts: {}", named.join("; ")));
+            Ok(true)
+        }
+        Compatibility::Conflict => {
+            let message = format!(
+                "{} conflicts with the licences of what it was made from: {}; license it otherwise, or say that you accept \
+                 that with --accept-conflict, which the record then shows",
+                declared.expression,
+                named.join("; ")
+            );
+            Err(Failure::new(Exit::Conflict, "licence_conflict", message))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use chopmark_core::digest::Blake3Digest;
 use chopmark_core::manifest::{Manifest, TensorEntry};
 use chopmark_core::verify::ResultState;
+use chopmark_gpu_verify::checked::{CHECKED_ONE_IN, chances};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -60,14 +61,25 @@ pub(crate) fn run(context: &Context<'_>, arguments: &ResidentArguments) -> Resul
         }
     };
     let gpu = handles.gpu;
-    let (name, tensors) = hash(handles, arguments.fsverity)?;
+    let (name, tensors, sampled) = hash(handles, arguments.fsverity)?;
     let size_bytes = tensors.iter().map(|tensor| tensor.size_bytes).fold(0, u64::saturating_add);
     let count = units::length(tensors.len());
     let mut report = Report::default().row("gpu", format!("{name}, number {gpu}")).row(
         "tensors",
         format!("{}, {} in all, hashed where they are", units::count(count, "tensor"), units::bytes(size_bytes)),
     );
-    let mut members = json!({ "gpu": { "number": gpu, "name": name }, "size_bytes": size_bytes, "tensors": tensors });
+    let [results, checked] = sampled;
+    let one_in = CHECKED_ONE_IN;
+    report = report.row(
+        "sample",
+        format!("{checked} of {results} results of the GPU, 1 in {one_in}, computed again on the CPU: {}", chances()),
+    );
+    let mut members = json!({
+        "gpu": { "number": gpu, "name": name },
+        "size_bytes": size_bytes,
+        "sample": { "results": results, "checked": checked, "one_in": one_in },
+        "tensors": tensors,
+    });
     let Some(proven) = proven else {
         for tensor in &tensors {
             report = report.line(format!("{}  {}", tensor.blake3, tensor.name));
@@ -116,9 +128,12 @@ pub(crate) fn run(context: &Context<'_>, arguments: &ResidentArguments) -> Resul
     context.printer.result(context.command, Exit::from(state), members, &report)
 }
 
+/// The GPU's name, the digests, and how many results there were and how many of them the CPU computed again.
+type Hashed = (String, Vec<Found>, [u64; 2]);
+
 #[cfg(feature = "cuda")]
-fn hash(handles: Handles, with_fsverity: bool) -> Result<(String, Vec<Found>), Failure> {
-    use chopmark_gpu_verify::cuda::{CudaError, Gpu, Place, Resident, hash_resident};
+fn hash(handles: Handles, with_fsverity: bool) -> Result<Hashed, Failure> {
+    use chopmark_gpu_verify::cuda::{CudaError, Gpu, Place, Resident, hash_resident_sampled};
 
     let failed = |error: CudaError| Failure::new(Exit::CouldNotCheck, error.code(), error.to_string());
     let gpu = Gpu::open(handles.gpu).map_err(failed)?;
@@ -131,18 +146,18 @@ fn hash(handles: Handles, with_fsverity: bool) -> Result<(String, Vec<Found>), F
             size_bytes: tensor.size_bytes,
         })
         .collect();
-    let found = hash_resident(&gpu, &tensors, with_fsverity).map_err(failed)?;
+    let (found, sampled) = hash_resident_sampled(&gpu, &tensors, with_fsverity).map_err(failed)?;
     let found = found.into_iter().map(|found| Found {
         name: found.name,
         size_bytes: found.size_bytes,
         blake3: found.blake3,
         fsverity: found.fsverity.map(|digest| digest.to_hex()),
     });
-    Ok((gpu.name().to_owned(), found.collect()))
+    Ok((gpu.name().to_owned(), found.collect(), [sampled.results, sampled.checked]))
 }
 
 #[cfg(not(feature = "cuda"))]
-fn hash(_handles: Handles, _with_fsverity: bool) -> Result<(String, Vec<Found>), Failure> {
+fn hash(_handles: Handles, _with_fsverity: bool) -> Result<Hashed, Failure> {
     let message = "this program was built without CUDA; build it with `--features cuda`";
     Err(Failure::new(Exit::CouldNotCheck, "engine_unavailable", message))
 }

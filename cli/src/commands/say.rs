@@ -1,38 +1,41 @@
 //! A statement about something else: what `attest`, `endorse` and `party verify` have in common once they know what to say.
 
+use std::path::PathBuf;
+
 use chopmark_core::kind::Claim;
 use chopmark_core::statement::{SignerGroup, StatementId};
-use serde_json::json;
+use chopmark_core::time::Timestamp;
+use serde_json::{Value, json};
 
 use super::consent::Consent;
-use super::submit::Draft;
+use super::submit::{Draft, Registered};
 use super::{Context, cosign, dry_run, signers};
-use crate::arguments::{ConsentArguments, CosignArguments};
+use crate::arguments::{ConsentArguments, CosignArguments, SayArguments};
 use crate::client::{Client, PartyDescription};
-use crate::config::Settings;
+use crate::config::{Overrides, Settings};
 use crate::exit::{Exit, Failure};
-use crate::keys::Key;
+use crate::interrupt;
+use crate::keys::{self, Key};
 use crate::printer::{Report, Tone};
 use crate::trust::Contact;
 
-/// What is needed to say something.
-pub(super) struct Speaker<'a> {
-    /// The settings of this run.
-    pub(super) settings: &'a Settings,
+/// Who says something, and to whom.
+pub(super) struct Speaker {
+    settings: Settings,
     /// The service.
-    pub(super) client: &'a Client,
+    pub(super) client: Client,
     /// The registry.
-    pub(super) contact: &'a Contact,
-    /// The keys at hand.
-    pub(super) keys: &'a [Key],
-    /// The party that says it.
-    pub(super) party: &'a PartyDescription,
+    pub(super) contact: Contact,
+    keys: Vec<Key>,
+    /// The party.
+    pub(super) party: PartyDescription,
     /// Its keys that sign.
-    pub(super) signers: &'a SignerGroup,
-    /// Whether and where to.
-    pub(super) consent: Consent,
+    signers: SignerGroup,
+    consent: Consent,
     /// Who else signs.
-    pub(super) cosign: &'a CosignArguments,
+    cosign: CosignArguments,
+    /// After this moment what is said must not be admitted, where that is sooner than usual.
+    pub(super) until: Option<Timestamp>,
 }
 
 /// What is to be said.
@@ -48,34 +51,111 @@ pub(super) struct Saying<'a> {
     /// Facts for the result.
     pub(super) report: Report,
     /// The same for programs.
-    pub(super) members: serde_json::Value,
+    pub(super) members: Value,
 }
 
-/// How the run begins: what can be refused early, and whether consent is given.
-///
-/// # Errors
-/// A usage failure when a file is in the way or there is nobody to ask.
-pub(super) fn prepare(
-    context: &Context<'_>,
-    settings: &Settings,
-    consent: ConsentArguments,
-    cosign: &CosignArguments,
-) -> Result<Consent, Failure> {
-    cosign::check(cosign)?;
-    Consent::find(consent, &settings.url, context.printer)
+impl Speaker {
+    /// The party of the user, whose name is among the arguments or goes with the keys at hand.
+    ///
+    /// # Errors
+    /// A usage failure when a file is in the way or there is nobody to ask; otherwise as the registry answers.
+    pub(super) fn own(context: &Context<'_>, said: SayArguments, trust: Option<PathBuf>) -> Result<Self, Failure> {
+        let SayArguments { party, cosign, consent } = said;
+        Self::start(context, Overrides { party, trust }, consent, cosign, |settings, client, contact, keys, cosign| {
+            signers::signing_party(client, settings, &contact.registry, keys, cosign)
+        })
+    }
+
+    /// The operator.
+    ///
+    /// # Errors
+    /// As [`Speaker::own`].
+    pub(super) fn operator(
+        context: &Context<'_>,
+        consent: ConsentArguments,
+        cosign: CosignArguments,
+    ) -> Result<Self, Failure> {
+        Self::start(context, Overrides::default(), consent, cosign, |_, client, _, keys, cosign| {
+            let operator = client.party(&client.operator()?.to_string())?;
+            let signers = signers::statement_signers(&operator, keys, cosign)?;
+            Ok((operator, signers))
+        })
+    }
+
+    /// How the run begins: what can be refused early, whether consent is given, and who signs.
+    fn start(
+        context: &Context<'_>,
+        overrides: Overrides,
+        consent: ConsentArguments,
+        cosign: CosignArguments,
+        party: impl FnOnce(
+            &Settings,
+            &Client,
+            &Contact,
+            &[Key],
+            &CosignArguments,
+        ) -> Result<(PartyDescription, SignerGroup), Failure>,
+    ) -> Result<Self, Failure> {
+        let settings = context.settings(overrides)?;
+        interrupt::install(context.printer, context.command)?;
+        cosign::check(&cosign)?;
+        let consent = Consent::find(consent, &settings.url, context.printer)?;
+        let keys = keys::load_all(&settings.keys)?;
+        let client = Client::new(&settings.url)?;
+        let contact = Contact::meet(&settings, &client)?;
+        let (party, signers) = party(&settings, &client, &contact, &keys, &cosign)?;
+        Ok(Self { settings, client, contact, keys, party, signers, consent, cosign, until: None })
+    }
+
+    fn draft<'a>(&'a self, subject_name: &'a str, claim: &'a Claim) -> Draft<'a> {
+        let Self { contact, signers, keys, until, .. } = self;
+        Draft { contact, signers, keys, subject_name, claim, document: None, until: *until }
+    }
+
+    /// Says something that what is said next rests on, and tells no more of it than a note. A dry run leaves it out.
+    ///
+    /// # Errors
+    /// As [`say`]; a usage failure where others have to sign, because it would have to be entered first.
+    pub(super) fn enter(
+        &self,
+        context: &Context<'_>,
+        subject_name: &str,
+        claim: &Claim,
+        said: &str,
+    ) -> Result<(), Failure> {
+        let (name, directories) = (self.party.name.display(), &self.settings.directories);
+        let kind = claim.name();
+        if self.consent == Consent::NotNeeded {
+            context.printer.note(format!("a statement of kind {kind} would be entered first: {said}"));
+            return Ok(());
+        }
+        if self.cosign.sign_only.is_some() {
+            let message =
+                format!("a statement of kind {kind} has to be entered first ({said}); collect signatures for it");
+            return Err(Failure::usage(message));
+        }
+        self.consent.obtain(context.printer, &self.contact.registry.origin, &[format!("{name}: {said}")])?;
+        let draft = self.draft(subject_name, claim);
+        let signed = draft.signed(directories)?;
+        self.contact.pin(directories, context.printer)?;
+        let registered = draft.send(signed, &self.client, directories, context.printer)?;
+        context.printer.note(format!("entered at index {}: {said}", registered.proved.index));
+        registered.forget();
+        Ok(())
+    }
 }
 
 /// Says it: shows, asks, signs, sends, and checks the receipt.
 ///
 /// # Errors
 /// As the registry or the person answers; see `submit`.
-pub(super) fn say(context: &Context<'_>, speaker: &Speaker<'_>, saying: Saying<'_>) -> Result<Exit, Failure> {
-    let Speaker { settings, client, contact, keys, party, signers, consent, cosign } = *speaker;
+pub(super) fn say(context: &Context<'_>, speaker: &Speaker, saying: Saying<'_>) -> Result<Exit, Failure> {
+    let Speaker { settings, client, contact, party, signers, consent, cosign, .. } = speaker;
     let printer = context.printer;
     let Saying { subject_name, claim, said, named, report, members } = saying;
-    let draft = Draft { contact, signers, keys, subject_name, claim: &claim, document: None };
+    let draft = speaker.draft(subject_name, &claim);
     let name = party.name.display();
-    if consent == Consent::NotNeeded {
+    if *consent == Consent::NotNeeded {
         return dry_run::print(context, &draft.signed(&settings.directories)?, &contact.registry);
     }
     consent.obtain(printer, &contact.registry.origin, &[format!("{name}: {said}")])?;
@@ -86,24 +166,38 @@ pub(super) fn say(context: &Context<'_>, speaker: &Speaker<'_>, saying: Saying<'
     let signed = draft.signed(&settings.directories)?;
     contact.pin(&settings.directories, printer)?;
     let registered = draft.send(signed, client, &settings.directories, printer)?;
-    let statement = registered.statement().id;
-    let proved = &registered.proved;
+    let report = report.row("said by", format!("{name} ({})", party.party_id.shown("pty")));
+    recorded(context, registered, party, report, &said, members)
+}
+
+/// The result of a statement that is about something else: where it was recorded, and what else there is to tell.
+///
+/// # Errors
+/// When it can't be printed.
+pub(super) fn recorded(
+    context: &Context<'_>,
+    registered: Registered,
+    party: &PartyDescription,
+    report: Report,
+    said: &str,
+    members: Value,
+) -> Result<Exit, Failure> {
+    let (statement, proved) = (registered.statement(), &registered.proved);
     let report = report
-        .row("said by", format!("{name} ({})", party.party_id.shown("pty")))
         .row("index", format!("{} in a log of {}, proved", proved.index, proved.checkpoint.size()))
         .headline(Tone::Good, format!("RECORDED: {said}"));
     let mut all = json!({
-        "id": statement.shown(claim.id_prefix()),
-        "statement_id": statement,
+        "id": statement.id.shown(statement.claim.id_prefix()),
+        "statement_id": statement.id,
         "party_id": party.party_id,
         "index": proved.index,
         "size": proved.checkpoint.size(),
         "recorded_at": registered.recorded_at,
-        "registry": { "origin": contact.registry.origin, "genesis": contact.registry.genesis },
+        "registry": statement.header.registry,
         "proof": proved.proof,
         "resumed": registered.is_resumed,
     });
-    if let (Some(all), serde_json::Value::Object(members)) = (all.as_object_mut(), members) {
+    if let (Some(all), Value::Object(members)) = (all.as_object_mut(), members) {
         all.extend(members);
     }
     registered.forget();

@@ -35,6 +35,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) claim: &'a Claim,
     /// The document that the claim names.
     pub(crate) document: Option<&'a [u8]>,
+    /// After this moment it must not be admitted, where that is sooner than usual.
+    pub(crate) until: Option<Timestamp>,
 }
 
 /// A signed statement, from this run or an earlier one.
@@ -101,7 +103,7 @@ impl Draft<'_> {
             registry: Some(self.contact.registry.clone()),
             issuer: self.signers.party,
             issued_at,
-            not_after: issued_at.plus_days(ADMISSION_DAYS),
+            not_after: self.until.into_iter().chain([issued_at.plus_days(ADMISSION_DAYS)]).min().unwrap_or(issued_at),
             nonce: Nonce::from_random(nonce),
             signers: vec![self.signers.clone()],
         };

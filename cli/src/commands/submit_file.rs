@@ -74,7 +74,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &SubmitArguments) -> Result<
             if let Some(out) = &out {
                 files::replace(out, &bytes, Access::Shared).map_err(|error| Failure::file("write", out, &error))?;
                 report = report.row("bundle", out.display().to_string());
-                extra.insert("bundle".to_owned(), json!(out));
+                extra.insert("bundle".to_owned(), json!(files::text(out)));
             }
         }
         Claim::Party(_) | Claim::Key(_) => {
@@ -83,7 +83,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &SubmitArguments) -> Result<
             extra.insert("party_id".to_owned(), json!(known.party));
             if let Some(path) = &arguments.party_file {
                 parties::write_file(path, &known)?;
-                extra.insert("party_file".to_owned(), json!(path));
+                extra.insert("party_file".to_owned(), json!(files::text(path)));
             }
         }
         _ => {}

@@ -4,6 +4,7 @@
 //! bundle from anywhere would be. Whatever is not certain is not `verified`.
 
 mod all;
+mod licence;
 mod lookup;
 mod places;
 mod said;
@@ -22,9 +23,11 @@ use super::{Context, bundle};
 use crate::arguments::VerifyArguments;
 use crate::config::{Overrides, Settings};
 use crate::exit::{Exit, Failure};
+use crate::files;
 use crate::interrupt;
 use crate::printer::{Report, Tone};
 use crate::trust::Trust;
+use licence::Held;
 use places::Places;
 pub(super) use verdict::state_words;
 use verdict::{Compared, Question, Verdict};
@@ -47,7 +50,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &VerifyArguments) -> Result<
             let members = json!({
                 "state": failure.exit.state(),
                 "message": failure.message,
-                "path": arguments.path.as_deref().map(Path::to_string_lossy),
+                "path": arguments.path.as_deref().map(files::text),
                 "artefact": null,
                 "difference": null,
                 "error": failure.to_json(),
@@ -83,6 +86,8 @@ fn check<'a>(context: &Context<'_>, arguments: &'a VerifyArguments) -> Result<Ve
         bundle: arguments.bundle.as_deref(),
         allow_extra: arguments.allow_extra,
         is_strict: arguments.strict,
+        status_list: arguments.status_list.as_deref(),
+        on: arguments.on,
     };
     match question.bundle {
         Some(path) => by_bundle(question, bundle::open(path, &trust)?, &trust, places, &measuring, &mut None),
@@ -101,7 +106,8 @@ fn by_bundle<'a>(
     measured: &mut Option<Measured>,
 ) -> Result<Verdict<'a>, Failure> {
     let compared = compared(question, &proven, places, measuring, measured)?;
-    Ok(Verdict { question, proven, compared, trust: trust.clone(), also_registered: Vec::new(), said: None })
+    let held = Held::of(&proven, trust, question.status_list, question.on)?;
+    Ok(Verdict { question, proven, compared, held, trust: trust.clone(), also_registered: Vec::new(), said: None })
 }
 
 /// Asks the service what is registered with these digests, and compares with what it proves.
@@ -116,7 +122,7 @@ fn by_service<'a>(
     let lookup::Found { proven, measured, others } = found;
     let compared = compared(question, &proven, places, measuring, &mut Some(measured))?;
     let said = Some(said::Said::ask(settings, &proven)?);
-    Ok(Verdict { question, proven, compared, trust: trust.clone(), also_registered: others, said })
+    Ok(Verdict { question, proven, compared, held: None, trust: trust.clone(), also_registered: others, said })
 }
 
 fn compared(

@@ -11,6 +11,7 @@ fn entry(origin: &str, seed: u8, url: &str) -> PolicyEntry {
         origin: origin.to_owned(),
         log_key: signer.verifier_key().to_string(),
         genesis: Sha256Digest::of(&[seed]),
+        max_status_age: None,
         allow_registry_asserted: true,
         urls: vec![url.to_owned()],
     }

@@ -92,6 +92,16 @@ codes! {
     StaleKeyHead = "stale_key_head", Conflict;
     /// What would be erased has to be kept longer.
     RetentionRunning = "retention_running", Conflict;
+    /// A licence that can't stand beside this one, because one of them is exclusive.
+    ExclusiveOverlap = "exclusive_overlap", Conflict;
+    /// The offer is over, or would be by the time this is admitted.
+    OfferExpired = "offer_expired", Conflict;
+    /// The licence's latest event is another one.
+    StaleStatusHead = "stale_status_head", Conflict;
+    /// A licence this rests on, or is about, is not in a state for it.
+    LicenceNotInForce = "licence_not_in_force", Conflict;
+    /// The licence of something conflicts with those of what it was made from, and its owner does not say that it may.
+    LicenceConflict = "licence_conflict", Conflict;
     /// Without this key its party could never sign again.
     WouldLockOut = "would_lock_out", Conflict;
     /// The entry would be longer than the log can hold.
@@ -112,6 +122,16 @@ codes! {
     UnknownParty = "unknown_party", Unprocessable;
     /// The log holds no such statement.
     UnknownStatement = "unknown_statement", Unprocessable;
+    /// The licensor has not published these terms here.
+    UnknownTerms = "unknown_terms", Unprocessable;
+    /// No such offer is made here.
+    UnknownOffer = "unknown_offer", Unprocessable;
+    /// A grant does not say what the offer says.
+    OfferDiffers = "offer_differs", Unprocessable;
+    /// No such licence is granted here.
+    UnknownLicence = "unknown_licence", Unprocessable;
+    /// A sublicence reaches further than the licence it rests on.
+    BeyondHeadLicence = "beyond_head_licence", Unprocessable;
     /// A document the statement names did not come with it and is not known.
     DocumentMissing = "document_missing", Unprocessable;
     /// An attached document is not named by the statement.

@@ -13,7 +13,7 @@ use crate::terms::Terms;
 use crate::terms::field::Activities;
 use crate::terms::period::Date;
 use crate::terms::place::Area;
-use crate::terms::vocabulary::{ExclusivityKind, Right};
+use crate::terms::vocabulary::{ExclusivityKind, Right, Vocabulary as _};
 
 /// A grant in force. One that the licensor of the thing holds itself does not stand against it; leave it out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +86,20 @@ impl Scope {
             && !self.field.within(&other.field).is_empty()
             && starts_in_time(self.from, other.until)
             && starts_in_time(other.from, self.until)
+    }
+
+    /// What of this lies outside another scope, in words; none when it lies within. Days are not compared.
+    pub fn beyond(&self, other: &Self) -> Option<String> {
+        if let Some(right) = self.rights.difference(&other.rights).next() {
+            return Some(format!("it does not grant {}", right.as_str()));
+        }
+        let places = self.area.without(other.area);
+        if !places.is_empty() {
+            let codes = places.codes();
+            return Some(format!("it is not for {}", codes.first().unwrap_or(&"these places")));
+        }
+        let activities = self.field.beyond(&other.field);
+        activities.first().map(|activity| format!("it is not for the activity {activity}"))
     }
 
     /// What some clauses grant from a day on.

@@ -33,6 +33,17 @@ pub(super) fn alternatives(licence: &Licence, is_offered: bool) -> Alternatives 
     match licence {
         Licence::Terms(terms) => Ok(vec![of_terms(terms, is_offered)]),
         Licence::Expression(declared) => of_expression(declared),
+        Licence::AnyOf(licences) => {
+            let mut choices = Vec::new();
+            let mut why = FindingCode::UnknownLicence;
+            for licence in licences {
+                match alternatives(licence, is_offered) {
+                    Ok(more) => choices.extend(more),
+                    Err(code) => why = code,
+                }
+            }
+            if choices.is_empty() { Err(why) } else { Ok(choices) }
+        }
     }
 }
 

@@ -84,6 +84,9 @@ pub(super) fn judge(inputs: &Inputs) -> Findings {
             findings.review(FindingCode::UnknownParent, "", name, Vec::new());
             continue;
         };
+        if node.is_own {
+            continue;
+        }
         let Some(licence) = &node.licence else {
             findings.review(FindingCode::NoLicence, "/licence", name, Vec::new());
             continue;
@@ -235,7 +238,7 @@ fn exclusivity(
             let until = from.zip(terms.term.duration).and_then(|(from, duration)| from.last_day_of(duration));
             Scope::exclusive(terms, from, until)
         }
-        Some(Licence::Expression(_)) | None => None,
+        Some(Licence::Expression(_) | Licence::AnyOf(_)) | None => None,
     };
     for live in &inputs.grants {
         let binds = |derivations: &BTreeSet<Derivation>| derivations.iter().any(|step| tightness(*step) >= 3);

@@ -110,7 +110,8 @@ pub struct Known {
     /// Uses that are ruled out, for everybody after, too.
     #[serde(default)]
     pub restrictions: Vec<UseRestriction>,
-    /// Whether models trained on outputs count as derivatives.
+    /// Whether what is ruled out is ruled out for models trained on outputs, too: they count as derivatives, or outputs
+    /// come under the same restrictions.
     #[serde(default)]
     pub covers_distillation: bool,
     /// What else there is.

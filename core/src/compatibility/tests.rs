@@ -137,7 +137,7 @@ fn chain(links: &[(&str, Derivation)], child: &str) -> Inputs {
     for (depth, (text, derivation)) in links.iter().enumerate() {
         let name = format!("a{depth}");
         parents.push(Edge { derivation: *derivation, parent: name.clone() });
-        let node = Node { licence: Some(licence(text)), parents: Vec::new() };
+        let node = Node::licensed(Some(licence(text)));
         parents = &mut ancestors.entry(name).or_insert(node).parents;
     }
     inputs.ancestors = ancestors;

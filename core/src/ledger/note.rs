@@ -202,6 +202,7 @@ impl<'de> Deserialize<'de> for VerifierKey {
 }
 
 /// A named Ed25519 secret key that signs notes. The secret is wiped when dropped and never shown.
+#[derive(Clone)]
 pub struct NoteSigner {
     secret: SigningKey,
     verifier: VerifierKey,

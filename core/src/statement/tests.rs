@@ -53,6 +53,7 @@ pub(crate) fn registration() -> (Vec<u8>, SigningKey) {
         author_jurisdiction: Jurisdiction::new("HK").unwrap(),
         residency_zone: ResidencyZone::World,
         licence: DeclaredLicence::parse("mit").unwrap(),
+        accepts_conflict: false,
     });
     let key = SigningKey::from_bytes(&[3; 32]);
     let party = StatementId::of(b"party");

@@ -13,8 +13,8 @@ mod wire;
 use serde::{Deserialize, Serialize};
 
 use super::fx::Conversion;
-use super::money::{Amount, Decimal, Fraction};
 use super::year::{Date, Year, YearEnd};
+use crate::money::{Amount, Decimal, Fraction};
 
 pub use crate::artefact::IpType;
 pub use read::{ASSETS_MAX, EVENTS_MAX, FACTS_BYTES_MAX};

@@ -3,9 +3,9 @@
 //! A rate says how many units of one currency are how much of another, so that both quotations in use – 1 USD = 7.8269 HKD,
 //! HK$100 = RMB 90.8419 – are written as they are published.
 
-use super::money::{Amount, Decimal, HKD_DECIMALS, Overflow, decimals_of};
 use super::steps::{Operation, Step, Working};
 use super::year::Date;
+use crate::money::{Amount, Currency, Decimal, HKD_DECIMALS, Overflow};
 
 /// The currency of everything that is computed.
 pub const HKD: &str = "HKD";
@@ -50,10 +50,10 @@ impl Rate {
     ///
     /// # Errors
     /// [`Overflow`]; also when the rate is for other currencies, which callers have checked.
-    pub fn convert(&self, minor: i128, currency: &str) -> Result<(Amount, Conversion), Overflow> {
-        let decimals = decimals_of(currency).ok_or(Overflow)?;
-        let original = Decimal { mantissa: minor, decimals };
-        let (times, over) = if self.from == currency { (self.rate, self.units) } else { (self.units, self.rate) };
+    pub fn convert(&self, minor: i128, currency: Currency) -> Result<(Amount, Conversion), Overflow> {
+        let original = Decimal { mantissa: minor, decimals: currency.decimals() };
+        let (times, over) =
+            if self.from == currency.as_str() { (self.rate, self.units) } else { (self.units, self.rate) };
         let mut rest = vec![(Operation::Times, times)];
         if over != Decimal::whole(1) {
             rest.push((Operation::Over, over));
@@ -61,7 +61,7 @@ impl Rate {
         let mut working = Working::default();
         let amount = working.chain(original, &rest, HKD_DECIMALS)?;
         let step = working.into_steps().pop().ok_or(Overflow)?;
-        let conversion = Conversion { currency: currency.to_owned(), original, rate: self.clone(), step };
+        let conversion = Conversion { currency: currency.to_string(), original, rate: self.clone(), step };
         Ok((Amount::from_cents(amount.mantissa), conversion))
     }
 }
@@ -75,22 +75,29 @@ mod tests {
         Rate { from: from.into(), units: number(units), to: to.into(), rate: number(rate), source: None, date: None }
     }
 
+    fn currency(code: &str) -> Currency {
+        code.parse().unwrap()
+    }
+
     #[test]
     fn both_quotations_lead_to_the_same_money() {
         let dollars = rate("USD", "1", "HKD", "7.8269");
-        let (amount, conversion) = dollars.convert(100_000_000, "USD").unwrap();
+        let (amount, conversion) = dollars.convert(100_000_000, currency("USD")).unwrap();
         assert_eq!(amount.to_string(), "7826900.00");
         assert_eq!(conversion.step.to_string(), "1000000.00 × 7.8269 = 7826900.00");
         // HK$100 = RMB 90.8419
         let yuan = rate("HKD", "100", "CNY", "90.8419");
-        let (amount, conversion) = yuan.convert(90_841_900, "CNY").unwrap();
+        let (amount, conversion) = yuan.convert(90_841_900, currency("CNY")).unwrap();
         assert_eq!(amount.to_string(), "1000000.00");
         assert_eq!(conversion.step.to_string(), "908419.00 × 100 ÷ 90.8419 = 1000000.00");
-        let (cut_off, conversion) = yuan.convert(100, "CNY").unwrap();
+        let (cut_off, conversion) = yuan.convert(100, currency("CNY")).unwrap();
         assert_eq!(cut_off.to_string(), "1.10");
         assert_eq!(conversion.step.to_string(), "1.00 × 100 ÷ 90.8419 = 1.10 (rounded down)");
         // Yen have no decimals: 100 JPY = 5.2 HKD.
-        assert_eq!(rate("JPY", "100", "HKD", "5.2").convert(1_000_000, "JPY").unwrap().0.to_string(), "52000.00");
+        assert_eq!(
+            rate("JPY", "100", "HKD", "5.2").convert(1_000_000, currency("JPY")).unwrap().0.to_string(),
+            "52000.00"
+        );
         assert!(!dollars.is_for("CNY") && dollars.is_for("USD") && yuan.is_for("CNY"));
     }
 }

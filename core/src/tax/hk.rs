@@ -14,10 +14,10 @@ mod sale;
 
 use super::facts::{Event, Facts, IpType};
 use super::lines::{Claimant, Flag, FlagCode, Line, Report};
-use super::money::Overflow;
 use super::rules::{At, Rule, RuleError, RuleSet, Status, Topic};
 use super::year::Year;
 use super::{Jurisdiction, TaxError};
+use crate::money::Overflow;
 use crate::strict::StrictError;
 
 /// The rules as shipped.

@@ -2,11 +2,11 @@
 
 use serde::{Serialize, Serializer};
 
-use super::money::{Amount, Decimal, Fraction, Overflow};
 use super::rules::{Rule, Status};
 use super::steps::Step;
 use super::year::Year;
 use crate::digest::Sha256Digest;
+use crate::money::{Amount, Decimal, Fraction, Overflow};
 
 pub use super::reasons::{FlagCode, Reason};
 

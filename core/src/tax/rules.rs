@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::TaxError;
-use super::money::{Amount, Decimal};
 use super::year::{Date, Year, YearEnd};
 use crate::digest::Sha256Digest;
+use crate::money::{Amount, Decimal};
 
 pub use load::RuleError;
 pub use topic::{ParameterKind, Topic};

@@ -7,7 +7,7 @@ use core::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::money::{Amount, Decimal, Exact, HKD_DECIMALS, Overflow};
+use crate::money::{Amount, Decimal, Exact, HKD_DECIMALS, Overflow};
 
 /// What a step does with the next number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

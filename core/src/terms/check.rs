@@ -2,7 +2,7 @@
 //!
 //! What one value may be is its type's business; here is what would be nonsense, or a trap, in a whole document.
 
-use super::clauses::{Ending, Passage};
+use super::clauses::Ending;
 use super::field::Activities;
 use super::figures::RATE_WHOLE;
 use super::place::Area;
@@ -54,7 +54,7 @@ impl Terms {
         self.validate_money()?;
         self.validate_end()?;
         if let Some(rider) = &self.rider {
-            validate_passage(rider, RIDER_CHARACTERS_MAX).map_err(|error| error.under("/rider"))?;
+            rider.validate(|text| check_passage(text, RIDER_CHARACTERS_MAX)).map_err(|error| error.under("/rider"))?;
         }
         Ok(())
     }
@@ -206,7 +206,8 @@ impl Terms {
         if !copies.attribution_required {
             return refuse("/redistribution/notice_text", "a notice that need not be given is no clause");
         }
-        validate_passage(notice, NOTICE_CHARACTERS_MAX).map_err(|error| error.under("/redistribution/notice_text"))
+        let checked = notice.validate(|text| check_passage(text, NOTICE_CHARACTERS_MAX));
+        checked.map_err(|error| error.under("/redistribution/notice_text"))
     }
 
     fn validate_consideration(&self) -> Checked {
@@ -308,26 +309,19 @@ impl Terms {
     }
 }
 
-/// Running text: there, not too long, and nothing in it that can't be seen.
-fn validate_passage(passage: &Passage, characters_max: usize) -> Checked {
-    if passage.iter().next().is_none() {
-        return refuse("", "a text in at least one of en, zh-Hant, zh-Hans is needed");
+/// Running text: not empty, not too long, and nothing in it that can't be seen.
+fn check_passage(text: &str, characters_max: usize) -> Result<(), String> {
+    if text.trim().is_empty() || text.trim() != text {
+        return Err("the text is empty, or starts or ends with white space".to_owned());
     }
-    for (language, text) in passage.iter() {
-        let place = format!("/{language}");
-        if text.trim().is_empty() || text.trim() != text {
-            return refuse(place, "the text is empty, or starts or ends with white space");
-        }
-        if text.chars().count() > characters_max {
-            return refuse(place, format!("the text has more than {characters_max} characters"));
-        }
-        if let Some(character) = text.chars().find(|character| *character != '\n' && is_invisible(*character)) {
+    if text.chars().count() > characters_max {
+        return Err(format!("the text has more than {characters_max} characters"));
+    }
+    match text.chars().find(|character| *character != '\n' && is_invisible(*character)) {
+        Some(character) => {
             let code = u32::from(character);
-            return refuse(
-                place,
-                format!("the text contains U+{code:04X}, which is invisible or changes its direction"),
-            );
+            Err(format!("the text contains U+{code:04X}, which is invisible or changes its direction"))
         }
+        None => Ok(()),
     }
-    Ok(())
 }

@@ -4,14 +4,15 @@ use serde::{Deserialize, Serialize};
 
 use super::field::FieldOfUse;
 use super::figures::{Count, Rate};
-use super::period::{Date, Duration, as_text};
+use super::period::{Date, Duration};
 use super::place::Territory;
 use super::vocabulary::{
     Codes, EndEffect, ExclusivityKind, Form, Forum, GrantType, Ground, Language, MetricKind, OutputOwner, Overage,
     Permission, RenewalMode, Right, ShareAlike, TechnologyExportClass, UseRestriction,
 };
 use crate::code::{Jurisdiction, ResidencyZone};
-use crate::strict::present;
+use crate::strict::{as_text, present};
+use crate::text::Texts;
 
 /// What is granted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,31 +162,7 @@ pub struct Redistribution {
     pub attribution_required: bool,
     /// The notice, word for word.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    pub notice_text: Option<Passage>,
-}
-
-/// Running text in up to three languages; at least one is there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Passage {
-    /// English.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    pub en: Option<String>,
-    /// Chinese in traditional characters.
-    #[serde(rename = "zh-Hant", default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    pub zh_hant: Option<String>,
-    /// Chinese in simplified characters.
-    #[serde(rename = "zh-Hans", default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    pub zh_hans: Option<String>,
-}
-
-impl Passage {
-    /// The texts present, each with its language tag.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        [("en", &self.en), ("zh-Hant", &self.zh_hant), ("zh-Hans", &self.zh_hans)]
-            .into_iter()
-            .filter_map(|(language, text)| text.as_deref().map(|text| (language, text)))
-    }
+    pub notice_text: Option<Texts>,
 }
 
 /// Which law, and who decides.

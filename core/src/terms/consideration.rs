@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::figures::{Amount, Count, Currency, Rate};
+use super::figures::{Amount, Count, Rate};
 use super::period::{Date, Duration};
 use super::vocabulary::{ConsiderationKind, MetricKind, Milestone, RevenueBase};
+use crate::money::Currency;
 use crate::sealed::Commitment;
 use crate::strict::{StrictError, present};
 
@@ -216,7 +217,7 @@ impl Consideration {
                 check(NO, tier.amount.is_some(), &place("/amount"), self.kind)?;
                 check(YES, tier.rate.is_some(), &place("/rate"), self.kind)?;
                 self.check_digits(tier.above_amount.as_ref(), &place("/above_amount"))?;
-                tier.above_amount.as_ref().and_then(|amount| amount.minor_units(&self.currency).ok())
+                tier.above_amount.as_ref().and_then(|amount| amount.minor_units(self.currency).ok())
             } else {
                 check(NO, tier.above_amount.is_some(), &place("/above_amount"), self.kind)?;
                 check(NO, tier.rate.is_some(), &place("/rate"), self.kind)?;
@@ -238,7 +239,7 @@ impl Consideration {
     }
 
     fn check_digits(&self, amount: Option<&Amount>, pointer: &str) -> Result<(), StrictError> {
-        let units = amount.map(|amount| amount.minor_units(&self.currency));
+        let units = amount.map(|amount| amount.minor_units(self.currency));
         units.transpose().map(|_| ()).map_err(|reason| StrictError::new(pointer, reason))
     }
 }

@@ -72,15 +72,15 @@ impl Activity {
     }
 
     /// What the activity consists of, as prefixes of class codes.
-    fn prefixes(&self) -> Vec<String> {
+    fn prefixes(&self) -> Vec<Prefix> {
         match self {
-            Self::All => divisions().map(|division| format!("{division:02}")).collect(),
+            Self::All => divisions().map(Prefix::division).collect(),
             Self::Section(letter) => {
                 let bounds = SECTIONS.iter().find(|(known, ..)| known == letter);
                 let inside = |division: &u8| bounds.is_some_and(|(_, first, last)| (first..=last).contains(&division));
-                divisions().filter(inside).map(|division| format!("{division:02}")).collect()
+                divisions().filter(inside).map(Prefix::division).collect()
             }
-            Self::Division(code) => vec![code.clone()],
+            Self::Division(code) => vec![Prefix::of(code)],
         }
     }
 }
@@ -142,7 +142,7 @@ impl FieldOfUse {
     pub fn validate(&self) -> Result<(), StrictError> {
         let included = prefixes(self.include.as_slice());
         for (position, activity) in self.exclude.iter().enumerate() {
-            if !activity.prefixes().iter().all(|prefix| covered(prefix, &included)) {
+            if !activity.prefixes().into_iter().all(|prefix| covered(prefix, &included)) {
                 let reason = format!("{activity} is not wholly within what is included, so it can't be left out of it");
                 return Err(StrictError::new(format!("/exclude/{position}"), reason));
             }
@@ -154,40 +154,72 @@ impl FieldOfUse {
     }
 }
 
+/// The first digits of class codes, in the four bytes that a whole code has; what is left open is zero. In order, each
+/// stands right before those that start with it, and what starts with it lies between it and [`Prefix::last`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Prefix([u8; 4]);
+
+impl Prefix {
+    /// The prefix with these digits; no code has more than four.
+    fn of(digits: &str) -> Self {
+        let mut bytes = [0; 4];
+        for (byte, digit) in bytes.iter_mut().zip(digits.bytes()) {
+            *byte = digit;
+        }
+        Self(bytes)
+    }
+
+    fn division(division: u8) -> Self {
+        Self([b'0' + division / 10 % 10, b'0' + division % 10, 0, 0])
+    }
+
+    fn last(self) -> Self {
+        Self(self.0.map(|byte| if byte == 0 { u8::MAX } else { byte }))
+    }
+
+    /// Whether all classes of another prefix start with this one.
+    fn covers(self, other: Self) -> bool {
+        (self..=self.last()).contains(&other)
+    }
+
+    fn code(self) -> String {
+        self.0.into_iter().filter(|byte| *byte != 0).map(char::from).collect()
+    }
+}
+
 /// A set of activities: prefixes of class codes, less prefixes that are longer or the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Activities {
-    /// None starts with another.
-    include: Vec<String>,
-    /// Each starts with one of `include`.
-    exclude: Vec<String>,
+    /// Ascending; none starts with another.
+    include: Vec<Prefix>,
+    /// Ascending; none starts with another, and each starts with one of `include`.
+    exclude: Vec<Prefix>,
 }
 
-/// Whether all of a prefix's classes start with one of these.
-fn covered(prefix: &str, by: &[String]) -> bool {
-    by.iter().any(|wider| prefix.starts_with(wider.as_str()))
+/// Whether all of a prefix's classes start with one of these, which are [`normal`].
+fn covered(prefix: Prefix, by: &[Prefix]) -> bool {
+    let before = by.partition_point(|wider| *wider <= prefix);
+    before.checked_sub(1).and_then(|at| by.get(at)).is_some_and(|wider| wider.covers(prefix))
 }
 
-fn prefixes(activities: &[Activity]) -> Vec<String> {
+fn prefixes(activities: &[Activity]) -> Vec<Prefix> {
     normal(activities.iter().flat_map(Activity::prefixes).collect())
 }
 
-/// Sorted, without those that another one covers. The digits below a prefix are never put together again: 861 to 869
+/// Ascending, without those that another one covers. The digits below a prefix are never put together again: 861 to 869
 /// are not 86, because which of them the standard assigns is not known here.
-fn normal(mut prefixes: Vec<String>) -> Vec<String> {
-    prefixes.sort();
-    prefixes.dedup();
-    let all = prefixes.clone();
-    prefixes.retain(|prefix| !all.iter().any(|wider| wider != prefix && prefix.starts_with(wider.as_str())));
+fn normal(mut prefixes: Vec<Prefix>) -> Vec<Prefix> {
+    prefixes.sort_unstable();
+    prefixes.dedup_by(|prefix, before| before.covers(*prefix));
     prefixes
 }
 
 impl Activities {
-    fn new(include: Vec<String>, exclude: Vec<String>) -> Self {
-        let exclude = normal(exclude);
+    fn new(include: Vec<Prefix>, exclude: Vec<Prefix>) -> Self {
+        let mut exclude = normal(exclude);
         let mut include = normal(include);
-        include.retain(|prefix| !covered(prefix, &exclude));
-        let exclude = exclude.into_iter().filter(|prefix| covered(prefix, &include)).collect();
+        include.retain(|prefix| !covered(*prefix, &exclude));
+        exclude.retain(|prefix| covered(*prefix, &include));
         Self { include, exclude }
     }
 
@@ -204,8 +236,8 @@ impl Activities {
     /// What is in both.
     #[must_use]
     pub fn within(&self, other: &Self) -> Self {
-        let narrower = |these: &[String], those: &[String]| -> Vec<String> {
-            these.iter().filter(|prefix| covered(prefix, those)).cloned().collect()
+        let narrower = |these: &[Prefix], those: &[Prefix]| -> Vec<Prefix> {
+            these.iter().copied().filter(|prefix| covered(*prefix, those)).collect()
         };
         let include = [narrower(&self.include, &other.include), narrower(&other.include, &self.include)].concat();
         Self::new(include, [self.exclude.as_slice(), &other.exclude].concat())
@@ -214,21 +246,16 @@ impl Activities {
     /// What is here and not there, as codes; empty when all of this is there.
     pub fn beyond(&self, other: &Self) -> Vec<String> {
         let mut beyond = Vec::new();
-        for prefix in &self.include {
-            let known = covered(prefix, &other.include);
-            if !known {
-                beyond.push(prefix.clone());
+        for prefix in self.include.iter().copied() {
+            if !covered(prefix, &other.include) || covered(prefix, &other.exclude) {
+                beyond.push(prefix);
                 continue;
             }
-            for hole in &other.exclude {
-                if prefix.starts_with(hole.as_str()) {
-                    beyond.push(prefix.clone());
-                } else if hole.starts_with(prefix.as_str()) && !covered(hole, &self.exclude) {
-                    beyond.push(hole.clone());
-                }
-            }
+            let inside = other.exclude.partition_point(|hole| *hole < prefix);
+            let holes = other.exclude.iter().copied().skip(inside).take_while(|hole| prefix.covers(*hole));
+            beyond.extend(holes.filter(|hole| !covered(*hole, &self.exclude)));
         }
-        normal(beyond)
+        normal(beyond).into_iter().map(Prefix::code).collect()
     }
 
     /// Whether there is no activity in it.
@@ -239,6 +266,9 @@ impl Activities {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::subsequence;
+
     use super::*;
 
     fn field(include: &[&str], exclude: &[&str]) -> FieldOfUse {
@@ -254,10 +284,69 @@ mod tests {
         Activities::of(&field(include, exclude))
     }
 
+    fn written(prefixes: &[Prefix]) -> Vec<String> {
+        prefixes.iter().map(|prefix| prefix.code()).collect()
+    }
+
+    /// Class codes of some divisions, one of which only `ALL` names. The digit `x` is one that no code names, so that all
+    /// the digits below a prefix are still not the prefix.
+    fn classes() -> impl Iterator<Item = String> {
+        let digits = ["0", "1", "2", "x"];
+        let below = move |start: String| digits.into_iter().map(move |digit| format!("{start}{digit}"));
+        ["61", "62", "86", "87", "99"].into_iter().map(str::to_owned).flat_map(below).flat_map(below)
+    }
+
+    fn sets() -> impl Strategy<Value = FieldOfUse> {
+        let codes = vec!["ALL", "J", "Q", "61", "62", "620", "6201", "621", "6210", "86", "860", "8600", "861", "87"];
+        let include = subsequence(codes.clone(), 1..=codes.len());
+        (include, subsequence(codes, 0..=3)).prop_map(|(include, exclude)| field(&include, &exclude))
+    }
+
+    /// Prefixes to be in and prefixes to be out, asked one after the other.
+    struct Plain(Vec<String>, Vec<String>);
+
+    impl Plain {
+        fn of(field: &FieldOfUse) -> Self {
+            let all = |activities: &[Activity]| activities.iter().flat_map(Activity::prefixes).collect::<Vec<_>>();
+            Self(written(&all(field.include.as_slice())), written(&all(field.exclude.as_slice())))
+        }
+
+        fn holds(&self, class: &str) -> bool {
+            let any = |prefixes: &[String]| prefixes.iter().any(|prefix| class.starts_with(prefix));
+            any(&self.0) && !any(&self.1)
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn sets_hold_the_classes_that_their_codes_name(a in sets(), b in sets()) {
+            let (one, other) = (Activities::of(&a), Activities::of(&b));
+            let (a, b, both) = (Plain::of(&a), Plain::of(&b), one.within(&other));
+            let (kept, both) = [&one, &both].map(|set| Plain(written(&set.include), written(&set.exclude))).into();
+            let beyond = one.beyond(&other);
+            let mut named = vec![false; beyond.len()];
+            for class in classes() {
+                let (in_a, in_b) = (a.holds(&class), b.holds(&class));
+                prop_assert_eq!(kept.holds(&class), in_a, "{}", class);
+                prop_assert_eq!(both.holds(&class), in_a && in_b, "{}", class);
+                if in_a && !in_b {
+                    let naming = beyond.iter().position(|code| class.starts_with(code));
+                    prop_assert!(naming.is_some(), "{class} is not in {beyond:?}");
+                    named[naming.unwrap()] = true;
+                }
+            }
+            let is_asked_about = |code: &String| classes().any(|class| class.starts_with(code));
+            let idle = beyond.iter().zip(named).find(|(code, named)| !named && is_asked_about(code));
+            prop_assert!(idle.is_none(), "{idle:?} of {beyond:?}");
+        }
+    }
+
     #[test]
     fn the_classification_has_88_divisions() {
         assert_eq!(divisions().count(), 88);
-        assert_eq!(Activity::new("Q").unwrap().prefixes(), ["86", "87", "88"]);
+        assert_eq!(written(&Activity::new("Q").unwrap().prefixes()), ["86", "87", "88"]);
         for bad in ["V", "a", "4", "04", "34", "00", "86.1", "86101", "", "all", "QQ"] {
             assert!(Activity::new(bad).is_err(), "{bad}");
         }
@@ -279,8 +368,8 @@ mod tests {
     #[test]
     fn intersections_keep_the_narrower_code_and_both_exclusions() {
         let both = set(&["J", "86"], &["6311"]).within(&set(&["63", "861"], &["6312"]));
-        assert_eq!(both.include, ["63", "861"]);
-        assert_eq!(both.exclude, ["6311", "6312"]);
+        assert_eq!(written(&both.include), ["63", "861"]);
+        assert_eq!(written(&both.exclude), ["6311", "6312"]);
         assert!(set(&["A"], &[]).within(&set(&["B"], &[])).is_empty());
         assert!(set(&["86"], &[]).within(&set(&["ALL"], &["Q"])).is_empty());
     }

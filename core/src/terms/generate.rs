@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
-use super::clauses::{Audit, Ending, Metric, Passage};
+use super::clauses::{Audit, Ending, Metric};
 use super::consideration::{Consideration, Figures, Schedule, SealedFigures};
 use super::field::{Activity, FieldOfUse, IsicRevision};
 use super::place::{Place, Territory};
@@ -154,7 +154,7 @@ pub(crate) fn terms() -> impl Strategy<Value = Terms> {
                     Some(Audit { cadence: Some("P3M".parse().unwrap()), statement_due: None, lookback: None });
             }
             if rider {
-                terms.rider = Some(Passage { en: Some("As agreed.".to_owned()), zh_hant: None, zh_hans: None });
+                terms.rider = Some(crate::text::Texts { en: Some("As agreed.".to_owned()), ..Default::default() });
             }
             terms
         },

@@ -9,8 +9,14 @@ use core::str::FromStr;
 
 use chrono::{Datelike as _, Days, Months, NaiveDate};
 
+use crate::strict::as_text;
+use crate::time::Timestamp;
+
 /// Longest length of one unit; 999 years are a usual way to say "for good".
 const COUNT_MAX: u32 = 9_999;
+
+/// How far Hong Kong is ahead of UTC, in milliseconds.
+const HONG_KONG_AHEAD_MS: i64 = 8 * 3_600 * 1_000;
 
 /// A civil date between the years 1 and 9999.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +26,19 @@ impl Date {
     /// Year, month (1 to 12) and day of the month.
     pub fn parts(self) -> (i32, u32, u32) {
         (self.0.year(), self.0.month(), self.0.day())
+    }
+
+    /// The civil date in Hong Kong at a moment. Its time has been eight hours ahead of UTC without daylight saving since
+    /// 1979 (Interpretation and General Clauses Ordinance, Cap. 1, section 67).
+    pub fn in_hong_kong(moment: Timestamp) -> Self {
+        let milliseconds = moment.unix_ms().saturating_add(HONG_KONG_AHEAD_MS);
+        let date = chrono::DateTime::from_timestamp_millis(milliseconds).unwrap_or_default().date_naive();
+        Self(date)
+    }
+
+    /// Days from this day to a later one; 0 when it is not later.
+    pub fn days_until(self, later: Self) -> u32 {
+        u32::try_from(later.0.signed_duration_since(self.0).num_days()).unwrap_or(0)
     }
 
     /// The last day of a length of time that begins on this day; `None` beyond the calendar.
@@ -114,25 +133,6 @@ impl FromStr for Duration {
         if is_whole && is_alone { Ok(duration) } else { Err(error()) }
     }
 }
-
-/// Reads and writes types as JSON strings, in the spelling of their `FromStr` and `Display`.
-macro_rules! as_text {
-    ($($name:ty),+) => {$(
-        impl ::serde::Serialize for $name {
-            fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> ::serde::Deserialize<'de> for $name {
-            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = <String as ::serde::Deserialize>::deserialize(deserializer)?;
-                text.parse().map_err(::serde::de::Error::custom)
-            }
-        }
-    )+};
-}
-pub(super) use as_text;
 
 as_text!(Date, Duration);
 

@@ -7,8 +7,9 @@ use super::figures::Rate;
 use super::place::Place;
 use super::vocabulary::{ConsiderationKind, EndEffect, Form, Forum, Language, Permission, ShareAlike, Vocabulary as _};
 use super::words::{Words, grouped};
-use super::{Ending, FieldOfUse, Passage, Terms, Territory};
+use super::{Ending, FieldOfUse, Terms, Territory};
 use crate::strict::StrictError;
+use crate::text::Texts;
 
 /// Columns of the longest line of a rendered summary's headings; text follows indented.
 const INDENT: &str = "  ";
@@ -275,9 +276,9 @@ impl Writer<'_> {
     }
 
     /// A text in this language, or in the first that it has.
-    fn passage<'p>(&self, passage: &'p Passage) -> &'p str {
+    fn passage<'p>(&self, passage: &'p Texts) -> &'p str {
         let own = passage.iter().find(|(language, _)| *language == self.language.as_str());
-        own.or_else(|| passage.iter().next()).map_or("", |(_, text)| text)
+        own.map_or_else(|| passage.display(), |(_, text)| text)
     }
 
     fn consideration(&self) -> Vec<String> {

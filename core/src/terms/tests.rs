@@ -299,7 +299,7 @@ fn the_schema_lists_exactly_the_vocabularies() {
         schema["$defs"][name]["enum"].as_array().unwrap().iter().map(|value| value.as_str().unwrap()).collect()
     };
     assert_eq!(codes("country"), crate::code::Jurisdiction::all().collect::<Vec<_>>());
-    let mut currencies: Vec<&str> = figures::Currency::codes().collect();
+    let mut currencies: Vec<&str> = crate::money::Currency::codes().collect();
     currencies.sort_unstable();
     assert_eq!(codes("currency"), currencies);
 }

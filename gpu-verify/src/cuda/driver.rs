@@ -401,6 +401,19 @@ impl Stream {
         Ok(bytes)
     }
 
+    /// The bytes at an address of the GPU, behind everything in the queue; the driver refuses what is not allocated. Waits.
+    pub(super) fn bytes_at(&self, address: u64, size_bytes: usize) -> Result<Vec<u8>, CudaError> {
+        let mut bytes = vec![0; size_bytes];
+        if !bytes.is_empty() {
+            self.device.enter()?;
+            // SAFETY: the place is as large as what is copied, and there until the copy is done; the driver checks the
+            // address.
+            unsafe { result::memcpy_dtoh_async(&mut bytes, address, self.raw) }.map_err(call("copy from the GPU"))?;
+        }
+        self.finish()?;
+        Ok(bytes)
+    }
+
     /// Copies memory of the GPU to a place in other memory of it, as far as both reach. Does not wait.
     pub(super) fn copy(&self, from: &Memory, to: &Memory, start: usize) -> Result<(), CudaError> {
         self.device.enter()?;

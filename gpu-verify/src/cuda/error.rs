@@ -38,6 +38,15 @@ pub enum CudaError {
         /// The GPU.
         name: String,
     },
+    /// The GPU computed something else than the CPU.
+    #[error(
+        "{name} and the CPU do not agree on a part of what is in its memory: either somebody wrote to it meanwhile, or the \
+         GPU, its memory or its driver is broken; nothing it computed was used"
+    )]
+    Disagrees {
+        /// The GPU.
+        name: String,
+    },
     /// The driver refused or failed.
     #[error("the NVIDIA driver could not {what}: {fault}")]
     Call {
@@ -90,7 +99,7 @@ impl CudaError {
             Self::NoDriver | Self::OldDriver { .. } | Self::NoDevice { .. } | Self::OldDevice { .. } => {
                 "engine_unavailable"
             }
-            Self::WrongAnswer { .. } | Self::Call { .. } => "engine_fault",
+            Self::WrongAnswer { .. } | Self::Disagrees { .. } | Self::Call { .. } => "engine_fault",
             Self::NotResident { .. } => "not_resident",
             Self::TooShort { .. } => "tensor_too_short",
             Self::Handle { .. } => "ipc_handle",

@@ -5,13 +5,17 @@
 
 use std::collections::HashMap;
 
+use blake3::hazmat::{ChainingValue, HasherExt as _};
 use chopmark_core::digest::{Blake3Digest, Sha256Digest};
 
 pub use super::driver::IPC_HANDLE_SIZE_BYTES;
 use super::driver::{Memory, Shared, Stream};
 use super::error::CudaError;
 use super::kernels::{Gpu, JOB_SIZE_BYTES_MAX, Job, Span, VALUE_SIZE_BYTES};
+use crate::checked::{is_drawn, seed};
 use crate::hasher::{VERITY_LEAF_SIZE_BYTES, verity_leaf};
+use crate::sha256::verity_leaves;
+use crate::tree::Tree;
 use crate::verity::{FsverityDigest, VerityTree};
 
 /// Tensors of about so many bytes are hashed together, so that the leaf hashes of fs-verity trees (1/128 of this) and
@@ -69,6 +73,30 @@ pub struct ResidentDigests {
 /// [`CudaError`] naming the tensor that is not in the GPU's memory or is shorter than it is said to be, or what the driver
 /// could not do. Nothing is hashed then.
 pub fn hash_resident(gpu: &Gpu, tensors: &[Resident], with_fsverity: bool) -> Result<Vec<ResidentDigests>, CudaError> {
+    hash(gpu, tensors, with_fsverity, None)
+}
+
+/// As [`hash_resident`]; one result in [`crate::checked::CHECKED_ONE_IN`], drawn at random, and at least one is computed
+/// again on the CPU, for which its bytes, at most 1 MiB each, are copied to the host. So is all that puts results together.
+///
+/// # Errors
+/// As [`hash_resident`]; [`CudaError::Disagrees`] when the CPU comes to another result.
+pub fn hash_resident_sampled(
+    gpu: &Gpu,
+    tensors: &[Resident],
+    with_fsverity: bool,
+) -> Result<(Vec<ResidentDigests>, Sampled), CudaError> {
+    let mut sample = Sample { seed: seed(), sampled: Sampled::default() };
+    let digests = hash(gpu, tensors, with_fsverity, Some(&mut sample))?;
+    Ok((digests, sample.sampled))
+}
+
+fn hash(
+    gpu: &Gpu,
+    tensors: &[Resident],
+    with_fsverity: bool,
+    mut sample: Option<&mut Sample>,
+) -> Result<Vec<ResidentDigests>, CudaError> {
     gpu.device().finish()?;
     let mut opened = HashMap::new();
     let mut found = Vec::with_capacity(tensors.len());
@@ -86,8 +114,9 @@ pub fn hash_resident(gpu: &Gpu, tensors: &[Resident], with_fsverity: bool) -> Re
             size_bytes <= BATCH_SIZE_BYTES
         });
         let (batch, after) = rest.split_at(fit.count().clamp(1, rest.len()));
-        let blake3 = roots(gpu, &stream, batch)?;
-        let fsverity = if with_fsverity { Some(verity_roots(gpu, &stream, batch)?) } else { None };
+        let blake3 = roots(gpu, &stream, batch, sample.as_deref_mut())?;
+        let fsverity =
+            if with_fsverity { Some(verity_roots(gpu, &stream, batch, sample.as_deref_mut())?) } else { None };
         for (index, ((tensor, _), blake3)) in batch.iter().zip(blake3).enumerate() {
             let root = fsverity.as_ref().and_then(|roots| roots.get(index));
             digests.push(ResidentDigests {
@@ -162,16 +191,18 @@ fn jobs(address: u64, size_bytes: u64, first: u64, step: u64) -> impl Iterator<I
 }
 
 /// The BLAKE3 root of each tensor.
-fn roots(gpu: &Gpu, stream: &Stream, tensors: &[Found<'_>]) -> Result<Vec<[u8; VALUE_SIZE_BYTES]>, CudaError> {
+fn roots(
+    gpu: &Gpu,
+    stream: &Stream,
+    tensors: &[Found<'_>],
+    sample: Option<&mut Sample>,
+) -> Result<Vec<[u8; VALUE_SIZE_BYTES]>, CudaError> {
     let chunks_in_job = u64::try_from(JOB_SIZE_BYTES_MAX / blake3::CHUNK_LEN).unwrap_or(u64::MAX);
-    let (mut table, mut spans, mut firsts) = (Vec::new(), Vec::new(), Vec::with_capacity(tensors.len()));
-    let mut count = 0_usize;
+    let (mut list, mut spans, mut firsts) = (Vec::new(), Vec::new(), Vec::with_capacity(tensors.len()));
     for (tensor, address) in tensors {
-        let first = count;
-        for job in jobs(*address, tensor.size_bytes, 0, chunks_in_job) {
-            table.extend_from_slice(&job.to_bytes());
-            count += 1;
-        }
+        let first = list.len();
+        list.extend(jobs(*address, tensor.size_bytes, 0, chunks_in_job));
+        let count = list.len();
         firsts.push(first);
         if count - first > 1 {
             let too_many = |_| CudaError::Call { what: "hash", fault: "too many bytes at once".to_owned() };
@@ -182,20 +213,48 @@ fn roots(gpu: &Gpu, stream: &Stream, tensors: &[Found<'_>]) -> Result<Vec<[u8; V
             spans.push(span);
         }
     }
+    let count = list.len();
+    let mut table: Vec<u8> = list.iter().flat_map(|job| job.to_bytes()).collect();
     let spans_before = u64::try_from(table.len()).unwrap_or(u64::MAX);
     table.extend(spans.iter().flat_map(|span| span.to_bytes()));
     let jobs = stream.uploaded(&table)?;
     let spans_start = jobs.address().saturating_add(spans_before);
     let values = Memory::new(gpu.device(), count.saturating_mul(VALUE_SIZE_BYTES))?;
     gpu.subtrees(stream, jobs.address(), count, values.room())?;
+    let parts = match &sample {
+        Some(_) => stream.downloaded(&values, 0, count.saturating_mul(VALUE_SIZE_BYTES))?,
+        None => Vec::new(),
+    };
     gpu.roots(stream, spans_start, spans.len(), values.room())?;
     let values = stream.downloaded(&values, 0, count.saturating_mul(VALUE_SIZE_BYTES))?;
     let (values, _) = values.as_chunks();
+    if let Some(sample) = sample {
+        let (parts, _) = parts.as_chunks();
+        sample.check(gpu, stream, &list, |index, job, bytes| {
+            let expected = if job.is_root { *blake3::hash(bytes).as_bytes() } else { subtree(job, bytes) };
+            Ok(parts.get(index) == Some(&expected))
+        })?;
+        for Span { first, count } in &spans {
+            let first = usize::try_from(*first).unwrap_or(usize::MAX);
+            let parts = parts.iter().skip(first).take(usize::try_from(*count).unwrap_or(usize::MAX));
+            let mut tree = Tree::default();
+            parts.for_each(|value| tree.push(*value));
+            let root = tree.root().map(|root| *root.as_bytes());
+            if root.is_none() || root.as_ref() != values.get(first) {
+                return Err(CudaError::Disagrees { name: gpu.name().to_owned() });
+            }
+        }
+    }
     Ok(firsts.into_iter().map(|first| values.get(first).copied().unwrap_or_default()).collect())
 }
 
 /// The root hash of each tensor's fs-verity tree: level by level, all tensors of a level in one launch.
-fn verity_roots(gpu: &Gpu, stream: &Stream, tensors: &[Found<'_>]) -> Result<Vec<[u8; VALUE_SIZE_BYTES]>, CudaError> {
+fn verity_roots(
+    gpu: &Gpu,
+    stream: &Stream,
+    tensors: &[Found<'_>],
+    mut sample: Option<&mut Sample>,
+) -> Result<Vec<[u8; VALUE_SIZE_BYTES]>, CudaError> {
     /// What is left to hash of a tensor: its index, where, and how many bytes.
     struct Level {
         index: usize,
@@ -216,18 +275,23 @@ fn verity_roots(gpu: &Gpu, stream: &Stream, tensors: &[Found<'_>]) -> Result<Vec
     // The hashes below, which are read while the next level is made.
     let mut below: Option<Memory> = None;
     while !level.is_empty() {
-        let (mut table, mut count, mut hashes) = (Vec::new(), 0_usize, 0_u64);
+        let (mut list, mut hashes) = (Vec::new(), 0_u64);
         for tree in &level {
-            for job in jobs(tree.address, tree.size_bytes, hashes, leaves_in_job) {
-                table.extend_from_slice(&job.to_bytes());
-                count += 1;
-            }
+            list.extend(jobs(tree.address, tree.size_bytes, hashes, leaves_in_job));
             hashes += tree.size_bytes.div_ceil(leaf_size_bytes);
         }
         let hash_count = usize::try_from(hashes).unwrap_or(usize::MAX);
+        let table: Vec<u8> = list.iter().flat_map(|job| job.to_bytes()).collect();
         let jobs = stream.uploaded(&table)?;
         let memory = Memory::new(gpu.device(), hash_count.saturating_mul(VALUE_SIZE_BYTES))?;
-        gpu.leaves(stream, jobs.address(), count, hash_count, memory.room())?;
+        gpu.leaves(stream, jobs.address(), list.len(), hash_count, memory.room())?;
+        if let Some(sample) = sample.as_deref_mut() {
+            sample.check(gpu, stream, &list, |_, job, bytes| {
+                let expected: Vec<u8> = verity_leaves(bytes).iter().flat_map(|leaf| *leaf.as_bytes()).collect();
+                let start = usize::try_from(job.first).unwrap_or(usize::MAX).saturating_mul(VALUE_SIZE_BYTES);
+                Ok(stream.downloaded(&memory, start, expected.len())? == expected)
+            })?;
+        }
         let mut first = 0_u64;
         let mut next = Vec::new();
         let mut done = Vec::new();
@@ -260,6 +324,55 @@ fn verity_roots(gpu: &Gpu, stream: &Stream, tensors: &[Found<'_>]) -> Result<Vec
         level = next;
     }
     Ok(roots)
+}
+
+/// How many of the results of a GPU were computed again on the CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sampled {
+    /// Results: of at most 1 MiB each.
+    pub results: u64,
+    /// Those of them that the CPU computed again, and came to the same.
+    pub checked: u64,
+}
+
+/// A sample of results that is drawn as they come.
+struct Sample {
+    seed: u64,
+    sampled: Sampled,
+}
+
+impl Sample {
+    /// Draws from the results of these jobs. `is_right` tells, from a job's place in the list, the job and its bytes,
+    /// whether the GPU's result is what the CPU computes.
+    fn check(
+        &mut self,
+        gpu: &Gpu,
+        stream: &Stream,
+        jobs: &[Job],
+        is_right: impl Fn(usize, &Job, &[u8]) -> Result<bool, CudaError>,
+    ) -> Result<(), CudaError> {
+        for (index, job) in jobs.iter().enumerate() {
+            let number = self.sampled.results;
+            self.sampled.results += 1;
+            if number > 0 && !is_drawn(self.seed, number) {
+                continue;
+            }
+            let bytes = stream.bytes_at(job.address, usize::try_from(job.size_bytes).unwrap_or(usize::MAX))?;
+            if !is_right(index, job, &bytes)? {
+                return Err(CudaError::Disagrees { name: gpu.name().to_owned() });
+            }
+            self.sampled.checked += 1;
+        }
+        Ok(())
+    }
+}
+
+/// The value of a job that is a part of a tensor.
+fn subtree(job: &Job, bytes: &[u8]) -> ChainingValue {
+    let chunk_size_bytes = u64::try_from(blake3::CHUNK_LEN).unwrap_or(u64::MAX);
+    let mut state = blake3::Hasher::new();
+    state.set_input_offset(job.first.saturating_mul(chunk_size_bytes)).update(bytes);
+    state.finalize_non_root()
 }
 
 /// Whether the GPU gives the CPU's digests for some bytes, on every path of the kernels.

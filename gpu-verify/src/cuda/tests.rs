@@ -71,6 +71,9 @@ fn agree(gpu: &Gpu, bytes: &[u8], memory: &Memory, parts: &[(usize, usize)]) {
         assert_eq!(digests.blake3, Blake3Digest::of(part), "{}", digests.name);
         assert_eq!(digests.fsverity.map(|digest| digest.to_hex()), Some(fsverity(part).to_hex()), "{}", digests.name);
     }
+    let (sampled, sample) = hash_resident_sampled(gpu, &tensors, true).unwrap();
+    assert_eq!(sampled, found);
+    assert!(sample.checked <= sample.results && (sample.checked > 0 || parts.is_empty()), "{sample:?}");
     let without = hash_resident(gpu, &tensors, false).unwrap();
     assert!(without.iter().zip(&found).all(|(a, b)| a.blake3 == b.blake3 && a.fsverity.is_none()));
 }

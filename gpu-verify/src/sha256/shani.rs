@@ -71,15 +71,9 @@ fn compress_lanes<const LANES: usize>(values: [&mut [u32; 8]; LANES], blocks: [&
                 *rest = later;
             }
         }
-        for (group, constants) in CONSTANTS.into_iter().enumerate() {
+        for (quarter, constants) in CONSTANTS.as_chunks::<4>().0.iter().enumerate() {
             for lane in &mut lanes {
-                if group >= 4 {
-                    extend_schedule(lane);
-                }
-                let [words, second, third, fourth] = lane.words;
-                rounds(lane, words, constants);
-                // The words just used become the last of the four.
-                lane.words = [second, third, fourth, words];
+                sixteen_rounds(lane, constants, quarter > 0);
             }
         }
         for (lane, before) in lanes.iter_mut().zip(before) {
@@ -94,18 +88,41 @@ fn compress_lanes<const LANES: usize>(values: [&mut [u32; 8]; LANES], blocks: [&
     }
 }
 
+/// Sixteen rounds, before each four of which the schedule is extended, unless its words are the block's own.
+#[target_feature(enable = "sha,sse2,ssse3")]
+fn sixteen_rounds(lane: &mut Lane, constants: &[[u32; 4]; 4], is_extended: bool) {
+    let [mut first, mut second, mut third, mut fourth] = lane.words;
+    let [one, two, three, four] = constants;
+    if is_extended {
+        first = extended([first, second, third, fourth]);
+    }
+    rounds(lane, first, one);
+    if is_extended {
+        second = extended([second, third, fourth, first]);
+    }
+    rounds(lane, second, two);
+    if is_extended {
+        third = extended([third, fourth, first, second]);
+    }
+    rounds(lane, third, three);
+    if is_extended {
+        fourth = extended([fourth, first, second, third]);
+    }
+    rounds(lane, fourth, four);
+    lane.words = [first, second, third, fourth];
+}
+
 /// Four words of the message schedule from the sixteen before them: FIPS 180-4, section 6.2.2, step 1.
 #[target_feature(enable = "sha,ssse3")]
-fn extend_schedule(lane: &mut Lane) {
-    let [first, second, third, fourth] = lane.words;
+fn extended([first, second, third, fourth]: [__m128i; 4]) -> __m128i {
     let sum = _mm_add_epi32(_mm_sha256msg1_epu32(first, second), _mm_alignr_epi8::<4>(fourth, third));
-    lane.words = [_mm_sha256msg2_epu32(sum, fourth), second, third, fourth];
+    _mm_sha256msg2_epu32(sum, fourth)
 }
 
 /// Four rounds: FIPS 180-4, section 6.2.2, step 3.
 #[target_feature(enable = "sha,sse2")]
-fn rounds(lane: &mut Lane, words: __m128i, constants: [u32; 4]) {
-    let sum = _mm_add_epi32(words, four(constants));
+fn rounds(lane: &mut Lane, words: __m128i, constants: &[u32; 4]) {
+    let sum = _mm_add_epi32(words, four(*constants));
     lane.cdgh = _mm_sha256rnds2_epu32(lane.cdgh, lane.abef, sum);
     let upper = _mm_shuffle_epi32::<0b00_00_11_10>(sum);
     lane.abef = _mm_sha256rnds2_epu32(lane.abef, lane.cdgh, upper);
@@ -117,14 +134,13 @@ fn load(block: &[u8; BLOCK_SIZE_BYTES]) -> [__m128i; 4] {
     let swap = _mm_set_epi64x(0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203);
     let mut words = [zero(); 4];
     for (words, bytes) in words.iter_mut().zip(block.as_chunks::<16>().0) {
-        let (low, high) = bytes.split_at(8);
-        *words = _mm_shuffle_epi8(_mm_set_epi64x(half(high), half(low)), swap);
+        let mut plain = [0; 4];
+        for (word, bytes) in plain.iter_mut().zip(bytes.as_chunks::<4>().0) {
+            *word = u32::from_le_bytes(*bytes);
+        }
+        *words = _mm_shuffle_epi8(four(plain), swap);
     }
     words
-}
-
-fn half(bytes: &[u8]) -> i64 {
-    bytes.first_chunk().map_or(0, |bytes| i64::from_le_bytes(*bytes))
 }
 
 /// Four words, the first in the lowest place.

@@ -15,7 +15,7 @@ use diesel::sql_types::{Array, BigInt, Binary, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 
-use super::{expenditure, from_json, json, statement_id};
+use super::{expenditure, from_json, json, licensing, statement_id};
 use crate::error::{StoreError, bigint, count};
 use crate::fixed::fixed;
 use crate::schema::{artefact, endorsement, entry, key, key_event, party, policy, verified_name};
@@ -136,6 +136,7 @@ pub(crate) async fn load(connection: &AsyncPgConnection, reads: &Reads, view: &m
     }
     load_endorsements(connection, reads, view).await?;
     expenditure::load(connection, &reads.payments, view).await?;
+    licensing::load(connection, &reads.licensing, view).await?;
     load_verified_names(connection, reads, view).await
 }
 
@@ -313,6 +314,7 @@ pub(crate) async fn write(connection: &AsyncPgConnection, changes: &[&Change]) -
     let mut keys = Vec::new();
     let mut artefacts = Vec::new();
     let mut updates = Vec::new();
+    let mut licensed = Vec::new();
     for change in changes {
         match change {
             Change::Party(record) => parties.push(PartyRow::of(record)?),
@@ -325,6 +327,9 @@ pub(crate) async fn write(connection: &AsyncPgConnection, changes: &[&Change]) -
                 key::valid_until.eq(record.valid_until.map(bigint)),
             )),
             Change::Artefact(record) => artefacts.push(record),
+            Change::Terms(_) | Change::Offer(_) | Change::Licence(_) | Change::LicenceEvent(_) => {
+                licensed.push(*change);
+            }
             other => updates.push(*other),
         }
     }
@@ -339,6 +344,7 @@ pub(crate) async fn write(connection: &AsyncPgConnection, changes: &[&Change]) -
     for change in updates {
         update(connection, change).await?;
     }
+    licensing::write(connection, &licensed).await?;
     write_artefacts(connection, &artefacts).await
 }
 
@@ -383,7 +389,14 @@ async fn update(connection: &AsyncPgConnection, change: &Change) -> Result<(), S
         Change::Endorsement(record) => write_endorsement(connection, record).await,
         Change::Expenditure(record) => expenditure::write(connection, record).await,
         // Written above, or by the follower.
-        Change::Party(_) | Change::Key(_) | Change::Artefact(_) | Change::Attestation(_) => Ok(()),
+        Change::Party(_)
+        | Change::Key(_)
+        | Change::Artefact(_)
+        | Change::Attestation(_)
+        | Change::Terms(_)
+        | Change::Offer(_)
+        | Change::Licence(_)
+        | Change::LicenceEvent(_) => Ok(()),
     }
 }
 

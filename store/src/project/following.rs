@@ -7,8 +7,10 @@ use chopmark_core::admission::{ArtefactRecord, AttestationRecord, Change, PartyR
 use chopmark_core::artefact::ParentSource;
 use chopmark_core::manifest::Manifest;
 use chopmark_core::statement::StatementId;
+use chopmark_core::terms::period::Date;
 use chopmark_core::text::search::search_terms;
 use chopmark_core::text::{Names, skeleton};
+use chopmark_core::time::Timestamp;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary};
@@ -17,9 +19,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{from_json, json, statement_id};
+use crate::compatibility::{self, Candidate};
 use crate::error::{StoreError, bigint};
 use crate::fixed::fixed;
-use crate::schema::{artefact, artefact_page, artefact_parent, attestation, party, party_page};
+use crate::schema::{artefact, artefact_page, artefact_parent, artefact_verdict, attestation, party, party_page};
 
 /// Rows in one statement; each has up to 11 parameters, of which 65,535 are possible.
 const ROWS_MAX: usize = 1_000;
@@ -69,7 +72,11 @@ pub(crate) async fn follow(connection: &mut AsyncPgConnection, entries: &[Follow
                 | Change::KeyEvent(_)
                 | Change::PartyVerified { .. }
                 | Change::Endorsement(_)
-                | Change::Expenditure(_) => {}
+                | Change::Expenditure(_)
+                | Change::Terms(_)
+                | Change::Offer(_)
+                | Change::Licence(_)
+                | Change::LicenceEvent(_) => {}
             }
         }
     }
@@ -85,7 +92,8 @@ pub(crate) async fn follow(connection: &mut AsyncPgConnection, entries: &[Follow
     write_pages(connection, &artefacts).await?;
     write_digests(connection, &artefacts).await?;
     write_conflicts(connection, &artefacts).await?;
-    write_parents(connection, &artefacts).await
+    write_parents(connection, &artefacts).await?;
+    write_verdicts(connection, &artefacts).await
 }
 
 #[derive(Insertable)]
@@ -319,5 +327,20 @@ async fn write_parents(connection: &mut AsyncPgConnection, artefacts: &[Register
     .bind::<Array<Binary>, _>(new)
     .execute(connection)
     .await?;
+    Ok(())
+}
+
+/// Whether the licence of what was made from something goes with its parents', as the entries before it had them.
+async fn write_verdicts(connection: &mut AsyncPgConnection, artefacts: &[Registered<'_>]) -> Result<(), StoreError> {
+    let made = artefacts.iter().filter(|(_, record)| !record.claim.parents.is_empty());
+    for (entry, record) in made {
+        let candidate = Candidate::of(&record.id, record.owner, &record.claim);
+        let on = Date::in_hong_kong(Timestamp::from(entry.recorded_at));
+        let verdict = compatibility::inputs(connection, &candidate, entry.index, on).await?.judge();
+        diesel::insert_into(artefact_verdict::table)
+            .values((artefact_verdict::idx.eq(bigint(entry.index)), artefact_verdict::verdict.eq(json(&verdict)?)))
+            .execute(connection)
+            .await?;
+    }
     Ok(())
 }

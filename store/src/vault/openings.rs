@@ -7,6 +7,7 @@ use chopmark_core::kind::Claim;
 use chopmark_core::sealed::Field;
 use chopmark_core::statement::{Issuer, Statement, StatementId};
 use chopmark_core::submission::Submission;
+use chopmark_core::terms::TermsId;
 use chopmark_core::time::Timestamp;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -29,6 +30,17 @@ fn touches(submission: &Submission) -> bool {
     submission.openings.as_ref().is_some_and(|openings| !openings.fields.is_empty())
         || !claim.kind().new_readers(&submission.statement).is_empty()
         || matches!(claim, Claim::Erased(_))
+        || licensee(submission).is_some()
+}
+
+/// A party that is offered or granted a licence, and so may read the openings of its terms: the terms, and who published
+/// them.
+fn licensee(submission: &Submission) -> Option<(StatementId, TermsId, StatementId)> {
+    match &submission.statement.claim {
+        Claim::Offer(claim) => Some((claim.licensee?, claim.terms, submission.statement.issuer())),
+        Claim::Grant(claim) => Some((claim.licensee, claim.terms, claim.licensor)),
+        _ => None,
+    }
 }
 
 /// Writes what these new entries bring into the vault, and destroys what they say is destroyed.
@@ -77,6 +89,34 @@ pub(crate) async fn insert(
             erase(connection, &claim.statement, &claim.fields, *index).await?;
         }
     }
+    admit_licensees(connection, appended).await
+}
+
+/// Lets licensees read the openings of the terms that they are offered or granted.
+async fn admit_licensees(connection: &AsyncPgConnection, appended: &[(u64, &Submission)]) -> Result<(), StoreError> {
+    let (mut licensees, mut terms, mut licensors) = (Vec::new(), Vec::new(), Vec::new());
+    for (licensee, terms_id, licensor) in appended.iter().filter_map(|(_, submission)| licensee(submission)) {
+        licensees.push(licensee.as_bytes().to_vec());
+        terms.push(terms_id.as_bytes().to_vec());
+        licensors.push(licensor.as_bytes().to_vec());
+    }
+    if licensees.is_empty() {
+        return Ok(());
+    }
+    fixed(
+        "INSERT INTO vault.reader (statement, party, jurisdiction)
+         SELECT terms.statement, new.licensee, party.jurisdiction
+         FROM unnest($1, $2, $3) AS new (licensee, terms, licensor)
+         JOIN terms ON terms.id = new.terms AND terms.issuer = new.licensor
+         LEFT JOIN party ON party.id = new.licensee
+         WHERE EXISTS (SELECT FROM vault.reader AS known WHERE known.statement = terms.statement)
+         ON CONFLICT (statement, party) DO NOTHING",
+    )
+    .bind::<Array<Binary>, _>(licensees)
+    .bind::<Array<Binary>, _>(terms)
+    .bind::<Array<Binary>, _>(licensors)
+    .execute(&mut &*connection)
+    .await?;
     Ok(())
 }
 

@@ -42,7 +42,7 @@ fn report_clean(
     audited: &Audited,
     clean: &Clean,
 ) -> Result<Exit, Failure> {
-    let saved = arguments.save.as_ref().map(|path| path.display().to_string());
+    let saved = arguments.save.as_deref().map(files::text);
     let from = audited.from.as_ref().map(|from| json!({ "size": from.size, "root": from.root }));
     let members = json!({
         "state": "clean",

@@ -1,11 +1,12 @@
-//! What judging new entries needs of the registry below a saved checkpoint: parties with their keys, artefacts, statements.
+//! What judging new entries needs of the registry below a saved checkpoint: parties with their keys, artefacts, statements,
+//! terms and licences.
 //!
 //! Asked for one by one, by ids that new entries name. Ids are digests, and each statement comes with a proof that it is
 //! in a tree the log key signed, so a service can withhold something here, but invent nothing.
 
 use std::collections::BTreeSet;
 
-use chopmark_core::admission::{Entry, Reads, View};
+use chopmark_core::admission::{Entry, LicensingReads, Reads, View};
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::kind::Claim;
 use chopmark_core::ledger::note::VerifierKey;
@@ -13,6 +14,7 @@ use chopmark_core::ledger::proof::{TLOG_PROOF_BYTES_MAX, TlogProof};
 use chopmark_core::policy::PolicyClaim;
 use chopmark_core::replay::{Decoded, Replay};
 use chopmark_core::statement::{Envelope, RegistryRef, StatementId};
+use chopmark_core::terms::TermsId;
 use chopmark_store::audit::{Finding, FoundEntry};
 
 use super::remote::Stop;
@@ -70,6 +72,64 @@ impl<'a> Resolver<'a> {
             {
                 self.absorb(view, index, &entry);
             }
+        }
+        self.load_licensing(view, &reads.licensing)
+    }
+
+    /// Terms, offers and licences that new entries rest on, or may collide with.
+    fn load_licensing(&mut self, view: &mut View, reads: &LicensingReads) -> Result<(), Stop> {
+        for (issuer, id) in &reads.terms {
+            self.load_terms(view, issuer, id)?;
+        }
+        for (offer, _) in &reads.acceptances {
+            self.load_once(view, offer)?;
+        }
+        let mut wanted = reads.licences.clone();
+        for (artefact, ..) in &reads.licences_of {
+            wanted.extend(self.client.licence_ids(artefact)?);
+        }
+        for licence in &wanted {
+            self.load_licence(view, licence)?;
+        }
+        Ok(())
+    }
+
+    fn load_terms(&mut self, view: &mut View, issuer: &StatementId, id: &TermsId) -> Result<(), Stop> {
+        if view.licensing().publication(issuer, id).is_some() {
+            return Ok(());
+        }
+        let published = self.client.terms(&id.to_string())?.map(|terms| terms.published_by).unwrap_or_default();
+        for by in published.iter().filter(|by| by.party == *issuer) {
+            self.load_once(view, &by.statement_id)?;
+        }
+        Ok(())
+    }
+
+    /// A licence with its terms, what it rests on, and what happened to it.
+    fn load_licence(&mut self, view: &mut View, id: &StatementId) -> Result<(), Stop> {
+        if view.licensing().licence(id).is_some() || self.asked.contains(id) {
+            return Ok(());
+        }
+        let Some((index, entry)) = self.statement(id)? else { return Ok(()) };
+        self.asked.insert(*id);
+        let Claim::Grant(grant) = &entry.statement.claim else { return Ok(()) };
+        self.load_terms(view, &grant.licensor, &grant.terms)?;
+        for under in &grant.under {
+            self.load_licence(view, under)?;
+        }
+        if self.absorb(view, index, &entry) {
+            for event in self.client.licence(id)?.events {
+                self.load_once(view, &event.statement_id)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn load_once(&mut self, view: &mut View, id: &StatementId) -> Result<(), Stop> {
+        if self.asked.insert(*id)
+            && let Some((index, entry)) = self.statement(id)?
+        {
+            self.absorb(view, index, &entry);
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ use crate::commands::bundle::shell_word;
 use crate::commands::measuring::{Aim, Measuring, image_reference};
 use crate::commands::{Context, notes};
 use crate::exit::{Exit, Failure};
+use crate::files;
 use crate::printer::{Report, Tone};
 use crate::units;
 
@@ -56,7 +57,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &HashArguments, checker: Che
     write(path, &list)?;
     let mut members = members_of(&hashed, measuring.engine_name());
     if let Value::Object(members) = &mut members {
-        let list = json!({ "format": arguments.format.name(), "path": path.to_string_lossy() });
+        let list = json!({ "format": arguments.format.name(), "path": files::text(path) });
         members.insert("list".to_owned(), list);
     }
     let files = units::count(units::length(hashed.files.len()), "file");

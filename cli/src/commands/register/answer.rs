@@ -10,6 +10,7 @@ use super::Outcome;
 use crate::commands::bundle::{kind_word, shell_word};
 use crate::commands::{Context, notes};
 use crate::exit::{Exit, Failure};
+use crate::files;
 use crate::printer::{Report, Tone};
 use crate::units;
 
@@ -108,11 +109,11 @@ pub(super) fn print(context: &Context<'_>, outcome: &Outcome<'_>) -> Result<Exit
         "not_read": measured.not_read,
         "read_size_bytes": read_size_bytes,
         "recalled": recalled,
-        "sidecar": outcome.sidecar,
+        "sidecar": outcome.sidecar.map(files::text),
         "notes": notes::members(&measured.notes),
         "proof": proved.proof,
         "closure": proven.closure,
-        "bundle": outcome.bundle,
+        "bundle": files::text(outcome.bundle),
         "bundle_size_bytes": outcome.bundle_size_bytes,
         "resumed": registered.is_resumed,
     });

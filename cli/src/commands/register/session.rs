@@ -47,6 +47,8 @@ pub(super) struct Order {
     pub(super) zone: ResidencyZone,
     /// Its licence.
     pub(super) licence: DeclaredLicence,
+    /// Whether it is registered although that conflicts with the licences of its parents.
+    pub(super) accepts_conflict: bool,
     /// Where its bundle goes.
     pub(super) out: PathBuf,
 }
@@ -78,6 +80,7 @@ impl Order {
             author_jurisdiction,
             residency_zone: self.zone,
             licence: self.licence.clone(),
+            accepts_conflict: self.accepts_conflict,
         })
     }
 }
@@ -129,6 +132,7 @@ impl Session {
             subject_name: name,
             claim,
             document: Some(manifest),
+            until: None,
         }
     }
 

@@ -183,6 +183,8 @@ impl Batch<'_> {
             bundle: None,
             allow_extra: self.arguments.allow_extra,
             is_strict: self.arguments.strict,
+            status_list: None,
+            on: self.arguments.on,
         };
         let name = model.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let progress = self.progress.part(name, model.files, model.size_bytes);

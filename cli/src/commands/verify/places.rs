@@ -97,7 +97,7 @@ impl Damages {
     /// For JSON: the sidecar, and its ranges.
     pub(super) fn members(damages: Option<&Self>) -> (serde_json::Value, serde_json::Value) {
         match damages {
-            Some(Self { sidecar, ranges, .. }) => (json!(sidecar), json!(ranges)),
+            Some(Self { sidecar, ranges, .. }) => (json!(files::text(sidecar)), json!(ranges)),
             None => (json!(null), json!(null)),
         }
     }

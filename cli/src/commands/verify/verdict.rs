@@ -5,16 +5,19 @@ use std::path::Path;
 use chopmark_core::bundle::Proven;
 use chopmark_core::manifest::{FileEntry, FilePath};
 use chopmark_core::statement::ShownId;
+use chopmark_core::terms::period::Date;
 use chopmark_core::verify::{Difference, FileChange, ResultState, TensorChange, TensorFacts};
 use chopmark_gpu_verify::FileNote;
 use serde_json::json;
 
+use super::licence::Held;
 use super::places::Damages;
 use super::said::Said;
 use crate::arguments::FormArguments;
 use crate::commands::bundle::kind_word;
 use crate::commands::{Context, notes};
 use crate::exit::{Exit, Failure};
+use crate::files;
 use crate::printer::{Report, Tone};
 use crate::trust::Trust;
 use crate::units;
@@ -71,6 +74,10 @@ pub(super) struct Question<'a> {
     pub(super) allow_extra: bool,
     /// Whether nothing may be left out.
     pub(super) is_strict: bool,
+    /// A status list of licences that is at hand.
+    pub(super) status_list: Option<&'a Path>,
+    /// The day for which a licence is judged; today when none is given.
+    pub(super) on: Option<Date>,
 }
 
 /// A comparison with a proven registration.
@@ -81,6 +88,8 @@ pub(super) struct Verdict<'a> {
     pub(super) proven: Proven,
     /// How the bytes compare with that.
     pub(super) compared: Compared,
+    /// The licence that the bundle proves, where it does.
+    pub(super) held: Option<Held>,
     /// Whom that rests on.
     pub(super) trust: Trust,
     /// Other registrations of the same bytes, as the service says.
@@ -90,8 +99,16 @@ pub(super) struct Verdict<'a> {
 }
 
 impl Verdict<'_> {
-    /// Extra files are a difference unless they were allowed: an extra file can be code that gets loaded.
+    /// What the bytes and then the licence come to.
     pub(super) fn state(&self) -> ResultState {
+        match (self.state_of_bytes(), &self.held) {
+            (ResultState::Verified, Some(held)) => held.state(),
+            (state, _) => state,
+        }
+    }
+
+    /// Extra files are a difference unless they were allowed: an extra file can be code that gets loaded.
+    fn state_of_bytes(&self) -> ResultState {
         let Difference { changed, missing, extra } = &self.compared.difference;
         let are_extra_fine = extra.is_empty() || self.question.allow_extra;
         if changed.is_empty() && missing.is_empty() && are_extra_fine {
@@ -102,9 +119,18 @@ impl Verdict<'_> {
     }
 
     pub(super) fn message(&self) -> String {
+        let bytes = self.message_of_bytes();
+        let objection = self.held.as_ref().filter(|_| self.state_of_bytes() == ResultState::Verified);
+        match objection.and_then(Held::objection) {
+            Some(objection) => format!("{bytes}, but {objection}"),
+            None => bytes,
+        }
+    }
+
+    fn message_of_bytes(&self) -> String {
         let Difference { changed, missing, extra } = &self.compared.difference;
         let (path, id) = (self.question.path.display(), self.proven.statement.id.shown("art"));
-        match self.state() {
+        match self.state_of_bytes() {
             ResultState::Verified if !self.compared.not_read.is_empty() => format!(
                 "{path} is exactly the image manifest that was registered as {id}; the {} that it names by digest \
                  were not read",
@@ -151,7 +177,7 @@ impl Verdict<'_> {
         json!({
             "state": self.state(),
             "message": self.message(),
-            "path": self.question.path.to_string_lossy(),
+            "path": files::text(self.question.path),
             "artefact": {
                 "id": statement.id.shown("art"),
                 "artefact_id": statement.id,
@@ -168,6 +194,7 @@ impl Verdict<'_> {
                 "claim": artefact,
                 "licence": { "expression": artefact.licence.expression, "said_by": "declared_by_owner" },
             },
+            "licence": self.held.as_ref().map(Held::members),
             "difference": self.compared.difference,
             "damaged": damaged,
             "sidecar": sidecar,
@@ -179,11 +206,11 @@ impl Verdict<'_> {
             "notes": notes::members(&self.compared.notes),
             "also_registered": self.also_registered,
             "said_by_others": self.said.as_ref().map(Said::members),
-            "bundle": self.question.bundle.map(Path::to_string_lossy),
+            "bundle": self.question.bundle.map(files::text),
             "registry": registry,
             "checkpoint": { "size": checkpoint.size(), "root": checkpoint.root() },
             "closure": { "kind": closure, "explanation": closure.explanation() },
-            "trust": { "source": self.trust.source.kind(), "path": self.trust.source.path() },
+            "trust": { "source": self.trust.source.kind(), "path": files::text(self.trust.source.path()) },
             "does_not_prove": DOES_NOT_PROVE,
         })
     }
@@ -200,7 +227,7 @@ impl Verdict<'_> {
     }
 
     fn report(&self) -> Report {
-        let Proven { statement, artefact, owner, index, checkpoint, closure, manifest } = &self.proven;
+        let Proven { statement, artefact, owner, index, checkpoint, closure, manifest, .. } = &self.proven;
         let (kind, version) = (kind_word(artefact.kind), &artefact.version);
         let mut report = Report::default()
             .row("artefact", format!("{} {version} ({kind}), {}", artefact.name.display(), statement.id.shown("art")))
@@ -212,6 +239,9 @@ impl Verdict<'_> {
             )
             .row("trust", self.trust.source.to_string())
             .row("closure", closure.explanation());
+        if let Some(held) = &self.held {
+            report = report.row("granted", held.row());
+        }
         if let Some(image) = manifest.image() {
             let digest = format!("{}@sha256:{}, checked by SHA-256 and size alone", image.name, image.sha256);
             report = report.row("image", digest);

@@ -35,13 +35,12 @@ fn lineages() -> impl Strategy<Value = Inputs> {
         let named = |edges: Vec<(Derivation, usize)>| -> Vec<Edge> {
             edges.into_iter().map(|(derivation, to)| Edge { derivation, parent: format!("n{to}") }).collect()
         };
-        let ancestors = nodes
-            .into_iter()
-            .enumerate()
-            .map(|(at, (licence, edges))| (format!("n{at}"), Node { licence, parents: named(edges) }));
+        let ancestors = nodes.into_iter().enumerate().map(|(at, (licence, edges))| {
+            (format!("n{at}"), Node { parents: named(edges), ..Node::licensed(licence) })
+        });
         Inputs {
             child: "child".to_owned(),
-            node: Node { licence: Some(child), parents: named(own) },
+            node: Node { parents: named(own), ..Node::licensed(Some(child)) },
             ancestors: ancestors.collect(),
             grants: Vec::new(),
             on: Some("2026-12-01".parse().unwrap()),
@@ -163,7 +162,7 @@ fn restricted(mut terms: Terms, restriction: &Restriction) -> Terms {
         Restriction::Attribution => terms.redistribution.attribution_required = true,
         Restriction::EndDerivatives => terms.termination.derivatives.effect = EndEffect::Terminate,
         Restriction::Rider => {
-            let passage = crate::terms::Passage { en: Some("As agreed.".to_owned()), zh_hant: None, zh_hans: None };
+            let passage = crate::text::Texts { en: Some("As agreed.".to_owned()), ..Default::default() };
             terms.rider.get_or_insert(passage);
         }
     }
@@ -234,7 +233,7 @@ proptest! {
     fn a_parent_more_never_makes_it_better(inputs in lineages(), licence in licences(), derivation in derivations()) {
         let mut more = inputs.clone();
         more.node.parents.push(Edge { derivation, parent: "more".to_owned() });
-        more.ancestors.insert("more".to_owned(), Node { licence: Some(licence), parents: Vec::new() });
+        more.ancestors.insert("more".to_owned(), Node::licensed(Some(licence)));
         let (before, after) = (inputs.judge(), more.judge());
         prop_assert!(after.verdict >= before.verdict);
         for finding in &before.conflicts {

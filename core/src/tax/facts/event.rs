@@ -9,9 +9,9 @@ use super::{
     Trade, TreatyCap, Use,
 };
 use crate::code::Jurisdiction;
+use crate::money::{Amount, Currency, Decimal, FRACTION_DECIMALS_MAX, Fraction, parse_minor};
 use crate::strict::StrictError;
 use crate::tax::fx::{HKD, Rate};
-use crate::tax::money::{Amount, Decimal, FRACTION_DECIMALS_MAX, Fraction, decimals_of, parse_minor};
 use crate::tax::year::{Date, Year, YearEnd};
 
 /// Longest term of a licence, in years: longer than any right lasts.
@@ -74,14 +74,13 @@ impl Place<'_> {
 /// The money of an event: its currency and how to convert it.
 struct Purse<'a> {
     place: &'a Place<'a>,
-    currency: &'a str,
-    decimals: u32,
+    currency: Currency,
     rate: Option<Rate>,
 }
 
 impl Purse<'_> {
     fn money(&self, member: &str, text: &str) -> Result<Money, StrictError> {
-        let minor = parsed(self.place.at(member), parse_minor(text, self.decimals))?;
+        let minor = parsed(self.place.at(member), parse_minor(text, self.currency.decimals()))?;
         let Some(rate) = &self.rate else {
             return Ok(Money { amount: Amount::from_cents(minor), conversion: None });
         };
@@ -174,27 +173,23 @@ impl<'a> Reader<'a> {
 
     fn purse<'p>(&self, place: &'p Place<'p>, day: Option<Date>) -> Result<Purse<'p>, StrictError> {
         let raw = place.raw;
-        let currency = raw.currency.as_deref().unwrap_or(HKD);
-        let Some(decimals) = decimals_of(currency) else {
-            let reason = format!("{currency:?} is not a currency known here, such as HKD, USD or CNY");
-            return Err(place.error("currency", reason));
-        };
+        let currency: Currency = parsed(place.at("currency"), raw.currency.as_deref().unwrap_or(HKD).parse())?;
         let own = raw.fx.as_ref().map(|fx| rate(&place.at("fx"), fx)).transpose()?;
-        if own.as_ref().is_some_and(|own| !own.is_for(currency)) {
+        if own.as_ref().is_some_and(|own| !own.is_for(currency.as_str())) {
             return Err(place.error("fx", format!("this is no rate between {currency} and HKD")));
         }
         let has_money = raw.amount.is_some() || raw.profit.is_some();
-        if currency == HKD || !has_money {
-            return Ok(Purse { place, currency, decimals, rate: None });
+        if currency.as_str() == HKD || !has_money {
+            return Ok(Purse { place, currency, rate: None });
         }
-        let known = self.rates.iter().filter(|rate| rate.is_for(currency));
+        let known = self.rates.iter().filter(|rate| rate.is_for(currency.as_str()));
         let known = known.filter(|rate| rate.date.is_none_or(|date| day.is_none_or(|day| date <= day)));
         let newest = own.or_else(|| known.max_by_key(|rate| rate.date).cloned());
         let Some(rate) = newest else {
             let reason = format!("there is no rate from {currency} to HKD for it; add `fx` here, or one to `rates`");
             return Err(place.error("currency", reason));
         };
-        Ok(Purse { place, currency, decimals, rate: Some(rate) })
+        Ok(Purse { place, currency, rate: Some(rate) })
     }
 
     fn nature(&self, place: &Place<'_>, purse: &Purse<'_>) -> Result<Nature, StrictError> {

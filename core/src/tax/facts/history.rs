@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{Asset, Event, Nature};
+use crate::money::Fraction;
 use crate::strict::StrictError;
-use crate::tax::money::Fraction;
 use crate::tax::year::{Date, Year};
 
 /// Most purchases, and most sales, of one right: each sale is settled with each purchase.

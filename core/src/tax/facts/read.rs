@@ -6,9 +6,9 @@ use super::event::Reader;
 use super::history;
 use super::wire::{RawAsset, RawEvent, RawFacts, RawNature, RawRate, RawTaxpayer};
 use super::{Asset, Facts, SCHEMA, Taxpayer};
+use crate::money::{Currency, Decimal, Fraction, RATE_DECIMALS_MAX};
 use crate::strict::{self, StrictError};
 use crate::tax::fx::{HKD, Rate};
-use crate::tax::money::{Decimal, Fraction, RATE_DECIMALS_MAX, decimals_of};
 use crate::tax::year::{Year, YearEnd};
 
 /// Largest document: 100,000 events of the usual length, and less than what keeps a small machine busy for long.
@@ -151,10 +151,7 @@ fn read_asset(place: usize, raw: &RawAsset) -> Result<Asset, StrictError> {
 /// Reads a rate.
 pub(super) fn rate(pointer: &str, raw: &RawRate) -> Result<Rate, StrictError> {
     for (member, currency) in [("from", &raw.from), ("to", &raw.to)] {
-        if decimals_of(currency).is_none() {
-            let reason = format!("{currency:?} is not a currency known here, such as HKD, USD or CNY");
-            return Err(StrictError::new(format!("{pointer}/{member}"), reason));
-        }
+        parsed(format!("{pointer}/{member}"), currency.parse::<Currency>())?;
     }
     if (raw.from == HKD) == (raw.to == HKD) {
         return Err(StrictError::new(format!("{pointer}/to"), "one of the two currencies is HKD"));

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Draft;
 use super::history::History;
+use crate::money::Fraction;
 use crate::tax::facts::{AttestedBy, Event, Nature};
 use crate::tax::lines::{FlagCode, Kind, Reason};
-use crate::tax::money::Fraction;
 use crate::tax::year::Year;
 
 /// Raises the flags that need the whole history, or the lines.

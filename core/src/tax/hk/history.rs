@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::money::Fraction;
 use crate::tax::facts::{Asset, Event, Facts, LapseCause, Nature, Purchase, Use};
-use crate::tax::money::Fraction;
 use crate::tax::year::{Date, Year};
 
 /// Use in one year.

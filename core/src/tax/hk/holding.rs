@@ -5,10 +5,10 @@
 use super::history::History;
 use super::purchase::{self, Bought, Treatment};
 use super::{Draft, IMPOSSIBLE, claimant_of, sale};
+use crate::money::{Amount, Decimal, FRACTION_DECIMALS_MAX, Fraction};
 use crate::tax::TaxError;
 use crate::tax::facts::{Event, Nature};
 use crate::tax::lines::{Claimant, Kind, Line, Reason, Slice};
-use crate::tax::money::{Amount, Decimal, FRACTION_DECIMALS_MAX, Fraction};
 use crate::tax::rules::{At, Rule, Topic};
 use crate::tax::steps::{Operation, Step, Working};
 use crate::tax::year::Year;

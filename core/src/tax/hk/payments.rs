@@ -1,11 +1,11 @@
 //! What needs no history: recurrent fees' capital cousins, costs of registration, and the patent box.
 
 use super::Draft;
+use crate::money::{Amount, Decimal, Exact, FRACTION_DECIMALS_MAX, HKD_DECIMALS};
 use crate::strict::StrictError;
 use crate::tax::TaxError;
 use crate::tax::facts::{Event, IpType, Money, Nature};
 use crate::tax::lines::{Concession, Kind, Line, Reason, Slice};
-use crate::tax::money::{Amount, Decimal, Exact, FRACTION_DECIMALS_MAX, HKD_DECIMALS};
 use crate::tax::rules::Topic;
 use crate::tax::steps::{Operation, Step, Working};
 

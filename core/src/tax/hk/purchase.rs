@@ -2,11 +2,11 @@
 
 use super::Draft;
 use super::history::History;
+use crate::money::{Amount, Fraction};
 use crate::strict::StrictError;
 use crate::tax::TaxError;
 use crate::tax::facts::{Event, IpType, Purchase};
 use crate::tax::lines::{FlagCode, Line, Reason};
-use crate::tax::money::{Amount, Fraction};
 use crate::tax::rules::{Rule, Topic};
 use crate::tax::steps::{Operation, Step, Working};
 
@@ -213,7 +213,7 @@ fn flags<'a>(draft: &mut Draft<'a>, history: &History<'a>, event: &'a Event, pur
 
 /// One slice of a cost: slices are cut so that the first k of n together are the cost × k ÷ n, cut off at the cent.
 pub(super) fn slice(working: &mut Working, cost: Amount, place: u32, of: u32) -> Result<Amount, TaxError> {
-    use crate::tax::money::Decimal;
+    use crate::money::Decimal;
     let n = Decimal::whole(of);
     if place == 0 || cost.cents().rem_euclid(i128::from(of)) == 0 {
         return Ok(working.amount(cost.decimal(), &[(Operation::Over, n)])?);

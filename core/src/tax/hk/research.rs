@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::history::History;
 use super::{Draft, accrual_year, claimant_of};
+use crate::money::{Amount, Fraction};
 use crate::tax::TaxError;
 use crate::tax::facts::{Event, Nature, PerformedBy, Research};
 use crate::tax::lines::{Claimant, FlagCode, Kind, Line, Reason};
-use crate::tax::money::{Amount, Fraction};
 use crate::tax::rules::{Rule, Topic};
 use crate::tax::steps::{Operation, Working};
 use crate::tax::year::{Date, Year};

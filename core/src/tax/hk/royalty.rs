@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use super::Draft;
 use super::payments::as_it_is;
+use crate::money::{Amount, Decimal};
 use crate::tax::TaxError;
 use crate::tax::facts::{Entity, Event, IpType, Nature, Payee, Royalty, TreatyCap};
 use crate::tax::lines::{FlagCode, Kind, Line, Reason};
-use crate::tax::money::{Amount, Decimal};
 use crate::tax::rules::{Rule, Topic};
 use crate::tax::steps::{Operation, Working};
 use crate::tax::year::Year;

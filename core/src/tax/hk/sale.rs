@@ -4,10 +4,10 @@ use super::history::History;
 use super::holding::Lot;
 use super::purchase::is_at_once;
 use super::{Draft, accrual_year, claimant_of};
+use crate::money::Amount;
 use crate::tax::TaxError;
 use crate::tax::facts::Event;
 use crate::tax::lines::{Kind, Line, Reason};
-use crate::tax::money::Amount;
 use crate::tax::rules::Topic;
 use crate::tax::steps::{Step, Working};
 

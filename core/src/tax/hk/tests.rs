@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::money::{Amount, Exact};
 use crate::tax::facts::SCHEMA;
 use crate::tax::lines::Kind;
-use crate::tax::money::{Amount, Exact};
 use crate::tax::steps::Step;
 
 /// What a line says, for comparison.

@@ -7,8 +7,8 @@ use toml::{Spanned, Value};
 
 use super::{Parameter, ParameterKind, Period, Rule, RuleSet, Status, Topic};
 use crate::digest::Sha256Digest;
+use crate::money::{Amount, Decimal, RATE_DECIMALS_MAX};
 use crate::strict;
-use crate::tax::money::{Amount, Decimal, RATE_DECIMALS_MAX};
 use crate::tax::year::{Date, Year};
 
 /// Most rules of a set: a hundred times what Hong Kong has, so that checks in pairs stay quick.

@@ -273,6 +273,7 @@ fn row(line: usize, wire: WireRow, text: Vec<u8>, directory: &Path, labels: &Lab
         line,
         label: wire.label,
         order: Order {
+            accepts_conflict: false,
             path,
             form,
             names,

@@ -75,7 +75,7 @@ impl End {
         let mut members = json!({
             "row": row.line,
             "as": row.label,
-            "path": row.order.path,
+            "path": files::text(&row.order.path),
             "version": row.order.version,
             "state": self.state(),
             "exit_code": self.exit().code(),
@@ -87,7 +87,7 @@ impl End {
                 "index": facts.index,
                 "manifest": facts.manifest,
                 "excluded": facts.excluded,
-                "bundle": row.order.out,
+                "bundle": files::text(&row.order.out),
                 "resumed": facts.is_resumed,
             }),
             Self::Failed(failure) => json!({ "error": failure.to_json() }),
@@ -123,7 +123,7 @@ pub(super) fn finish(
     });
     let lines: Vec<Value> = rows.iter().zip(ends).map(|(row, end)| end.members(row)).collect();
     let is_lines = path.extension().is_some_and(|extension| extension == "jsonl");
-    let members = json!({ "list": list, "report": path, "totals": totals, "rows": lines });
+    let members = json!({ "list": files::text(list), "report": files::text(path), "totals": totals, "rows": lines });
     let text = if is_lines {
         let totals = json!({ "totals": totals, "exit_code": exit.code() });
         lines.iter().chain([&totals]).fold(String::new(), |text, line| text + &line.to_string() + "\n")

@@ -79,7 +79,7 @@ impl OtherBundle {
             Ok(answer) => (answer.exit, &answer.message),
             Err(failure) => (failure.exit, &failure.message),
         };
-        Self(json!({ "bundle": path.map(|path| path.to_string_lossy()), "state": exit.state(), "message": message }))
+        Self(json!({ "bundle": path.map(|path| files::text(path)), "state": exit.state(), "message": message }))
     }
 }
 
@@ -134,14 +134,14 @@ impl End {
             Self::NotTried => (&[][..], json!({ "code": "interrupted", "message": self.message(model) })),
         };
         if !error.is_null() {
-            let bundle = model.bundles.first().map(|bundle| bundle.to_string_lossy().into_owned());
+            let bundle = model.bundles.first().map(|bundle| files::text(bundle));
             let unanswered = json!({ "bundle": bundle, "artefact": null, "difference": null, "error": error });
             if let Value::Object(unanswered) = unanswered {
                 members.extend(unanswered);
             }
         }
         let more = json!({
-            "path": model.path.to_string_lossy(),
+            "path": files::text(&model.path),
             "kind": model.kind.word(),
             "files": model.files,
             "size_bytes": model.size_bytes,
@@ -197,11 +197,11 @@ pub(super) fn write(
     let mut totals = Map::new();
     totals.insert("models".to_owned(), models.len().into());
     totals.extend(STATES.map(|state| (state.to_owned(), count(state).into())));
-    let shown = |path: &PathBuf| path.to_string_lossy().into_owned();
+    let shown = |path: &PathBuf| files::text(path).into_owned();
     let members = json!({
         "schema": SCHEMA,
         "complete": is_complete,
-        "directory": directory.to_string_lossy(),
+        "directory": files::text(directory),
         "report": arguments.report.as_ref().map(shown),
         "checked_at": Timestamp::from(chrono::Utc::now()),
         "engine": engine,

@@ -3,7 +3,11 @@
 //! Nothing here rounds by itself; whoever divides says how ([`Exact::floor`]). Amounts in facts have one spelling per
 //! value and currency: no decimals, or exactly those of the currency (ISO 4217).
 
+mod currency;
+
 use core::fmt;
+
+pub use currency::Currency;
 
 /// Most digits before the decimal point of an amount: a thousand times the world's yearly product in cents still fits.
 pub const INTEGER_DIGITS_MAX: usize = 18;
@@ -16,18 +20,6 @@ pub const RATE_DECIMALS_MAX: u32 = 12;
 
 /// Decimals of a Hong Kong dollar: cents.
 pub const HKD_DECIMALS: u32 = 2;
-
-/// Currencies and their decimals (ISO 4217, the ones for which the Inland Revenue Department publishes rates).
-const CURRENCIES: &str = "AED2 ARS2 AUD2 BDT2 BHD3 BND2 BRL2 CAD2 CHF2 CLP0 CNY2 COP2 CZK2 DKK2 EGP2 EUR2 GBP2 HKD2 HUF2 \
-IDR2 ILS2 INR2 IRR2 ISK0 JOD3 JPY0 KES2 KRW0 KWD3 KZT2 LKR2 MAD2 MMK2 MNT2 MOP2 MUR2 MXN2 MYR2 NGN2 NOK2 NZD2 OMR3 PEN2 \
-PHP2 PKR2 PLN2 QAR2 RON2 RSD2 RUB2 SAR2 SEK2 SGD2 THB2 TND3 TRY2 TWD2 UAH2 USD2 UYU2 VND0 ZAR2";
-
-/// Decimals of a currency, when it is one we know.
-pub fn decimals_of(currency: &str) -> Option<u32> {
-    let is_code = currency.len() == 3 && currency.bytes().all(|byte| byte.is_ascii_uppercase());
-    let found = CURRENCIES.split(' ').find_map(|known| known.strip_prefix(currency));
-    found.filter(|_| is_code)?.parse().ok()
-}
 
 /// Arithmetic left the range of 128 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +46,14 @@ impl Decimal {
     /// # Errors
     /// A sentence that quotes the text.
     pub fn parse(text: &str, decimals_max: u32) -> Result<Self, String> {
+        Self::parse_within(text, INTEGER_DIGITS_MAX, decimals_max)
+    }
+
+    /// The same with at most so many digits before the point.
+    ///
+    /// # Errors
+    /// A sentence that quotes the text.
+    pub fn parse_within(text: &str, integer_digits_max: usize, decimals_max: u32) -> Result<Self, String> {
         let wrong =
             || format!("{text:?} is not a decimal number such as 0.5 or 1250.00; it has no sign and no exponent");
         let (integer, decimals) = text.split_once('.').map_or((text, None), |(head, tail)| (head, Some(tail)));
@@ -62,8 +62,8 @@ impl Decimal {
         if !is_digits(integer) || decimals.is_some_and(|tail| !is_digits(tail)) || is_padded {
             return Err(wrong());
         }
-        if integer.len() > INTEGER_DIGITS_MAX {
-            return Err(format!("{text:?} has more than {INTEGER_DIGITS_MAX} digits before the point"));
+        if integer.len() > integer_digits_max {
+            return Err(format!("{text:?} has more than {integer_digits_max} digits before the point"));
         }
         let tail = decimals.unwrap_or_default();
         let length = u32::try_from(tail.len()).unwrap_or(u32::MAX);
@@ -82,6 +82,11 @@ impl Decimal {
             self.decimals -= 1;
         }
         self
+    }
+
+    /// The digits with so many decimals, none of them lost; nothing where there are more, or too many digits.
+    pub fn units(self, decimals: u32) -> Option<i128> {
+        power_of_ten(decimals.checked_sub(self.decimals)?)?.checked_mul(self.mantissa)
     }
 
     /// The same number as a ratio.
@@ -266,10 +271,7 @@ pub fn parse_minor(text: &str, decimals: u32) -> Result<i128, String> {
     if read.decimals != 0 && read.decimals != decimals {
         return Err(format!("{text:?} has {} decimals; write none, or {decimals}", read.decimals));
     }
-    let missing = decimals.saturating_sub(read.decimals);
-    power_of_ten(missing)
-        .and_then(|scale| read.mantissa.checked_mul(scale))
-        .ok_or_else(|| format!("{text:?} is too large"))
+    read.units(decimals).ok_or_else(|| format!("{text:?} is too large"))
 }
 
 /// A part of a whole in parts per 10^8, from 0 to 1.
@@ -290,8 +292,7 @@ impl Fraction {
     /// A sentence that quotes the text, also when it is more than 1.
     pub fn parse(text: &str) -> Result<Self, String> {
         let read = Decimal::parse(text, FRACTION_DECIMALS_MAX)?;
-        let scale = power_of_ten(FRACTION_DECIMALS_MAX.saturating_sub(read.decimals)).unwrap_or(1);
-        let parts = read.mantissa.checked_mul(scale).and_then(|parts| u32::try_from(parts).ok());
+        let parts = read.units(FRACTION_DECIMALS_MAX).and_then(|parts| u32::try_from(parts).ok());
         parts
             .filter(|parts| *parts <= Self::PARTS)
             .map(Self)
@@ -339,8 +340,8 @@ mod tests {
     fn amounts_have_the_decimals_of_their_currency() {
         assert_eq!(Amount::parse("2000000.00"), Ok(Amount(200_000_000)));
         assert_eq!(Amount::parse("5"), Ok(Amount(500)));
-        assert_eq!(parse_minor("100", decimals_of("JPY").unwrap()), Ok(100));
-        assert_eq!(parse_minor("1.234", decimals_of("KWD").unwrap()), Ok(1_234));
+        let minor = |text, code: &str| parse_minor(text, code.parse::<Currency>().unwrap().decimals());
+        assert_eq!((minor("100", "JPY"), minor("1.234", "KWD")), (Ok(100), Ok(1_234)));
         for bad in [
             "",
             "-1.00",
@@ -362,10 +363,7 @@ mod tests {
         ] {
             assert!(Amount::parse(bad).is_err(), "{bad:?} parsed");
         }
-        assert!(parse_minor("1.00", 0).is_err(), "yen have no decimals");
-        for unknown in ["HK", "hkd", "XXX", "HKD2", ""] {
-            assert_eq!(decimals_of(unknown), None, "{unknown:?}");
-        }
+        assert!(minor("1.00", "JPY").is_err(), "yen have no decimals");
     }
 
     #[test]

@@ -1,0 +1,117 @@
+//! `chopmark licence publish` and `offer`: terms become part of the record, and somebody may have them.
+
+use std::collections::BTreeSet;
+
+use chopmark_core::kind::Claim;
+use chopmark_core::licensing::{OfferClaim, TermsClaim};
+use chopmark_core::statement::StatementId;
+use chopmark_core::terms::Terms;
+use chopmark_core::time::Timestamp;
+use serde_json::json;
+
+use super::{id, read, unwritable};
+use crate::arguments::{LicenceOfferArguments, LicencePublishArguments};
+use crate::commands::Context;
+use crate::commands::say::{Saying, Speaker, say};
+use crate::exit::{Exit, Failure};
+use crate::printer::Report;
+
+/// Publishes terms.
+///
+/// # Errors
+/// As the registry or the person answers; see `submit`.
+pub(super) fn publish(context: &Context<'_>, arguments: LicencePublishArguments) -> Result<Exit, Failure> {
+    let terms = read(&arguments.terms)?;
+    let shown = id(&terms)?;
+    let whole = terms.id().map_err(|error| unwritable(&error))?;
+    let speaker = Speaker::own(context, arguments.say, None)?;
+    let saying = Saying {
+        subject_name: &format!("terms {shown}"),
+        claim: Claim::Terms(TermsClaim(Box::new(terms))),
+        said: format!("these are terms of ours: {shown}"),
+        named: &[],
+        report: Report::default()
+            .row("terms", whole.to_string())
+            .row("in an expression", whole.licence_ref())
+            .next(format!("chopmark licence offer --artefact art_… --terms {}", arguments.terms.display())),
+        members: json!({ "terms_id": whole, "shown_terms_id": shown, "licence_ref": whole.licence_ref() }),
+    };
+    say(context, &speaker, saying)
+}
+
+/// Offers terms for artefacts.
+///
+/// # Errors
+/// As the registry or the person answers; see `submit`.
+pub(super) fn run(context: &Context<'_>, arguments: LicenceOfferArguments) -> Result<Exit, Failure> {
+    let LicenceOfferArguments { artefacts, terms: path, licensee, open, under, say: said } = arguments;
+    let terms = read(&path)?;
+    let terms_id = terms.id().map_err(|error| unwritable(&error))?;
+    let now = Timestamp::from(chrono::Utc::now());
+    let days = u16::try_from(open.days_max()).map_err(|_| Failure::usage("--open is longer than a lifetime"))?;
+    let speaker = Speaker::own(context, said, None)?;
+    let client = &speaker.client;
+    let artefact_ids = ids(&artefacts, |id| Ok(client.artefact(id)?.artefact_id))?;
+    let under = ids(&under, |id| client.statement(id).map(|statement| statement.id))?;
+    let licensee = licensee.map(|id| client.party(&id)).transpose()?;
+    publish_once(context, &speaker, &terms)?;
+    let claim = OfferClaim {
+        artefacts: artefact_ids.clone(),
+        terms: terms_id,
+        licensee: licensee.as_ref().map(|party| party.party_id),
+        expires_at: now.plus_days(days),
+        under: under.clone(),
+    };
+    let to =
+        licensee.as_ref().map_or("anybody".to_owned(), |party| format!("{} (self-declared)", party.name.display()));
+    let mut named = artefact_ids;
+    named.extend(under);
+    named.extend(licensee.as_ref().map(|party| party.party_id));
+    let saying = Saying {
+        subject_name: &format!("offer of {}", terms_id.shown()),
+        said: format!(
+            "we offer {} under terms {} to {to}, until {}",
+            artefacts.join(", "),
+            terms_id.shown(),
+            claim.expires_at
+        ),
+        named: &named,
+        report: Report::default()
+            .row("terms", terms_id.to_string())
+            .row("offered to", &to)
+            .row("open until", claim.expires_at.to_string())
+            .next("chopmark licence accept off_…, by whoever wants the licence"),
+        members: json!({
+            "terms_id": terms_id,
+            "artefacts": claim.artefacts,
+            "licensee": claim.licensee,
+            "expires_at": claim.expires_at,
+            "under": claim.under,
+        }),
+        claim: Claim::Offer(claim),
+    };
+    say(context, &speaker, saying)
+}
+
+/// Publishes the terms that an offer refers to, unless this party has done so.
+fn publish_once(context: &Context<'_>, speaker: &Speaker, terms: &Terms) -> Result<(), Failure> {
+    let id = terms.id().map_err(|error| unwritable(&error))?;
+    let published = speaker.client.terms(&id.to_string())?;
+    let is_ours = published.is_some_and(|terms| terms.published_by.iter().any(|by| by.party == speaker.party.party_id));
+    if is_ours {
+        return Ok(());
+    }
+    let claim = Claim::Terms(TermsClaim(Box::new(terms.clone())));
+    speaker.enter(
+        context,
+        &format!("terms {}", id.shown()),
+        &claim,
+        &format!("these are terms of ours: {}", id.shown()),
+    )
+}
+
+/// Whole ids, ascending, none twice.
+fn ids(given: &[String], find: impl Fn(&str) -> Result<StatementId, Failure>) -> Result<Vec<StatementId>, Failure> {
+    let found: BTreeSet<StatementId> = given.iter().map(|id| find(id)).collect::<Result<_, _>>()?;
+    Ok(found.into_iter().collect())
+}

@@ -1,0 +1,209 @@
+//! Licences through the command line: a conflict, an offer, an acceptance, a file for a machine without a network, and a
+//! revocation that reaches it.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::harness::Home;
+use crate::shared::{self, done, refused, run};
+
+/// Somebody with a party of their own.
+fn party(name: &str) -> (Home, String) {
+    let home = Home::new();
+    assert_eq!(home.json(&["key", "new"]).0, 0);
+    let registered = done(&home, &["party", "register", "--name-en", name, "--jurisdiction", "HK"]);
+    let id = registered["party_id"].as_str().unwrap().to_owned();
+    (home, id)
+}
+
+fn id(document: &Value) -> String {
+    document["id"].as_str().unwrap().to_owned()
+}
+
+fn edit(home: &Home, name: &str, change: impl FnOnce(&mut Value)) {
+    let path = home.file(name);
+    let mut terms: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    change(&mut terms);
+    fs::write(path, terms.to_string()).unwrap();
+}
+
+#[test]
+fn a_licence_is_offered_accepted_filed_verified_and_revoked() {
+    let ((alice, _), (bob, bobs)) = (party("Granting Alice Limited"), party("Licensed Bob Limited"));
+    fs::create_dir(alice.file("model")).unwrap();
+    fs::write(alice.file("model/weights.bin"), "weights that are licensed by the seat").unwrap();
+    done(&alice, &["licence", "new", "--preset", "commercial-per-seat", "--out", "terms.json"]);
+    let terms = done(&alice, &["licence", "show", "terms.json"]);
+    let licence_ref = terms["licence_ref"].as_str().unwrap();
+    let model = id(&done(&alice, &["register", "model", "--licence", licence_ref, "--out", "model.chop"]));
+
+    // A dry run sends nothing; the offer publishes the terms once.
+    let offer = ["licence", "offer", "--artefact", &model, "--terms", "terms.json", "--to", &bobs];
+    done(&alice, &[&offer[..], &["--dry-run"]].concat());
+    refused(&alice, &["licence", "file", &model], 5, "not_found");
+    let offered = done(&alice, &offer);
+    assert_eq!(offered["terms_id"], terms["terms_id"]);
+    let (code, again) = run(&alice, &["licence", "publish", "terms.json"]);
+    assert_eq!((code, &again["error"]["code"]), (10, &json!("already_registered")), "{again}");
+    let shown = shared::service().get(&format!("/v1/terms/{}", terms["terms_id"].as_str().unwrap())).json();
+    assert_eq!(shown["published_by"].as_array().unwrap().len(), 1, "{shown}");
+
+    // Only the party it was made to accepts it, once.
+    let (carol, _) = party("Curious Carol Limited");
+    refused(&carol, &["licence", "accept", &id(&offered)], 4, "not_authorised");
+    let words = bob.run(&[
+        "licence",
+        "accept",
+        &id(&offered),
+        "--lang",
+        "zh-Hant",
+        "--dry-run",
+        "--url",
+        shared::service().url(),
+    ]);
+    assert_eq!(words.code, 0, "{words:?}");
+    let granted = done(&bob, &["licence", "accept", &id(&offered)]);
+    let licence = id(&granted);
+    assert!(licence.starts_with("lic_"), "{granted}");
+    refused(&bob, &["licence", "accept", &id(&offered)], 10, "already_registered");
+    refused(&bob, &["licence", "accept", &model], 2, "usage");
+    let list = done(&alice, &["licence", "list", "--artefact", &model, "--licensee", &bobs]);
+    assert_eq!(
+        (list["licences"].as_array().unwrap().len(), &list["licences"][0]["id"]),
+        (1, &json!(licence)),
+        "{list}"
+    );
+    assert_eq!(
+        done(&alice, &["licence", "list", "--artefact", &model, "--status", "terminated"])["licences"],
+        json!([])
+    );
+
+    // The file proves artefact and licence without a network, to somebody who only has a policy.
+    let filed = done(&bob, &["licence", "file", &licence, "--ttl", "P90D", "--out", "lic.chop"]);
+    assert_eq!(
+        (&filed["licence_id"], &filed["standing"]["standing"]),
+        (&granted["statement_id"], &json!("in_force")),
+        "{filed}"
+    );
+    let ran = bob.run(&["licence", "file", &licence, "--url", shared::service().url()]);
+    assert!(ran.code == 0 && ran.stdout.contains("chopmark/status-list/v1"), "{ran:?}");
+    fs::create_dir(bob.file("model")).unwrap();
+    fs::write(bob.file("model/weights.bin"), "weights that are licensed by the seat").unwrap();
+    let verify = ["verify", "model", "--bundle", "lic.chop", "--offline"];
+    let (code, verified) = bob.json(&verify);
+    assert_eq!((code, &verified["state"]), (0, &json!("verified")), "{verified}");
+    let held = &verified["licence"];
+    assert_eq!(
+        (&held["id"], &held["status"]["age_days"], &held["status"]["stale"]),
+        (&json!(licence), &json!(0), &json!(false))
+    );
+    assert_eq!(
+        (&held["metric"][0]["cap"], &held["standing"]["standing"]),
+        (&json!("50"), &json!("in_force")),
+        "{held}"
+    );
+    let words = bob.run(&verify).stdout;
+    assert!(words.contains("in force without end, 50 seats, status of today"), "{words}");
+    // Other bytes are worse than any licence; an old list says nothing; before its first day there is none.
+    fs::write(bob.file("model/weights.bin"), "other weights").unwrap();
+    assert_eq!(bob.json(&verify).0, 3);
+    fs::write(bob.file("model/weights.bin"), "weights that are licensed by the seat").unwrap();
+    let (code, stale) = bob.json(&[&verify[..], &["--on", "2099-01-01"]].concat());
+    assert_eq!((code, &stale["licence"]["status"]["stale"]), (9, &json!(true)), "{stale}");
+    let (code, early) = bob.json(&[&verify[..], &["--on", "2020-01-01"]].concat());
+    assert_eq!((code, &early["licence"]["standing"]["standing"]), (7, &json!("not_yet")), "{early}");
+    let policy = fs::read_to_string(bob.config().join("trust.toml")).unwrap();
+    fs::write(
+        bob.file("strict.toml"),
+        policy.replace("allow_registry_asserted", "max_status_age = \"P1D\"\nallow_registry_asserted"),
+    )
+    .unwrap();
+    let soon = ["--trust", "strict.toml", "--on"];
+    let next_week = today_plus(7);
+    assert_eq!(bob.json(&[&verify[..], &soon, &[next_week.as_str()]].concat()).0, 9);
+    assert_eq!(bob.json(&[&verify[..], &["--on", next_week.as_str()]].concat()).0, 0);
+
+    // Revoked, it is over for whoever has a fresh list, and for a fresh file.
+    refused(&carol, &["licence", "revoke", &licence, "--reason", "breach"], 4, "not_authorised");
+    refused(&alice, &["licence", "revoke", &licence, "--reason", "challenge"], 4, "not_authorised");
+    done(&alice, &["licence", "suspend", &licence, "--reason", "non_payment"]);
+    done(&bob, &["licence", "status-list", "--out", "suspended.txt"]);
+    done(&alice, &["licence", "reinstate", &licence]);
+    let revoked = done(&alice, &["licence", "revoke", &licence, "--reason", "breach"]);
+    assert_eq!(revoked["status"], "terminated");
+    refused(&alice, &["licence", "revoke", &licence, "--reason", "breach"], 10, "licence_not_in_force");
+    assert_eq!(bob.json(&verify).0, 0, "an old file knows nothing of it");
+    done(&bob, &["licence", "status-list", "--out", "fresh.txt"]);
+    for (name, standing) in [("suspended.txt", "suspended"), ("fresh.txt", "terminated")] {
+        let (code, document) = bob.json(&[&verify[..], &["--status-list", name]].concat());
+        assert_eq!((code, &document["state"]), (7, &json!("licence_not_in_force")), "{document}");
+        assert_eq!(document["licence"]["standing"]["standing"], standing);
+    }
+    done(&bob, &["licence", "file", &licence, "--out", "lic.chop"]);
+    assert_eq!(bob.json(&verify).0, 7);
+    // A list that is no list, and a list beside a bundle without a licence.
+    fs::write(
+        bob.file("forged.txt"),
+        fs::read_to_string(bob.file("fresh.txt")).unwrap().replace("terminated", "suspended"),
+    )
+    .unwrap();
+    assert_eq!(bob.json(&[&verify[..], &["--status-list", "forged.txt"]].concat()).0, 6);
+    let plain = ["verify", "model", "--bundle", "model.chop", "--offline", "--status-list", "terms.json"];
+    assert_eq!(alice.json(&plain).0, 2);
+    refused(&bob, &["licence", "status-list", "--out", "model/weights.bin"], 2, "usage");
+}
+
+fn today_plus(days: u64) -> String {
+    let now = crate::make::now().plus_days(u16::try_from(days).unwrap());
+    chopmark_core::terms::period::Date::in_hong_kong(now).to_string()
+}
+
+#[test]
+fn a_conflict_with_what_it_was_made_from_is_registered_only_visibly() {
+    let ((alice, _), (bob, bobs)) = (party("Conflicting Alice Limited"), party("Conflicting Bob Limited"));
+    fs::write(alice.file("base.bin"), "a base model, not for healthcare").unwrap();
+    fs::write(bob.file("tuned.bin"), "a model that was tuned from it").unwrap();
+    for home in [&alice, &bob] {
+        done(home, &["licence", "new", "--preset", "commercial-revenue-share", "--out", "wide.json"]);
+    }
+    edit(&alice, "wide.json", |terms| terms["field"]["exclude"] = json!(["86"]));
+    let base_terms = done(&alice, &["licence", "publish", "wide.json"]);
+    let licence_ref = base_terms["licence_ref"].as_str().unwrap();
+    let base = id(&done(&alice, &["register", "base.bin", "--licence", licence_ref]));
+
+    let check = ["licence", "check", "--parent", &base, "--relation", "finetune", "--terms", "wide.json"];
+    let url = ["--url", shared::service().url()];
+    let ran = bob.run(&[&check[..], &url].concat());
+    let line = format!("  conflict  FIELD_OF_USE   parent {base} excludes healthcare (its terms, /field)");
+    assert!(ran.code == 10 && ran.stdout.lines().any(|said| said == line), "{ran:?}");
+    let (code, document) = run(&bob, &check);
+    assert_eq!((code, &document["verdict"]), (10, &json!("conflict")), "{document}");
+    assert!(document["inputs"]["ancestors"].as_object().unwrap().len() == 1, "{document}");
+
+    // The owner itself is not bound by its own terms; whoever holds a licence that permits it is not either.
+    let alices = shared::service().get(&format!("/v1/artefacts/{base}")).json()["owner"].as_str().unwrap().to_owned();
+    let (code, own) = run(&alice, &[&check[..6], &["--terms", "mit", "--holder", &alices]].concat());
+    assert_eq!((code, &own["verdict"]), (0, &json!("compatible")), "{own}");
+
+    let own_terms = done(&bob, &["licence", "publish", "wide.json"]);
+    let own_ref = own_terms["licence_ref"].as_str().unwrap();
+    let register = ["register", "tuned.bin", "--licence", own_ref, "--parent", &base, "--relation", "finetune"];
+    let error = refused(&bob, &register, 10, "licence_conflict");
+    assert!(error["message"].as_str().unwrap().contains("FIELD_OF_USE"), "{error}");
+    let registered = done(&bob, &[&register[..], &["--accept-conflict"]].concat());
+    let page = shared::service().get(&format!("/v1/artefacts/{}", id(&registered))).json();
+    assert_eq!(
+        (&page["claim"]["accepts_conflict"], &page["compatibility"]["verdict"]),
+        (&json!(true), &json!("conflict"))
+    );
+    let found = page["compatibility"]["conflicts"].as_array().unwrap().iter().find(|one| one["code"] == "FIELD_OF_USE");
+    assert_eq!(found.unwrap()["clause"], "/field", "{page}");
+
+    // With a licence that permits it, nothing is in the way.
+    done(&alice, &["licence", "new", "--preset", "commercial-revenue-share", "--out", "open.json"]);
+    let offered = done(&alice, &["licence", "offer", "--artefact", &base, "--terms", "open.json", "--to", &bobs]);
+    done(&bob, &["licence", "accept", &id(&offered)]);
+    let (_, held) = run(&bob, &[&check[..], &["--holder", &bobs]].concat());
+    assert!(!held["conflicts"].as_array().unwrap().iter().any(|one| one["code"] == "FIELD_OF_USE"), "{held}");
+}
