@@ -93,6 +93,7 @@ impl Bench {
         let running = chopmark_api::start(ServeConfig {
             store: self.store.clone(),
             signing: Some(Signing { key: self.signer()?, mark: path }),
+            access_signing: None,
             listener,
             connections_per_worker_max: CONNECTIONS_PER_WORKER_MAX,
             queue_statements_max: QUEUE_STATEMENTS_MAX,

@@ -3,6 +3,8 @@
 //! Statements come in through one route, are verified on the workers, judged and committed by the sequencer, and
 //! acknowledged once the publisher has signed a checkpoint over them, or seen one that another replica signed.
 
+mod access_log;
+mod authenticate;
 mod bodies;
 mod follow;
 mod guard;
@@ -14,6 +16,7 @@ mod pace;
 mod problem;
 mod publisher;
 mod routes;
+mod sealed;
 mod sequencer;
 mod server;
 mod service;

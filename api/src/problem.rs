@@ -90,6 +90,15 @@ pub enum Missing {
     NotFound(Problem),
 }
 
+/// The problem of a page that shows nothing without a token.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "describes answers; they are made by ApiError")]
+pub enum NotAuthenticated {
+    /// No token, or none that is good for this
+    #[response(status = 401, content_type = "application/problem+json")]
+    NotAuthenticated(Problem),
+}
+
 /// A problem on its way out; boxed, because most results carry none.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {}", .0.code, .0.detail)]
@@ -127,6 +136,14 @@ impl ApiError {
     /// The path or query is not what it should be.
     pub fn bad_parameter(document: &str, name: &str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_parameter", document, &format!("/{name}"), detail)
+    }
+
+    /// No token, or none that is good for this. One answer for all of it, so that nothing shows which.
+    pub fn not_authenticated() -> Self {
+        let detail = "the token or signature is not good for this: it may be missing, unknown, expired, revoked, used, of \
+                      another registry, or made for something else; log in with `chopmark token login`, or ask the \
+                      operator for a token";
+        Self::new(StatusCode::UNAUTHORIZED, "not_authenticated", "request", "", detail)
     }
 
     /// The service can't do this now, but may soon.
@@ -193,6 +210,9 @@ impl actix_web::ResponseError for ApiError {
         let mut response = HttpResponseBuilder::new(self.status_code());
         response.insert_header((header::CONTENT_TYPE, PROBLEM_CONTENT_TYPE));
         response.insert_header((header::CACHE_CONTROL, "no-store"));
+        if self.status_code() == StatusCode::UNAUTHORIZED {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        }
         if let Some(seconds) = self.0.retry_after_s {
             response.insert_header((header::RETRY_AFTER, seconds));
         }

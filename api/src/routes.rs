@@ -1,6 +1,7 @@
 //! The routes, one file per resource. A handler reads top to bottom: parse, limit, one call, encode.
 
 pub mod about;
+pub mod accesses;
 pub mod ancestry;
 pub mod artefacts;
 pub mod bundles;
@@ -11,12 +12,14 @@ pub mod licences;
 pub mod lineage;
 pub mod log;
 pub mod offers;
+pub mod openings;
 pub mod operations;
 mod page;
 pub mod parties;
 pub mod statements;
 pub mod status_list;
 pub mod terms;
+pub mod tokens;
 
 use actix_web::http::header;
 use actix_web::web::Bytes;

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use utoipa::OpenApi as _;
 use utoipa_actix_web::AppExt as _;
 
+use crate::access_log;
 use crate::bodies::Bodies;
 use crate::follow;
 use crate::guard::{Guard, NOT_COUNTED};
@@ -27,8 +28,8 @@ use crate::routes::docs::Reference;
 use crate::routes::fallback::Paths;
 use crate::routes::operations::OpenApiDocument;
 use crate::routes::{
-    about, ancestry, artefacts, bundles, docs, documents, fallback, licences, lineage, log, offers, operations,
-    parties, statements, status_list, terms,
+    about, accesses, ancestry, artefacts, bundles, docs, documents, fallback, licences, lineage, log, offers, openings,
+    operations, parties, statements, status_list, terms, tokens,
 };
 use crate::sequencer;
 use crate::service::Service;
@@ -87,6 +88,8 @@ pub struct ServeConfig {
     pub store: Store,
     /// The log key and its mark; a process without them enters statements and leaves the signing to another one.
     pub signing: Option<Signing>,
+    /// The same for the access log, by the same process.
+    pub access_signing: Option<Signing>,
     /// A bound socket.
     pub listener: TcpListener,
     /// Connections each worker (one per core) keeps open at most.
@@ -114,17 +117,31 @@ pub struct ServeConfig {
                        Errors are RFC 9457 problem documents.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
+    modifiers(&Bearer),
     tags(
         (name = "statements", description = "The one way in, and what is in"),
         (name = "artefacts", description = "Models, software, datasets"),
         (name = "licences", description = "Terms, offers, licences and whether they are in force"),
         (name = "parties", description = "Organisations and their keys"),
         (name = "documents", description = "What statements refer to by digest"),
+        (name = "sealed", description = "Confidential values, and who has read them"),
         (name = "log", description = "The ledger in C2SP tlog-tiles format"),
         (name = "operations", description = "For whoever runs the service"),
     )
 )]
 struct ApiDocument;
+
+/// How tokens are shown.
+struct Bearer;
+
+impl utoipa::Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        let components = document.components.get_or_insert_with(Default::default);
+        components.add_security_scheme("token", SecurityScheme::Http(scheme));
+    }
+}
 
 /// Every route, in the one place that both the server and the OpenAPI document are made from.
 macro_rules! with_routes {
@@ -135,6 +152,11 @@ macro_rules! with_routes {
             .service(statements::show)
             .service(statements::show_receipt)
             .service(statements::show_tlog_proof)
+            .service(openings::show)
+            .service(accesses::list)
+            .service(accesses::checkpoint)
+            .service(tokens::challenge)
+            .service(tokens::log_in)
             .service(bundles::show)
             .service(terms::show)
             .service(offers::find)
@@ -210,6 +232,7 @@ pub struct Running {
     publisher: tokio::task::JoinHandle<()>,
     news: tokio::task::JoinHandle<()>,
     follower: tokio::task::JoinHandle<()>,
+    access_log: tokio::task::JoinHandle<()>,
     /// Why it is read-only, if it came up so.
     pub halted: Option<Arc<str>>,
     /// Whether it came up as the one that signs.
@@ -252,6 +275,7 @@ impl Running {
         if let Some(metrics) = self.metrics {
             metrics.stop().await;
         }
+        self.access_log.abort();
         let Some(end) = drained else {
             tracing::warn!("ended at once; requests in flight got no answer");
             self.server.abort();
@@ -293,7 +317,7 @@ pub async fn start(config: ServeConfig) -> Result<Running, ServeError> {
     let metrics = Arc::new(Metrics::default());
     let (queue, committed, sequencer) =
         sequencer::start(appender, status.clone(), config.queue_statements_max, Arc::clone(&metrics));
-    let (heard, news) = news::start(store, committed.clone(), status.clone());
+    let (heard, news) = news::start(store.clone(), committed.clone(), status.clone());
     let publisher = tokio::spawn(publisher.run(committed.clone(), heard));
     let (applied, follower) = follow::start(readers.follower(), committed.clone(), queue.depth());
     let sources = Sources {
@@ -315,6 +339,7 @@ pub async fn start(config: ServeConfig) -> Result<Running, ServeError> {
         log_addresses: config.log_addresses,
     });
     let service = web::Data::new(Service::new(readers, (registry, log_key), list_signer, queue, status, applied));
+    let access_log = access_log::start(store, config.access_signing, Arc::clone(&service.recorded));
     let document = openapi_json();
     let parsed = serde_json::from_str(&document).map_err(std::io::Error::other)?;
     let paths = web::Data::new(Paths::of(&parsed));
@@ -358,6 +383,7 @@ pub async fn start(config: ServeConfig) -> Result<Running, ServeError> {
         publisher,
         news,
         follower,
+        access_log,
         halted,
         signs,
         ended,

@@ -14,7 +14,7 @@ use chopmark_core::ledger::tree::ProofPlan;
 use chopmark_core::submission::Submission;
 use chopmark_core::time::Timestamp;
 use chopmark_store::{Registry, Store, StoreError};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::problem::ApiError;
 use crate::publisher::{Published, Status};
@@ -51,6 +51,8 @@ pub struct Service {
     pub log_key: String,
     /// The way to the sequencer.
     pub queue: Queue,
+    /// Wakes the access log after something was recorded for it.
+    pub recorded: Arc<Notify>,
     status: watch::Receiver<Status>,
     applied: watch::Receiver<u64>,
     tiles: TileCache,
@@ -77,7 +79,8 @@ impl Service {
         applied: watch::Receiver<u64>,
     ) -> Self {
         let (tiles, keys, lists) = (TileCache::default(), RwLock::default(), Mutex::default());
-        Self { store, registry, log_key, queue, status, applied, tiles, keys, list_signer, lists }
+        let recorded = Arc::default();
+        Self { store, registry, log_key, queue, recorded, status, applied, tiles, keys, list_signer, lists }
     }
 
     /// What status lists are signed with, where this process has the log key.

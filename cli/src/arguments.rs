@@ -12,6 +12,7 @@ mod licence;
 mod party;
 mod register;
 mod resident;
+mod sealed;
 mod search;
 mod service;
 mod tax;
@@ -39,6 +40,11 @@ pub(crate) use licence::{
 pub(crate) use party::{PartyCommand, PartyRegisterArguments};
 pub(crate) use register::{ConsentArguments, RegisterArguments};
 pub(crate) use resident::ResidentArguments;
+pub(crate) use sealed::{
+    AccessCommand, AccessLogArguments, DiscloseArguments, EraseCommand, EraseRequestArguments, LoginArguments,
+    TokenCommand, TokenNewArguments, TokenRevokeArguments, TokenRole, VaultArguments, VaultCommand, VaultKeyArguments,
+    VaultRotateArguments,
+};
 pub(crate) use search::{LineageArguments, SearchArguments};
 pub(crate) use service::{
     AuditArguments, DbCommand, LedgerCommand, LedgerInitArguments, LogFormat, ServeArguments, StoreArguments,
@@ -138,14 +144,28 @@ pub(crate) enum Command {
     /// Write licence terms, check what may be licensed how, offer, accept, end and prove licences
     #[command(subcommand)]
     Licence(LicenceCommand),
+    /// Open one sealed value in a file that proves it offline, or check such a file
+    Disclose(Box<DiscloseArguments>),
+    /// Have sealed values destroyed
+    #[command(subcommand)]
+    Erase(EraseCommand),
+    /// See who has read sealed values
+    #[command(subcommand)]
+    Access(AccessCommand),
+    /// Log in; on the operator's machine, make and take back tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Run the service
-    Serve(ServeArguments),
+    Serve(Box<ServeArguments>),
     /// Found a registry
     #[command(subcommand)]
     Ledger(LedgerCommand),
     /// Look at the service's database
     #[command(subcommand)]
     Db(DbCommand),
+    /// Look after the vault of sealed values
+    #[command(subcommand)]
+    Vault(VaultCommand),
     /// Recompute the whole ledger and compare: in the database, or with --url over HTTP
     Audit(AuditArguments),
     /// Tax on intellectual property: rules applied to what happened, with every step of the arithmetic
@@ -182,11 +202,19 @@ impl Command {
             Self::Endorse(_) => "endorse",
             Self::Search(_) => "search",
             Self::Lineage(_) => "lineage",
+            Self::Disclose(_) => "disclose",
+            Self::Erase(EraseCommand::Request(_)) => "erase request",
+            Self::Access(AccessCommand::Log(_)) => "access log",
+            Self::Token(TokenCommand::Login(_)) => "token login",
+            Self::Token(TokenCommand::New(_)) => "token new",
+            Self::Token(TokenCommand::List(_)) => "token list",
+            Self::Token(TokenCommand::Revoke(_)) => "token revoke",
             Self::Licence(command) => command.name(),
             Self::Serve(_) => "serve",
             Self::Ledger(LedgerCommand::Init(_)) => "ledger init",
             Self::Db(DbCommand::Url(_)) => "db url",
             Self::Db(DbCommand::Rebuild(_)) => "db rebuild",
+            Self::Vault(VaultCommand::Rotate(_)) => "vault rotate",
             Self::Audit(_) => "audit",
             Self::Tax(TaxCommand::Compute(_)) => "tax compute",
             Self::Tax(TaxCommand::Explain(_)) => "tax explain",
@@ -268,6 +296,16 @@ mod tests {
             ("chopmark verify ./model --bundle m.chop --offline", "verify"),
             ("chopmark verify ./model --trust p.toml --allow-extra", "verify"),
             ("chopmark resident handles.json --bundle m.chop --allow-extra", "resident"),
+            ("chopmark disclose trm_a --field amount --out fee.chop", "disclose"),
+            ("chopmark disclose --check fee.chop --trust p.toml", "disclose"),
+            ("chopmark erase request trm_a --field amount", "erase request"),
+            ("chopmark access log --mine", "access log"),
+            ("chopmark token login --key acme.key", "token login"),
+            ("chopmark token new --role officer --jurisdiction HK --name desk --scope openings", "token new"),
+            ("chopmark token list --data-dir d", "token list"),
+            ("chopmark token revoke aaaaaaaaaaaaaaaa --data-dir d", "token revoke"),
+            ("chopmark vault rotate --data-dir d --destroy-old", "vault rotate"),
+            ("chopmark serve --zone HK --retention-days 0 --data-dir d", "serve"),
             ("chopmark serve --data-dir d --listen 127.0.0.1:0", "serve"),
             ("chopmark ledger init --database-url postgres:///x", "ledger init"),
             ("chopmark db url --data-dir d", "db url"),

@@ -3,6 +3,7 @@
 //! Requests are repeatable (statements are named by their content), so a service that asks for patience is asked again.
 
 mod check;
+mod sealed;
 mod wire;
 
 use std::io;
@@ -19,6 +20,7 @@ use ureq::http::{Response, Uri};
 use ureq::{Agent, Body};
 
 pub(crate) use check::{Proved, check_receipt};
+pub(crate) use sealed::{LoggedIn, Login};
 pub(crate) use wire::{
     AboutDescription, AncestryDescription, ArtefactDescription, LicenceDescription, LicencePage, PartyDescription,
     PartyKey, Problem, Receipt, RegistryDescription, SearchPage, TermsDescription,

@@ -2,6 +2,7 @@
 //!
 //! Here is only the way from parsed arguments to the module, and what the modules share.
 
+mod access;
 mod attest;
 mod audit;
 mod bundle;
@@ -9,9 +10,11 @@ mod completions;
 mod consent;
 mod cosign;
 mod db;
+mod disclose;
 mod dry_run;
 mod endorse;
 mod engines;
+mod erase;
 mod explain;
 mod hash;
 mod key;
@@ -35,9 +38,14 @@ mod signers;
 mod submit;
 mod submit_file;
 mod tax;
+mod token;
+mod vault;
 mod verify;
 
-use crate::arguments::{Arguments, Command, DbCommand, GlobalArguments, KeyCommand, LedgerCommand, PartyCommand};
+use crate::arguments::{
+    AccessCommand, Arguments, Command, DbCommand, EraseCommand, GlobalArguments, KeyCommand, LedgerCommand,
+    PartyCommand, TokenCommand, VaultCommand,
+};
 use crate::config::{Overrides, Settings};
 use crate::exit::{Exit, Failure};
 use crate::printer::{Printer, Report};
@@ -99,6 +107,14 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Exit, Failu
         Command::Register(arguments) => register::run(&context, *arguments),
         Command::Verify(arguments) => verify::run(&context, &arguments),
         Command::Resident(arguments) => resident::run(&context, &arguments),
+        Command::Disclose(arguments) => disclose::run(&context, *arguments),
+        Command::Erase(EraseCommand::Request(arguments)) => erase::request(&context, arguments),
+        Command::Access(AccessCommand::Log(arguments)) => access::log(&context, arguments),
+        Command::Token(TokenCommand::Login(arguments)) => token::login(&context, arguments),
+        Command::Token(TokenCommand::New(arguments)) => token::new(&context, &arguments),
+        Command::Token(TokenCommand::List(arguments)) => token::list(&context, &arguments),
+        Command::Token(TokenCommand::Revoke(arguments)) => token::revoke(&context, &arguments),
+        Command::Vault(VaultCommand::Rotate(arguments)) => vault::rotate(&context, &arguments),
         Command::Serve(arguments) => serve::run(&context, &arguments),
         Command::Ledger(LedgerCommand::Init(arguments)) => ledger::init(&context, &arguments),
         Command::Db(DbCommand::Url(arguments)) => db::url(&context, &arguments),

@@ -21,6 +21,7 @@ mod remembered;
 mod statement_file;
 mod trust;
 mod units;
+mod vault;
 
 use std::process::ExitCode;
 

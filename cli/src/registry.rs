@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use chopmark_api::mark::{Mark, MarkError, Signed};
 use chopmark_api::{ServeError, Signing};
+use chopmark_core::access::access_log_origin;
 use chopmark_core::ledger::note::NoteSigner;
 use chopmark_core::policy::{Founding, validate_origin};
 use chopmark_core::text::Names;
@@ -59,6 +60,11 @@ impl DataDirectory {
         self.path.join("keys/log.key")
     }
 
+    /// Master keys of the vault.
+    pub(crate) fn vault_key(&self) -> PathBuf {
+        self.path.join("keys/vault.key")
+    }
+
     fn operator_key(&self) -> PathBuf {
         self.path.join("keys/operator.key")
     }
@@ -93,6 +99,11 @@ impl DataDirectory {
     /// What this registry's checkpoints are signed with.
     pub(crate) fn signing(&self, origin: &str) -> Result<Signing, Failure> {
         Ok(Signing { key: self.signer(origin)?, mark: self.mark() })
+    }
+
+    /// What checkpoints of its access log are signed with: the same key, under another name and with a mark of its own.
+    pub(crate) fn access_signing(&self, origin: &str) -> Result<Signing, Failure> {
+        Ok(Signing { key: self.signer(&access_log_origin(origin))?, mark: self.path.join("access.mark") })
     }
 
     /// What the mark says, when there is one.
@@ -276,6 +287,7 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let (exit, code) = match error {
             StoreError::Damaged { .. } => (Exit::ProofInvalid, "ledger_damaged"),
+            StoreError::Vault(_) => (Exit::CouldNotCheck, "vault"),
             StoreError::NotFounded => (Exit::Usage, "not_founded"),
             StoreError::AlreadyFounded { .. } => (Exit::Conflict, "already_founded"),
             StoreError::Connect(_) | StoreError::Migrate(_) | StoreError::Query(_) => (Exit::Network, "database"),

@@ -8,8 +8,8 @@ mod licensing;
 mod rejection;
 
 pub use change::{
-    ArtefactHead, ArtefactRecord, AttestationRecord, Change, EndorsementRecord, KeyEventRecord, KeyRecord, PartyRecord,
-    PolicyRecord, VersionKey,
+    ArtefactHead, ArtefactRecord, AttestationRecord, Change, EndorsementRecord, ExpenditureRecord, KeyEventRecord,
+    KeyRecord, PartyRecord, PaymentKey, PolicyRecord, VersionKey,
 };
 pub use licensing::{
     LatestEvent, LicenceChange, LicenceEventRecord, LicenceRecord, Licensing, LicensingReads, OfferRecord, TermsRecord,
@@ -21,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::key::KeyId;
 use crate::party::KeyRole;
+use crate::sealed::Field;
 use crate::statement::{Issuer, Nonce, RegistryRef, Statement, StatementId};
 use crate::strict::StrictError;
 use crate::text::{Names, skeleton};
@@ -59,6 +60,10 @@ pub struct Reads {
     pub statements: Vec<StatementId>,
     /// Endorsements: the statement and who endorses it.
     pub endorsements: Vec<(StatementId, StatementId)>,
+    /// Payments that may be recorded already.
+    pub payments: Vec<PaymentKey>,
+    /// Openings kept of these statements, and until when they have to be.
+    pub openings: Vec<StatementId>,
     /// Skeletons of names: verified parties with a name of the same skeleton.
     pub skeletons: Vec<String>,
     /// The same for the names of registered parties.
@@ -97,8 +102,13 @@ pub struct View {
     statements: HashMap<StatementId, StatementId>,
     endorsements: BTreeMap<(StatementId, StatementId), StatementId>,
     verified_names: BTreeMap<String, BTreeSet<StatementId>>,
+    payments: HashMap<PaymentKey, StatementId>,
+    openings: Option<BTreeMap<StatementId, KeptOpenings>>,
     licensing: Licensing,
 }
+
+/// The fields of a statement whose openings are kept, and until when they have to be where that is still to come.
+pub type KeptOpenings = BTreeMap<Field, Option<Timestamp>>;
 
 impl View {
     /// The state of a registry with `size` entries, before anything was looked up.
@@ -139,6 +149,17 @@ impl View {
     /// The endorsement of a statement by a party.
     pub fn endorsement(&self, statement: &StatementId, by: &StatementId) -> Option<StatementId> {
         self.endorsements.get(&(*statement, *by)).copied()
+    }
+
+    /// The statement that records a payment.
+    pub fn payment(&self, key: &PaymentKey) -> Option<StatementId> {
+        self.payments.get(key).copied()
+    }
+
+    /// The openings kept of a statement; `None` where no vault is known, as in a replay.
+    pub fn openings(&self, statement: &StatementId) -> Option<&KeptOpenings> {
+        static NONE: KeptOpenings = KeptOpenings::new();
+        self.openings.as_ref().map(|known| known.get(statement).unwrap_or(&NONE))
     }
 
     /// A verified party, other than `own`, with a name that can't be told from one of these (UTS 39, section 4).
@@ -185,6 +206,16 @@ impl View {
     /// Takes in an endorsement of a statement by a party.
     pub fn load_endorsement(&mut self, statement: StatementId, by: StatementId, id: StatementId) {
         self.endorsements.insert((statement, by), id);
+    }
+
+    /// Takes in a recorded payment.
+    pub fn load_payment(&mut self, key: PaymentKey, id: StatementId) {
+        self.payments.insert(key, id);
+    }
+
+    /// Takes in what the vault keeps.
+    pub fn load_openings(&mut self, kept: BTreeMap<StatementId, KeptOpenings>) {
+        self.openings = Some(kept);
     }
 
     /// Takes in the skeleton of a verified party's name.
@@ -365,6 +396,7 @@ impl View {
                     }
                 }
             }
+            Change::Expenditure(record) => self.load_payment(record.payment.clone(), record.id),
             Change::Endorsement(endorsement) => {
                 self.load_endorsement(endorsement.statement, endorsement.issuer, endorsement.id);
             }

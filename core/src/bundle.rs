@@ -117,6 +117,21 @@ pub struct Proven {
     pub licence: Option<ProvenLicence>,
 }
 
+/// A statement that the log is proved to hold.
+#[derive(Debug, Clone)]
+pub struct ProvenStatement {
+    /// The statement and its documents.
+    pub submission: Submission,
+    /// What the registry knew of its signers.
+    pub view: View,
+    /// Position in the log.
+    pub index: u64,
+    /// The checkpoint it is proved against.
+    pub checkpoint: Checkpoint,
+    /// A licence in what it registers, where the bundle proves one.
+    pub licence: Option<ProvenLicence>,
+}
+
 /// Why a bundle proves nothing here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BundleError {
@@ -215,11 +230,36 @@ impl Bundle {
         Ok(bytes)
     }
 
-    /// Checks everything the bundle claims, trusting only `trust`.
+    /// Checks everything the bundle claims of a registration, trusting only `trust`.
     ///
     /// # Errors
     /// A [`BundleError`]: what does not hold and where, or which trust is missing.
     pub fn verify(&self, trust: &TrustPolicy) -> Result<Proven, BundleError> {
+        let ProvenStatement { submission, view, index, checkpoint, licence } = self.prove(trust)?;
+        let statement = &submission.statement;
+        let Claim::Artefact(artefact) = &statement.claim else {
+            return Err(invalid("statement/envelope", "the statement does not register an artefact"));
+        };
+        let manifest = submission.manifests.get(&artefact.manifest.sha256);
+        let manifest = manifest.ok_or_else(|| invalid("documents", "the manifest is missing"))?;
+        let owner = view.party(&statement.issuer()).ok_or_else(|| invalid("key_chains", "the owner's is missing"))?;
+        Ok(Proven {
+            artefact: artefact.clone(),
+            manifest: manifest.clone(),
+            owner: owner.clone(),
+            index,
+            closure: self.closure,
+            licence,
+            statement: submission.statement.clone(),
+            checkpoint,
+        })
+    }
+
+    /// Checks that the log holds the statement, whatever its kind, and that whoever had to has signed it.
+    ///
+    /// # Errors
+    /// As [`Bundle::verify`].
+    pub fn prove(&self, trust: &TrustPolicy) -> Result<ProvenStatement, BundleError> {
         let origin = &self.registry.origin;
         let Some(registry) = trust.registry(origin) else {
             return Err(BundleError::NoTrust { origin: origin.clone() });
@@ -258,23 +298,8 @@ impl Bundle {
             .verify(|id| view.key(id).map(|record| &record.public_key))
             .map_err(rejected("statement/envelope"))?;
         view.check_signers(statement).map_err(rejected("statement/envelope"))?;
-        let Claim::Artefact(artefact) = &statement.claim else {
-            return Err(invalid("statement/envelope", "the statement does not register an artefact"));
-        };
-        let manifest = submission.manifests.get(&artefact.manifest.sha256);
-        let manifest = manifest.ok_or_else(|| invalid("documents", "the manifest is missing"))?;
-        let owner = view.party(&statement.issuer()).ok_or_else(|| invalid("key_chains", "the owner's is missing"))?;
         let licence = self.licence.as_ref().map(|proof| proof.verify(&verifier, founded, &statement.id)).transpose()?;
-        Ok(Proven {
-            artefact: artefact.clone(),
-            manifest: manifest.clone(),
-            owner: owner.clone(),
-            index,
-            closure: self.closure,
-            licence,
-            statement: submission.statement.clone(),
-            checkpoint: verifier.checkpoint,
-        })
+        Ok(ProvenStatement { checkpoint: verifier.checkpoint, submission, view, index, licence })
     }
 
     /// Checks entry 0: it has the trusted leaf hash, and it names the key that signed the checkpoint.

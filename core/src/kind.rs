@@ -12,12 +12,15 @@ use crate::artefact::ArtefactClaim;
 use crate::attestation::AttestationClaim;
 use crate::digest::Sha256Digest;
 use crate::endorsement::EndorsementClaim;
+use crate::erased::ErasedClaim;
+use crate::expenditure::ExpenditureClaim;
 use crate::key::PublicKey;
 use crate::licensing::{GrantClaim, LicenceStatusClaim, OfferClaim, TermsClaim};
 use crate::manifest::Manifest;
 use crate::party::{KeyClaim, PartyClaim};
 use crate::policy::PolicyClaim;
-use crate::statement::Statement;
+use crate::sealed::{Opening, SealedField};
+use crate::statement::{Statement, StatementId};
 use crate::strict::{self, StrictError};
 
 /// What every kind of statement defines.
@@ -44,6 +47,25 @@ pub trait Kind {
     /// A [`StrictError`] with a pointer relative to the claim.
     fn check_documents(&self, _: &BTreeMap<Sha256Digest, Manifest>) -> Result<(), StrictError> {
         Ok(())
+    }
+
+    /// The sealed fields that the statement brings in, in schema order, as far as the documents at hand hold them.
+    fn sealed_fields(&self, _: &BTreeMap<Sha256Digest, Vec<u8>>) -> Vec<SealedField> {
+        Vec::new()
+    }
+
+    /// Checks the values that were sealed: what would not be accepted openly must not be sealed either.
+    ///
+    /// # Errors
+    /// A [`StrictError`] with a pointer into the document that holds the commitments.
+    fn check_opened(&self, _: &BTreeMap<Sha256Digest, Vec<u8>>, _: &[Opening]) -> Result<(), StrictError> {
+        Ok(())
+    }
+
+    /// Who may read the openings of which statements from this entry on, beside the parties that signed those: a licensee
+    /// those of its terms.
+    fn new_readers(&self, _: &Statement) -> Vec<(StatementId, StatementId)> {
+        Vec::new()
     }
 
     /// Keys the claim itself introduces, which sign it to prove possession.
@@ -135,6 +157,10 @@ kinds! {
     Attestation(AttestationClaim) = "attestation", "att";
     /// A party signs an earlier statement too.
     Endorsement(EndorsementClaim) = "endorsement", "end";
+    /// The openings of sealed fields were destroyed.
+    Erased(ErasedClaim) = "erased", "era";
+    /// Somebody paid for intellectual property.
+    Expenditure(ExpenditureClaim) = "expenditure", "exp";
     /// A licensor publishes terms.
     Terms(TermsClaim) = "terms", "tms";
     /// A licensor offers terms for artefacts.

@@ -13,8 +13,9 @@ use crate::base64;
 use crate::digest::Sha256Digest;
 use crate::key::{KeyId, PublicKey};
 use crate::manifest::{MANIFEST_SIZE_BYTES_MAX, Manifest};
+use crate::sealed::{self, OPENINGS_MAX, Openings, Place, SealedField};
 use crate::statement::{ENTRY_BYTES_MAX, Envelope, Statement, WireEnvelope};
-use crate::strict::{self, StrictError};
+use crate::strict::{self, StrictError, present};
 
 /// Most bytes of one attached document, decoded: the largest manifest.
 pub const DOCUMENT_BYTES_MAX: usize = MANIFEST_SIZE_BYTES_MAX;
@@ -38,6 +39,8 @@ pub struct Submission {
     pub documents: BTreeMap<Sha256Digest, Vec<u8>>,
     /// Those of them that are manifests, parsed.
     pub manifests: BTreeMap<Sha256Digest, Manifest>,
+    /// Openings of its sealed fields, where they were sent along.
+    pub openings: Option<Openings>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -46,6 +49,8 @@ struct WireSubmission {
     envelope: Value,
     #[serde(default)]
     documents: Vec<String>,
+    #[serde(default, deserialize_with = "present")]
+    openings: Option<Openings>,
 }
 
 /// The same, read in one go.
@@ -55,6 +60,8 @@ struct WireRequest {
     envelope: WireEnvelope,
     #[serde(default)]
     documents: Vec<String>,
+    #[serde(default, deserialize_with = "present")]
+    openings: Option<Openings>,
 }
 
 impl Submission {
@@ -67,13 +74,13 @@ impl Submission {
             let reason = format!("the request has more than {REQUEST_BYTES_MAX} bytes");
             return Err(Rejection::in_request(Code::DocumentsTooLarge, StrictError::new("", reason)));
         }
-        if let Some(WireRequest { envelope, documents }) = strict::quick(body)
+        if let Some(WireRequest { envelope, documents, openings }) = strict::quick(body)
             && let Ok(envelope) = Envelope::try_from(envelope)
             && documents.len() <= DOCUMENTS_MAX
             && let Some(documents) =
                 documents.iter().map(|text| base64::decode(&BASE64, text).ok()).collect::<Option<Vec<Vec<u8>>>>()
         {
-            return Self::assemble(envelope, documents);
+            return Self::assemble(envelope, documents)?.with_openings(openings);
         }
         // Something is wrong: what, and where.
         let malformed = |error| Rejection::in_request(Code::MalformedRequest, error);
@@ -90,7 +97,19 @@ impl Submission {
                 .map_err(|error| malformed(StrictError::new(place.clone(), format!("not padded base64: {error}"))))?;
             documents.push(bytes);
         }
-        Self::assemble(envelope, documents)
+        Self::assemble(envelope, documents)?.with_openings(wire.openings)
+    }
+
+    /// Adds the openings of its sealed fields. Whether they are that is for [`Submission::check_openings`].
+    ///
+    /// # Errors
+    /// A [`Rejection`] when there are more than [`OPENINGS_MAX`].
+    pub fn with_openings(self, openings: Option<Openings>) -> Result<Self, Rejection> {
+        if openings.as_ref().is_some_and(|openings| openings.fields.len() > OPENINGS_MAX) {
+            let reason = format!("at most {OPENINGS_MAX} openings");
+            return Err(Rejection::in_request(Code::MalformedRequest, StrictError::new("/openings/fields", reason)));
+        }
+        Ok(Self { openings, ..self })
     }
 
     /// Puts an envelope and its documents together.
@@ -105,7 +124,7 @@ impl Submission {
         }
         let statement = Statement::parse(envelope.payload())?;
         let mut submission =
-            Self { envelope, entry, statement, documents: BTreeMap::new(), manifests: BTreeMap::new() };
+            Self { envelope, entry, statement, documents: BTreeMap::new(), manifests: BTreeMap::new(), openings: None };
         for (position, bytes) in documents.into_iter().enumerate() {
             submission.attach(position, bytes)?;
         }
@@ -154,6 +173,28 @@ impl Submission {
             .map_err(|error| Rejection::in_payload(Code::DocumentInvalid, error.under("/predicate/claim")))
     }
 
+    /// The sealed fields of the statement, in schema order; its documents have to be at hand.
+    pub fn sealed_fields(&self) -> Vec<SealedField> {
+        self.statement.claim.kind().sealed_fields(&self.documents)
+    }
+
+    /// Computes every commitment anew from the openings that came along: a value that nobody can open must not enter.
+    ///
+    /// # Errors
+    /// A [`Rejection`] that names the opening and its field.
+    pub fn check_openings(&self) -> Result<(), Rejection> {
+        let place = Place::of(&self.statement.header, self.statement.claim.predicate_type());
+        sealed::check(&place, &self.sealed_fields(), self.openings.as_ref())?;
+        let Some(openings) = self.openings.as_ref().filter(|openings| !openings.fields.is_empty()) else {
+            return Ok(());
+        };
+        let opened = self.statement.claim.kind().check_opened(&self.documents, &openings.fields);
+        opened.map_err(|error| {
+            let reason = format!("opened, the sealed values are not acceptable at {}: {}", error.pointer, error.reason);
+            Rejection::in_request(Code::InvalidStatement, StrictError::new("/openings/fields", reason))
+        })
+    }
+
     /// Checks every signature; `find` gives the public key behind an id that the claim itself does not introduce.
     ///
     /// # Errors
@@ -180,7 +221,12 @@ impl Submission {
             self.documents.values().map(|bytes| format!("\"{}\"", BASE64.encode(bytes))).collect();
         let mut body = b"{\"envelope\":".to_vec();
         body.extend_from_slice(&self.entry);
-        body.extend_from_slice(format!(",\"documents\":[{}]}}", documents.join(",")).as_bytes());
+        body.extend_from_slice(format!(",\"documents\":[{}]", documents.join(",")).as_bytes());
+        if let Some(openings) = self.openings.as_ref().and_then(|openings| strict::to_canonical(openings).ok()) {
+            body.extend_from_slice(b",\"openings\":");
+            body.extend_from_slice(&openings);
+        }
+        body.push(b'}');
         body
     }
 }

@@ -12,6 +12,7 @@ pub mod figures;
 pub mod period;
 pub mod place;
 pub mod preset;
+mod sealing;
 mod summary;
 pub mod vocabulary;
 pub mod words;

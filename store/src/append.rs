@@ -4,6 +4,7 @@
 //! come from a sequence. Nothing is acknowledged here: that is the publisher's, after the commit.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chopmark_core::admission::{Change, Reads, Rejection, View};
 use chopmark_core::digest::Sha256Digest;
@@ -27,6 +28,7 @@ use crate::fixed::fixed;
 use crate::project;
 use crate::query;
 use crate::schema::{document, entry, log_state};
+use crate::vault::{self, Vault};
 
 /// Most statements in one transaction: beyond this, larger batches gain nothing and only make the first wait.
 pub const BATCH_MAX: usize = 512;
@@ -94,6 +96,7 @@ pub struct Appender {
     url: String,
     runtime: Handle,
     registry: Option<Registry>,
+    vault: Option<Arc<Vault>>,
     session: Option<Session>,
 }
 
@@ -116,8 +119,8 @@ struct Effects {
 }
 
 impl Appender {
-    pub(crate) fn new(url: String, runtime: Handle, registry: Option<Registry>) -> Self {
-        Self { url, runtime, registry, session: None }
+    pub(crate) fn new(url: String, runtime: Handle, registry: Option<Registry>, vault: Option<Arc<Vault>>) -> Self {
+        Self { url, runtime, registry, vault, session: None }
     }
 
     /// Appends a batch of at most [`BATCH_MAX`] statements whose signatures are verified and whose documents are at hand.
@@ -131,11 +134,11 @@ impl Appender {
             Some(session) => session,
             None => self.connect().await?,
         };
-        let registry = self.registry.as_ref();
+        let (registry, vault) = (self.registry.as_ref(), self.vault.as_deref());
         let head = session.head.clone();
         let effects = session
             .connection
-            .transaction(async move |connection| transact(connection, registry, head, batch, now).await)
+            .transaction(async move |connection| transact(connection, (registry, vault), head, batch, now).await)
             .await?;
         let size = effects.head.edge.size();
         session.head = effects.head;
@@ -203,7 +206,7 @@ async fn load_head(connection: &mut AsyncPgConnection) -> Result<Head, StoreErro
 
 async fn transact(
     connection: &mut AsyncPgConnection,
-    registry: Option<&Registry>,
+    (registry, vault): (Option<&Registry>, Option<&Vault>),
     mut head: Head,
     batch: &[&Submission],
     now: Timestamp,
@@ -216,12 +219,13 @@ async fn transact(
     }
     let before = head.edge.size();
     let mut known = existing(connection, batch).await?;
-    let mut view = load_view(connection, before, registry, batch, &known).await?;
+    let mut view = load_view(connection, (before, now), registry, batch, &known).await?;
 
     let mut outcomes = Vec::with_capacity(batch.len());
     let mut rows = EntryRows::default();
     let mut tiles = Vec::new();
     let mut changes = Vec::new();
+    let mut appended = Vec::new();
     head.recorded_at = head.recorded_at.max(DateTime::from_timestamp_millis(now.unix_ms()).unwrap_or(head.recorded_at));
     let recorded_at = Timestamp::from(head.recorded_at);
     for submission in batch {
@@ -242,6 +246,7 @@ async fn transact(
                 }
                 tiles.extend(head.edge.append(leaf));
                 rows.push(index, submission, leaf, head.recorded_at);
+                appended.push((index, *submission));
                 changes.push((submission.statement.issuer(), &submission.statement.header.nonce, made));
                 outcomes.push(Outcome::Appended { index, recorded_at });
             }
@@ -261,6 +266,7 @@ async fn transact(
             advance(connection, before, &head.edge),
         );
         first_failure([written.0, written.1, written.2, written.3, written.4, written.5])?;
+        vault::insert(connection, vault, &appended, recorded_at).await?;
     }
     Ok(Effects { head, outcomes })
 }
@@ -289,7 +295,7 @@ async fn existing(
 /// Loads what judging the batch needs, one query per table.
 async fn load_view(
     connection: &mut AsyncPgConnection,
-    size: u64,
+    (size, now): (u64, Timestamp),
     registry: Option<&Registry>,
     batch: &[&Submission],
     known: &BTreeMap<StatementId, (u64, Sha256Digest)>,
@@ -306,6 +312,7 @@ async fn load_view(
         }
     }
     project::load(connection, &reads, &mut view).await?;
+    view.load_openings(vault::kept(connection, &reads.openings, now).await?);
     Ok(view)
 }
 

@@ -24,6 +24,9 @@ pub enum StoreError {
         /// What does not hold.
         reason: String,
     },
+    /// Openings can't be sealed or opened: no master key, or not the one that is needed.
+    #[error("the vault can't be used: {0}")]
+    Vault(String),
     /// There is no registry in this database yet.
     #[error("the database holds no registry; create one with `chopmark ledger init`")]
     NotFounded,
@@ -40,6 +43,9 @@ impl StoreError {
     /// time-out or a full disk may pass.
     pub fn is_refusal(&self) -> bool {
         use diesel::result::{DatabaseErrorKind, Error};
+        if let Self::Vault(_) = self {
+            return true;
+        }
         matches!(
             self,
             Self::Query(Error::DatabaseError(

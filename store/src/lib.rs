@@ -21,6 +21,7 @@ mod project;
 mod query;
 mod rebuild;
 mod schema;
+mod vault;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +58,10 @@ pub use news::{News, NewsLine};
 pub use party::FoundParty;
 pub use query::{Head, StoredCheckpoint, StoredEntry};
 pub use rebuild::Rebuilt;
+pub use vault::{
+    AccessHead, AccessLog, KeptOpening, ListedAccess, MASTER_KEY_FORMAT, MasterKeys, Reading, Rotated, StoredToken,
+    Vault, VaultConfig,
+};
 
 use connect::ReadPool;
 
@@ -70,6 +75,7 @@ struct Inner {
     url: String,
     runtime: Handle,
     pool: ReadPool,
+    vault: Option<Arc<Vault>>,
 }
 
 impl Store {
@@ -102,7 +108,7 @@ impl Store {
     pub fn attach(url: &str, connections: usize) -> Result<Self, StoreError> {
         let runtime = Handle::current();
         let pool = connect::pool(url, connections, connect::STATEMENT_TIME_MAX, &runtime)?;
-        Ok(Self { inner: Arc::new(Inner { url: url.to_owned(), runtime, pool }) })
+        Ok(Self { inner: Arc::new(Inner { url: url.to_owned(), runtime, pool, vault: None }) })
     }
 
     /// The same database through as many connections of its own, on which no statement may take longer than this: for
@@ -111,9 +117,25 @@ impl Store {
     /// # Errors
     /// When the URL is not one.
     pub fn with_statement_limit(&self, statement_time_max: Duration) -> Result<Self, StoreError> {
-        let Inner { url, runtime, pool } = &*self.inner;
-        let pool = connect::pool(url, pool.status().max_size, statement_time_max, runtime)?;
-        Ok(Self { inner: Arc::new(Inner { url: url.clone(), runtime: runtime.clone(), pool }) })
+        let Inner { url, runtime, pool, vault } = &*self.inner;
+        let (pool, vault) = (connect::pool(url, pool.status().max_size, statement_time_max, runtime)?, vault.clone());
+        Ok(Self { inner: Arc::new(Inner { url: url.clone(), runtime: runtime.clone(), pool, vault }) })
+    }
+
+    /// The same database with a vault: without one, no opening is kept and none is read.
+    ///
+    /// # Errors
+    /// When the URL is not one.
+    pub fn with_vault(&self, vault: Vault) -> Result<Self, StoreError> {
+        let Inner { url, runtime, pool, .. } = &*self.inner;
+        let pool = connect::pool(url, pool.status().max_size, connect::STATEMENT_TIME_MAX, runtime)?;
+        let vault = Some(Arc::new(vault));
+        Ok(Self { inner: Arc::new(Inner { url: url.clone(), runtime: runtime.clone(), pool, vault }) })
+    }
+
+    /// The vault, where there is one.
+    pub fn vault(&self) -> Option<&Vault> {
+        self.inner.vault.as_deref()
     }
 
     /// Reading connections in use now.
@@ -124,7 +146,7 @@ impl Store {
 
     /// The writing side, for an existing registry.
     pub fn appender(&self, registry: Registry) -> Appender {
-        Appender::new(self.inner.url.clone(), self.inner.runtime.clone(), Some(registry))
+        Appender::new(self.inner.url.clone(), self.inner.runtime.clone(), Some(registry), self.inner.vault.clone())
     }
 
     /// Writes the founding entries into an empty ledger, in one transaction.
@@ -138,7 +160,7 @@ impl Store {
             return Err(StoreError::AlreadyFounded { size });
         }
         let [descriptor, anchors] = founding;
-        let mut appender = Appender::new(self.inner.url.clone(), self.inner.runtime.clone(), None);
+        let mut appender = Appender::new(self.inner.url.clone(), self.inner.runtime.clone(), None, None);
         let batch = appender.append(&[descriptor, anchors], now).await?;
         match batch.outcomes.as_slice() {
             [Outcome::Appended { index: 0, .. }, Outcome::Appended { index: 1, .. }] => {

@@ -3,6 +3,7 @@
 //! What admission reads is written with the entries; what is only searched and shown follows behind.
 
 mod admitted;
+mod expenditure;
 mod following;
 mod licensing;
 

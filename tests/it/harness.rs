@@ -227,6 +227,14 @@ impl Client {
         self.try_post(body, "application/json").unwrap()
     }
 
+    /// Sends a JSON body, or none, to a path.
+    pub fn post_to(&self, path: &str, body: &[u8]) -> Answer {
+        let request = self.agent.post(format!("{}{path}", self.address));
+        let answer =
+            if body.is_empty() { request.send_empty() } else { request.content_type("application/json").send(body) };
+        Answer::read(answer.unwrap()).unwrap()
+    }
+
     pub fn try_post(&self, body: &[u8], content_type: &str) -> Result<Answer, ureq::Error> {
         let request = self.agent.post(format!("{}/v1/statements", self.address)).content_type(content_type);
         Answer::read(request.send(body)?)
@@ -467,6 +475,11 @@ impl Answer {
 
     pub fn text(&self) -> &str {
         str::from_utf8(&self.body).unwrap()
+    }
+
+    /// The body of whatever sort, for looking into.
+    pub fn text_lossy(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
     }
 
     pub fn json(&self) -> Value {

@@ -49,6 +49,7 @@ mod replicas;
 mod resident;
 mod resume;
 mod schemathesis;
+mod sealed;
 mod search;
 mod serve;
 mod shared;

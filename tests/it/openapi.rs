@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::shared;
 
 /// Every route there is, by hand: a handler that is added without its description vanishes from the document silently.
-const ROUTES: [&str; 21] = [
+const ROUTES: [&str; 26] = [
     "get /checkpoint",
     "get /docs",
     "get /docs/style.css",
@@ -17,6 +17,8 @@ const ROUTES: [&str; 21] = [
     "get /openapi.json",
     "get /readyz",
     "get /tile/{path}",
+    "get /v1/accesses",
+    "get /v1/accesses/checkpoint",
     "get /v1/artefacts",
     "get /v1/artefacts/{id}",
     "get /v1/artefacts/{id}/lineage",
@@ -28,9 +30,12 @@ const ROUTES: [&str; 21] = [
     "get /v1/statements/{id}/attestations",
     "get /v1/statements/{id}/bundle",
     "get /v1/statements/{id}/endorsements",
+    "get /v1/statements/{id}/openings",
     "get /v1/statements/{id}/receipt",
     "get /v1/statements/{id}/receipt.tlog-proof",
+    "post /v1/challenges",
     "post /v1/statements",
+    "post /v1/tokens",
 ];
 
 fn document() -> Value {
@@ -90,15 +95,19 @@ fn every_described_path_answers_and_nothing_else_does() {
     let mut answered = 0;
     for route in ROUTES {
         let (method, path) = route.split_once(' ').unwrap();
+        let of_document = document["paths"].as_object().unwrap();
+        let described =
+            &of_document.iter().find(|(key, _)| key.replace("{path:.*}", "{path}") == path).unwrap().1[method];
+        if described["tags"][0] == "sealed" {
+            // Needs a token, or makes one: `sealed::matrix` asks for these.
+            continue;
+        }
         let id = if path.contains("parties") { &party } else { &artefact_id };
         let filled = path.replace("{id}", id).replace("{sha256}", &manifest).replace("{path}", "0/000.p/2");
         let filled = if path == "/v1/artefacts" { format!("{filled}?digest={manifest}") } else { filled };
         let answer = if method == "post" { service.post(&artefact.to_request()) } else { service.get(&filled) };
         assert_eq!(answer.status, 200, "{route}: {}", answer.text());
         // The answer has a media type that the document names for this status.
-        let responses = document["paths"].as_object().unwrap();
-        let described =
-            &responses.iter().find(|(key, _)| key.replace("{path:.*}", "{path}") == path).unwrap().1[method];
         let content = described["responses"]["200"]["content"].as_object().unwrap();
         let media_type = answer.header("content-type").unwrap().split(';').next().unwrap();
         assert!(content.contains_key(media_type), "{route}: {media_type} is not described");

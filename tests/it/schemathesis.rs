@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Home, Service, is_soak, place, wait_at_most};
 use crate::make::Author;
-use crate::shared;
+use crate::{sealed, shared};
 
 /// The same requests in every run.
 const SEED: u64 = 20_261_125;
@@ -132,8 +132,12 @@ fn material(service: &Service) -> Value {
     let bodies: Vec<Value> = (0..40)
         .map(|number| serde_json::from_slice(&owner.artefact(&format!("fuzzed later {number}")).to_request()).unwrap())
         .collect();
+    let confidential = sealed::fuzz_material(service);
     json!({
+        "tokens": confidential["tokens"],
+        "logins": confidential["logins"],
         "names": {
+            "GET /v1/statements/{id}/openings": confidential["openings"],
             "GET /v1/statements/{id}": statement_ids,
             "GET /v1/statements/{id}/receipt": statement_ids,
             "GET /v1/statements/{id}/receipt.tlog-proof": statement_ids,

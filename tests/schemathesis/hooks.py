@@ -17,7 +17,7 @@ with open(os.environ["CHOPMARK_FUZZ_MATERIAL"], encoding="utf-8") as file:
     MATERIAL = json.load(file)
 
 COUNTS = {}
-SENT = {"bodies": 0}
+SENT = {"bodies": 0, "logins": 0}
 
 
 def dice(value):
@@ -52,6 +52,14 @@ def before_call(context, case, kwargs):
             case.query[name] = pick(MATERIAL["queries"][name], number // 4)
         elif name not in ("q", "limit") and number % 3:
             del case.query[name]
+    if label in MATERIAL["tokens"]:
+        case.headers = {**(case.headers or {}), "Authorization": "Bearer " + MATERIAL["tokens"][label]}
+    if label == "GET /v1/statements/{id}/openings":
+        case.query = {"case_reference": "IRD/1", "purpose": "audit", "field": pick(["amount", "/amount", "fee"], number)}
+    if label == "POST /v1/tokens":
+        # Each is good once.
+        case.body = pick(MATERIAL["logins"], SENT["logins"])
+        SENT["logins"] += 1
     if label == "POST /v1/statements":
         # In order, so that new ones are entered and old ones come again.
         case.body = pick(MATERIAL["bodies"], SENT["bodies"] * 2 // 3)

@@ -85,10 +85,10 @@ pub struct EndorsementList {
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {
     /// Where the next page begins, from the answer before.
-    cursor: Option<String>,
+    pub cursor: Option<String>,
     /// Most rows in the answer.
     #[param(minimum = 1, maximum = 100)]
-    limit: Option<u32>,
+    pub limit: Option<u32>,
 }
 
 /// What comes along with a party or an artefact.

@@ -118,13 +118,17 @@ async fn bundle(
     licence: Option<LicenceProof>,
 ) -> Result<Bundle, ApiError> {
     let submission = parse_entry(entry)?;
-    if !matches!(submission.statement.claim, Claim::Artefact(_)) {
-        return Err(ApiError::not_found("only a statement that registers an artefact has a bundle"));
-    }
-    let mut documents = Vec::new();
+    let mut documents = BTreeMap::new();
     for digest in submission.statement.documents() {
-        documents.push(BASE64.encode(&document(service, &digest).await?));
+        documents.insert(digest, document(service, &digest).await?);
     }
+    let claim = &submission.statement.claim;
+    if !matches!(claim, Claim::Artefact(_)) && claim.kind().sealed_fields(&documents).is_empty() {
+        return Err(ApiError::not_found(
+            "only a statement that registers an artefact, or has sealed fields, has a bundle",
+        ));
+    }
+    let documents = documents.values().map(|bytes| BASE64.encode(bytes)).collect();
     let mut key_chains = Vec::new();
     for party in signing_parties(&submission.statement) {
         key_chains.push(key_chain(service, published, party, entry.index).await?);

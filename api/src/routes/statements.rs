@@ -90,6 +90,35 @@ pub struct SubmissionRequest {
     /// Documents the statement names (manifests), each in padded base64, 32 MiB at most.
     #[schema(required = false, max_items = 4)]
     documents: Vec<String>,
+    /// Openings of its sealed fields, one for each; they never enter the log.
+    #[schema(required = false)]
+    openings: OpeningsSchema,
+}
+
+/// Openings of sealed fields.
+#[derive(Debug, ToSchema)]
+#[schema(as = Openings)]
+#[expect(dead_code, reason = "describes the request for the OpenAPI document; chopmark-core parses it")]
+pub struct OpeningsSchema {
+    /// Where they may be kept: `HK`, `CN-GBA`, `CN` or `WORLD`.
+    zone: String,
+    /// None when the vault of that zone keeps them, and this one does not serve it.
+    #[schema(max_items = 512)]
+    fields: Vec<OpeningSchema>,
+}
+
+/// One sealed field, opened.
+#[derive(Debug, ToSchema)]
+#[schema(as = Opening)]
+#[expect(dead_code, reason = "describes the request for the OpenAPI document; chopmark-core parses it")]
+pub struct OpeningSchema {
+    /// JSON pointer, such as `/consideration/0/amount`.
+    field: String,
+    /// 32 random bytes in padded base64.
+    salt: String,
+    /// Its value; absent when the field is.
+    #[schema(required = false, value_type = Value)]
+    value: Value,
 }
 
 /// A DSSE envelope.
@@ -193,6 +222,7 @@ pub async fn admissible(
         }
     }
     submission.check_documents()?;
+    crate::sealed::check(service, &submission).await?;
     let keys = service.keys_for(&submission).await?;
     submission.verify(|id| keys.get(id).map(|record| &record.public_key))?;
     count_keys(service, guard, &submission).await?;

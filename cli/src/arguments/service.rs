@@ -7,6 +7,8 @@ use chopmark_api::{CONNECTIONS_PER_WORKER_MAX, QUEUE_STATEMENTS_MAX, Rate};
 use chopmark_core::ledger::note::VerifierKey;
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::sealed::VaultArguments;
+
 /// Which store to work on.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct StoreArguments {
@@ -23,6 +25,8 @@ pub(crate) struct StoreArguments {
 pub(crate) struct ServeArguments {
     #[command(flatten)]
     pub(crate) store: StoreArguments,
+    #[command(flatten)]
+    pub(crate) vault: VaultArguments,
     /// Address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", env = "CHOPMARK_LISTEN", default_value = "127.0.0.1:8420")]
     pub(crate) listen: SocketAddr,

@@ -49,6 +49,17 @@ pub(super) fn rows(file: &StatementFile) -> Result<Vec<Row>, Failure> {
                 rows.push(("which says", format!("{subject}; issued by {}", party_words(file, &endorsed.issuer()))));
             }
         }
+        Claim::Erased(claim) => {
+            rows.push(("says", "sealed values of this statement are destroyed, for good".to_owned()));
+            rows.push(("statement", claim.statement.to_string()));
+            rows.extend(claim.fields.iter().map(|field| ("field", field.to_string())));
+        }
+        Claim::Expenditure(claim) => {
+            rows.push(("says", format!("{} was paid on {}; the figures are sealed", word(claim.nature), claim.on)));
+            rows.push(("payer", party_words(file, &claim.payer)));
+            rows.push(("payee", party_words(file, &claim.payee)));
+            rows.push(("document", claim.document.clone()));
+        }
         Claim::Terms(claim) => licensing::terms(claim, &mut rows),
         Claim::Offer(claim) => licensing::offer(file, claim, &mut rows),
         Claim::Grant(claim) => licensing::grant(file, claim, &mut rows),
@@ -82,6 +93,8 @@ fn subject_words(claim: &Claim) -> String {
         Claim::Artefact(claim) => artefact_words(claim),
         Claim::Attestation(_) => "an attestation".to_owned(),
         Claim::Endorsement(claim) => format!("an endorsement of {}", claim.statement),
+        Claim::Erased(claim) => format!("sealed values of {} are destroyed", claim.statement),
+        Claim::Expenditure(claim) => format!("{} is paid under {}", word(claim.nature), claim.document),
         Claim::Terms(_) => "terms are published".to_owned(),
         Claim::Offer(_) => "licences are offered".to_owned(),
         Claim::Grant(claim) => licensing::licence_words(claim),

@@ -4,10 +4,11 @@ use chopmark_store::{Store, StoreError};
 use serde_json::json;
 
 use super::{Context, block_on};
-use crate::arguments::LedgerInitArguments;
+use crate::arguments::{LedgerInitArguments, VaultKeyArguments};
 use crate::exit::{Exit, Failure};
 use crate::printer::Report;
 use crate::registry::{self, DataDirectory};
+use crate::vault::MasterKeySource;
 
 /// Runs `ledger init`.
 ///
@@ -40,6 +41,10 @@ async fn found(
         return Err(StoreError::AlreadyFounded { size }.into());
     }
     let registry = directory.found(store, arguments.origin.as_deref()).await?;
+    let vault = MasterKeySource::of(directory, &VaultKeyArguments::default());
+    if vault.read().is_err() {
+        vault.add_key()?;
+    }
     let members = json!({
         "origin": registry.reference.origin,
         "genesis": registry.reference.genesis,

@@ -121,7 +121,7 @@ fn word(value: impl Serialize) -> String {
 }
 
 /// Percent-encodes a value of a query (RFC 3986, unreserved characters stay).
-fn encode(text: &str) -> String {
+pub(super) fn encode(text: &str) -> String {
     text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             encoded.push(char::from(byte));

@@ -17,6 +17,7 @@ use crate::exit::{Exit, Failure};
 use crate::log;
 use crate::printer::Printer;
 use crate::registry::{self, DataDirectory, Database};
+use crate::vault;
 
 /// Pause before a private PostgreSQL that did not start is tried again; doubled after each failure.
 const RESTART_PAUSE: Duration = Duration::from_millis(200);
@@ -70,6 +71,8 @@ async fn start(
         let message = format!("this registry has the origin {}; it can't be changed", registry.reference.origin);
         return Err(Failure::usage(message));
     }
+    let is_private = arguments.store.database_url.is_none();
+    let store = vault::attach(store, directory, &arguments.vault, is_private).await?;
     // Another machine's replica of a database that is there has no log key, and needs none.
     let signing = if arguments.store.database_url.is_none() || directory.has_log_key() {
         Some(directory.signing(&registry.reference.origin)?)
@@ -77,12 +80,17 @@ async fn start(
         tracing::info!("there is no log key in the data directory: another process has to sign");
         None
     };
+    let access_signing = match signing {
+        Some(_) => Some(directory.access_signing(&registry.reference.origin)?),
+        None => None,
+    };
     let (listener, address) = listen(arguments.listen)?;
     let metrics = arguments.metrics_listen.map(listen).transpose()?;
     let metrics_address = metrics.as_ref().map(|(_, address)| *address);
     let running = chopmark_api::start(ServeConfig {
         store,
         signing,
+        access_signing,
         listener,
         connections_per_worker_max: arguments.connections_per_worker_max,
         queue_statements_max: arguments.queue_statements_max,

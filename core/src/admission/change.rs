@@ -50,6 +50,30 @@ pub enum Change {
     Licence(LicenceChange),
     /// Something happened to a licence.
     LicenceEvent(LicenceEventRecord),
+    /// Something was paid.
+    Expenditure(ExpenditureRecord),
+}
+
+/// What makes a payment the same as an earlier one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PaymentKey {
+    /// Who paid.
+    pub payer: StatementId,
+    /// Who was paid.
+    pub payee: StatementId,
+    /// Number of the document.
+    pub document: String,
+}
+
+/// A payment as the registry knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpenditureRecord {
+    /// The statement.
+    pub id: StatementId,
+    /// Its entry.
+    pub index: u64,
+    /// Between whom, under which document.
+    pub payment: PaymentKey,
 }
 
 /// Trust anchors in force from an index on.

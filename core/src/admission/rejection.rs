@@ -90,6 +90,8 @@ codes! {
     NonceReused = "nonce_reused", Conflict;
     /// The signers' party has changed its keys since.
     StaleKeyHead = "stale_key_head", Conflict;
+    /// What would be erased has to be kept longer.
+    RetentionRunning = "retention_running", Conflict;
     /// A licence that can't stand beside this one, because one of them is exclusive.
     ExclusiveOverlap = "exclusive_overlap", Conflict;
     /// The offer is over, or would be by the time this is admitted.
@@ -136,6 +138,14 @@ codes! {
     DocumentUnreferenced = "document_unreferenced", Unprocessable;
     /// An attached document is not what its place asks for.
     DocumentInvalid = "document_invalid", Unprocessable;
+    /// The opening of a sealed field did not come with the statement, or is not kept.
+    OpeningMissing = "opening_missing", Unprocessable;
+    /// An opening is of no sealed field of the statement.
+    OpeningUnreferenced = "opening_unreferenced", Unprocessable;
+    /// An opening is not what the statement commits to.
+    CommitmentMismatch = "commitment_mismatch", Unprocessable;
+    /// The vault here does not keep openings of this zone.
+    ZoneNotServed = "zone_not_served", Unprocessable;
 }
 
 /// A refused statement.

@@ -1,5 +1,6 @@
 //! Kind `terms`: a licensor publishes a terms document. The claim is the document, so its id is the statement's subject.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::admission::{Change, Code, Entry, Reads, Rejection, TermsRecord, View};
 use crate::digest::Sha256Digest;
 use crate::kind::Kind;
+use crate::sealed::{Opening, SealedField};
 use crate::statement::Statement;
 use crate::strict::StrictError;
 use crate::terms::{Terms, TermsId};
@@ -36,6 +38,14 @@ impl Kind for TermsClaim {
 
     fn subject(&self) -> Option<Sha256Digest> {
         self.id().ok().map(|id| Sha256Digest::from_bytes(*id.as_bytes()))
+    }
+
+    fn sealed_fields(&self, _: &BTreeMap<Sha256Digest, Vec<u8>>) -> Vec<SealedField> {
+        self.0.sealed_fields()
+    }
+
+    fn check_opened(&self, _: &BTreeMap<Sha256Digest, Vec<u8>>, openings: &[Opening]) -> Result<(), StrictError> {
+        self.0.opened(openings).map(|_| ())
     }
 
     fn reads(&self, statement: &Statement, reads: &mut Reads) {

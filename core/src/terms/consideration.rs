@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::figures::{Amount, Commitment, Count, Rate};
+use super::figures::{Amount, Count, Rate};
 use super::period::{Date, Duration};
 use super::vocabulary::{ConsiderationKind, MetricKind, Milestone, RevenueBase};
 use crate::money::Currency;
+use crate::sealed::Commitment;
 use crate::strict::{StrictError, present};
 
 /// Most tiers of one share of revenue or unit price.

@@ -1,4 +1,4 @@
-//! Amounts and rates in terms, as decimal strings with one spelling, and the commitments that may stand in their place.
+//! Amounts and rates in terms, as decimal strings with one spelling. Commitments may stand in their place (`crate::sealed`).
 //!
 //! They are strings because JSON numbers become binary floating point in most readers (RFC 8785, section 3.2.2.3).
 //! Inside they are integers: minor units of the currency, and parts of 10^8 for rates.
@@ -6,7 +6,6 @@
 use core::fmt;
 use core::str::FromStr;
 
-use crate::digest::{Sha256Digest, digest_type};
 use crate::money::{Currency, Decimal, FRACTION_DECIMALS_MAX};
 use crate::strict::as_text;
 
@@ -145,60 +144,6 @@ impl FromStr for Count {
 
 as_text!(Amount, Rate, Count);
 
-digest_type! {
-    /// A commitment to a confidential value: what enters the public log in its place. Its opening – a salt of 32 random
-    /// bytes and the value – is shown to those concerned, and proves that field and nothing else.
-    Commitment
-}
-
-/// Where a committed value stands. A commitment made for one place is none anywhere else.
-#[derive(Debug, Clone, Copy)]
-pub struct CommitmentPlace<'a> {
-    /// The registry: its origin and the hex of its genesis leaf hash, with a space between.
-    pub registry: &'a str,
-    /// Predicate type of the statement that brings it in.
-    pub predicate_type: &'a str,
-    /// The issuer's party id, as written in the statement.
-    pub issuer: &'a str,
-    /// The statement's nonce, as written in it.
-    pub nonce: &'a str,
-    /// The field, as a JSON pointer into the terms.
-    pub field: &'a str,
-}
-
-/// A confidential value, or that there is none; both are committed to, so that nothing shows by being left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CommittedValue<'a> {
-    /// The field is not there.
-    Absent,
-    /// The field's JSON value in canonical form (RFC 8785).
-    Present(&'a [u8]),
-}
-
-/// Domain of commitments.
-const COMMITMENT_DOMAIN: &[u8] = b"chopmark/field/v1\0";
-
-impl Commitment {
-    /// `SHA-256("chopmark/field/v1" ‖ 0x00 ‖ lp(registry) ‖ lp(predicateType) ‖ lp(issuer) ‖ lp(nonce) ‖ lp(field) ‖
-    /// lp(salt) ‖ lp(value))`, where `lp` writes the length in four bytes, most significant first, before the bytes.
-    /// A value is tagged: one byte 0 when absent, one byte 1 before it when present.
-    pub fn of(place: &CommitmentPlace<'_>, salt: &[u8; 32], value: CommittedValue<'_>) -> Self {
-        let tagged = match value {
-            CommittedValue::Absent => vec![0],
-            CommittedValue::Present(bytes) => [&[1], bytes].concat(),
-        };
-        let texts = [place.registry, place.predicate_type, place.issuer, place.nonce, place.field];
-        let parts = texts.into_iter().map(str::as_bytes).chain([salt.as_slice(), &tagged]);
-        let mut message = COMMITMENT_DOMAIN.to_vec();
-        for part in parts {
-            // Nothing that is committed to comes near four gigabytes.
-            message.extend(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
-            message.extend(part);
-        }
-        Self::from_bytes(*Sha256Digest::of(&message).as_bytes())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,24 +191,5 @@ mod tests {
         }
         assert_eq!("1234567.80".parse::<Amount>().unwrap().grouped(), "1,234,567.80");
         assert_eq!("999".parse::<Amount>().unwrap().grouped(), "999");
-    }
-
-    /// Computed with Python's hashlib and struct from the formula in the documentation.
-    #[test]
-    fn commitments_are_those_of_the_formula() {
-        let place = CommitmentPlace {
-            registry: "chopmark.example/r 00",
-            predicate_type: "urn:chopmark:predicate:terms:v1",
-            issuer: "ab",
-            nonce: "cd",
-            field: "/consideration/0/amount",
-        };
-        let salt = [7; 32];
-        let present = Commitment::of(&place, &salt, CommittedValue::Present(b"\"1200.00\""));
-        let absent = Commitment::of(&place, &salt, CommittedValue::Absent);
-        assert_eq!(present.to_hex(), "4496ea14cff21491e341c0a180f5aee783aebac467ed79102554362c3ba9de5e");
-        assert_eq!(absent.to_hex(), "f3b3fc65521091675bd2a5c6462d83da3c740e3752315eb27be179e64f8ad2d4");
-        let elsewhere = CommitmentPlace { field: "/consideration/1/amount", ..place };
-        assert_ne!(Commitment::of(&elsewhere, &salt, CommittedValue::Absent), absent);
     }
 }

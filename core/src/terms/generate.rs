@@ -6,13 +6,13 @@ use proptest::sample::{select, subsequence};
 use super::clauses::{Audit, Ending, Metric};
 use super::consideration::{Consideration, Figures, Schedule, SealedFigures};
 use super::field::{Activity, FieldOfUse, IsicRevision};
-use super::figures::Commitment;
 use super::place::{Place, Territory};
 use super::vocabulary::{
     Codes, ConsiderationKind, EndEffect, ExclusivityKind, Form, MetricKind, Overage, Permission, RenewalMode,
     RevenueBase, Right, ShareAlike, UseRestriction, Vocabulary,
 };
 use super::{Preset, Terms};
+use crate::sealed::Commitment;
 
 fn some_of<T: Vocabulary + core::fmt::Debug + PartialEq>(least: usize) -> impl Strategy<Value = Vec<T>> {
     subsequence(T::ALL.to_vec(), least..=T::ALL.len())

@@ -56,7 +56,8 @@ WITH space AS (
     FROM pg_rewrite w JOIN relation r ON r.oid = w.ev_class
     UNION ALL
     SELECT format('row policy %s on %s', p.polname, r.name), r.relowner, NULL,
-           format('for %s using %s with check %s', p.polcmd, pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
+           regexp_replace(format('for %s using %s with check %s', p.polcmd, pg_get_expr(p.polqual, p.polrelid),
+                  pg_get_expr(p.polwithcheck, p.polrelid)), '\s+', ' ', 'g')
     FROM pg_policy p JOIN relation r ON r.oid = p.polrelid
     UNION ALL
     SELECT format('table %s, which inherits from %s', h.inhrelid::regclass, r.name), r.relowner, NULL, 'its rows are read with those of the other'

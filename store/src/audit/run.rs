@@ -3,6 +3,8 @@
 //! While every core judges a piece, the documents of the piece before it are checked and the next one is read. What a superuser hid from the service's role shows in the
 //! schema; rows that are wrong are named before guards that are gone.
 
+use chopmark_core::access::access_log_origin;
+use chopmark_core::ledger::note::VerifierKey;
 use chopmark_core::time::Timestamp;
 use chrono::{DateTime, Utc};
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
@@ -73,6 +75,7 @@ async fn run(store: &Store, options: Options, progress: &mut (impl FnMut(Progres
         clean,
     };
     let known = options.known.clone();
+    let access_key = access_log_key(&options.log_key);
     let examiner =
         Examiner::new(Source::Database, options.log_key, options.known, options.verified_size, options.signatures);
     let examiner = audit.entries(examiner, size, progress).await?;
@@ -85,6 +88,7 @@ async fn run(store: &Store, options: Options, progress: &mut (impl FnMut(Progres
     if options.documents {
         beyond::check_documents(connection).await?;
     }
+    crate::vault::check_accesses(connection, access_key.as_ref()).await?;
     if let Some(tables) = tables {
         let of = tables.number();
         if let Some(finding) = tables.compare(connection, |done| progress(Progress::Tables { done, of })).await? {
@@ -92,6 +96,11 @@ async fn run(store: &Store, options: Options, progress: &mut (impl FnMut(Progres
         }
     }
     Ok(clean)
+}
+
+/// The key of the access log: the log's own, under the access log's name.
+fn access_log_key(log_key: &VerifierKey) -> Option<VerifierKey> {
+    VerifierKey::new(access_log_origin(log_key.name()), *log_key.public_key()).ok()
 }
 
 /// How far the tables that follow say they are.

@@ -15,7 +15,7 @@ use diesel::sql_types::{Array, BigInt, Binary, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 
-use super::{from_json, json, licensing, statement_id};
+use super::{expenditure, from_json, json, licensing, statement_id};
 use crate::error::{StoreError, bigint, count};
 use crate::fixed::fixed;
 use crate::schema::{artefact, endorsement, entry, key, key_event, party, policy, verified_name};
@@ -135,6 +135,7 @@ pub(crate) async fn load(connection: &AsyncPgConnection, reads: &Reads, view: &m
         view.load_nonce(issuer, nonce);
     }
     load_endorsements(connection, reads, view).await?;
+    expenditure::load(connection, &reads.payments, view).await?;
     licensing::load(connection, &reads.licensing, view).await?;
     load_verified_names(connection, reads, view).await
 }
@@ -386,6 +387,7 @@ async fn update(connection: &AsyncPgConnection, change: &Change) -> Result<(), S
         }
         Change::PartyVerified { party, verified_from } => write_verified(connection, party, *verified_from).await,
         Change::Endorsement(record) => write_endorsement(connection, record).await,
+        Change::Expenditure(record) => expenditure::write(connection, record).await,
         // Written above, or by the follower.
         Change::Party(_)
         | Change::Key(_)

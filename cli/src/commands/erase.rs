@@ -1,0 +1,95 @@
+//! `chopmark erase request`: sealed values of a statement are destroyed, and an entry says so.
+
+use std::collections::BTreeMap;
+
+use chopmark_core::digest::Sha256Digest;
+use chopmark_core::erased::ErasedClaim;
+use chopmark_core::kind::Claim;
+use chopmark_core::sealed::{Field, SealedField};
+use chopmark_core::statement::Statement;
+use chopmark_core::submission::DOCUMENT_BYTES_MAX;
+use serde_json::json;
+
+use super::say::{Saying, Speaker, prepare, say};
+use super::{Context, signers};
+use crate::arguments::EraseRequestArguments;
+use crate::client::Client;
+use crate::config::Overrides;
+use crate::exit::{Exit, Failure};
+use crate::interrupt;
+use crate::keys;
+use crate::printer::Report;
+use crate::trust::Contact;
+
+/// Asks for it, by signing the entry.
+///
+/// # Errors
+/// As the registry or the person answers; see `submit`.
+pub(crate) fn request(context: &Context<'_>, arguments: EraseRequestArguments) -> Result<Exit, Failure> {
+    let EraseRequestArguments { statement, fields, say: said } = arguments;
+    let settings = context.settings(Overrides { party: said.party, ..Overrides::default() })?;
+    interrupt::install(context.printer, context.command)?;
+    let consent = prepare(context, &settings, said.consent, &said.cosign)?;
+    let keys = keys::load_all(&settings.keys)?;
+    let client = Client::new(&settings.url)?;
+    let contact = Contact::meet(&settings, &client)?;
+    let (party, signers) = signers::signing_party(&client, &settings, &contact.registry, &keys, &said.cosign)?;
+    let sealing = client.statement(&statement)?;
+    let fields = chosen(&sealed_fields(&client, &sealing)?, &fields)?;
+    let (id, shown) = (sealing.id, sealing.id.shown(sealing.claim.id_prefix()));
+    let names: Vec<&str> = fields.iter().map(Field::as_str).collect();
+    let saying = Saying {
+        subject_name: &format!("erasure of sealed values of {shown}"),
+        said: format!("the openings of {} of {shown} are destroyed", names.join(", ")),
+        named: &[id],
+        report: Report::default().row("statement", format!("{id} ({})", sealing.claim.name())),
+        members: json!({ "erased_of": id, "fields": names }),
+        claim: Claim::Erased(ErasedClaim { statement: id, fields: fields.clone() }),
+    };
+    let speaker = Speaker {
+        settings: &settings,
+        client: &client,
+        contact: &contact,
+        keys: &keys,
+        party: &party,
+        signers: &signers,
+        consent,
+        cosign: &said.cosign,
+    };
+    say(context, &speaker, saying)
+}
+
+/// The sealed fields of a statement, from its public documents.
+fn sealed_fields(client: &Client, statement: &Statement) -> Result<Vec<SealedField>, Failure> {
+    let mut documents: BTreeMap<Sha256Digest, Vec<u8>> = BTreeMap::new();
+    for digest in statement.documents() {
+        let bytes = client.file(&format!("/v1/documents/{digest}"), DOCUMENT_BYTES_MAX)?;
+        let bytes = bytes.filter(|bytes| Sha256Digest::of(bytes) == digest);
+        let bytes = bytes.ok_or_else(|| Failure::proof(format!("the service does not give the document {digest}")))?;
+        documents.insert(digest, bytes);
+    }
+    Ok(statement.claim.kind().sealed_fields(&documents))
+}
+
+/// Those that were named, or all; ascending.
+fn chosen(sealed: &[SealedField], named: &[String]) -> Result<Vec<Field>, Failure> {
+    let mut fields: Vec<Field> = Vec::new();
+    for name in named {
+        let found: Vec<&SealedField> = sealed.iter().filter(|sealed| sealed.field.is_called(name)).collect();
+        let [only] = found.as_slice() else {
+            let known: Vec<&str> = sealed.iter().map(|sealed| sealed.field.as_str()).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            return Err(Failure::usage(format!("{name} does not name one sealed field; the statement has {known}")));
+        };
+        fields.push(only.field.clone());
+    }
+    if named.is_empty() {
+        fields.extend(sealed.iter().map(|sealed| sealed.field.clone()));
+    }
+    if fields.is_empty() {
+        return Err(Failure::usage("the statement has no sealed field"));
+    }
+    fields.sort_unstable();
+    fields.dedup();
+    Ok(fields)
+}

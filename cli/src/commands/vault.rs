@@ -1,0 +1,54 @@
+//! `chopmark vault rotate`: a new master key wraps every data key.
+
+use serde_json::json;
+
+use super::{Context, block_on};
+use crate::arguments::VaultRotateArguments;
+use crate::exit::{Exit, Failure};
+use crate::printer::{Report, Tone};
+use crate::registry::{self, DataDirectory};
+use crate::units;
+use crate::vault::MasterKeySource;
+
+/// Rotates. Interrupted, the next run goes on.
+///
+/// # Errors
+/// When the key file or the database can't be read or written.
+pub(crate) fn rotate(context: &Context<'_>, arguments: &VaultRotateArguments) -> Result<Exit, Failure> {
+    let directory = DataDirectory::of(&arguments.store)?;
+    let source = MasterKeySource::of(&directory, &arguments.key);
+    let mut keys = source.read().map_err(Failure::usage)?;
+    let (rotated, keys) = block_on(async {
+        let (store, database) = registry::open_for_reading(&directory, &arguments.store).await?;
+        let work = async {
+            // A key that was put first by hand, or by a run that was cut short, is the new one.
+            if store.is_wrapping(keys.current_id()).await? || store.is_vault_new().await? {
+                source.add_key()?;
+                keys = source.read().map_err(Failure::usage)?;
+            }
+            Ok::<_, Failure>((store.rotate(&keys).await?, keys))
+        };
+        let end = work.await;
+        database.stop().await?;
+        end
+    })?;
+    let old: Vec<String> = keys.ids().skip(1).map(str::to_owned).collect();
+    if arguments.destroy_old {
+        source.keep_first()?;
+    }
+    let members = json!({
+        "master_key": keys.current_id(),
+        "rewrapped": rotated.rewrapped,
+        "retired": rotated.retired,
+        "destroyed": if arguments.destroy_old { old.clone() } else { Vec::new() },
+    });
+    let mut report = Report::default().row("master key", keys.current_id());
+    if !arguments.destroy_old && !old.is_empty() {
+        report = report.line(format!(
+            "{} of no more use to the database, but to older backups; with --destroy-old they go",
+            units::count(units::length(old.len()), "older key")
+        ));
+    }
+    let headline = format!("ROTATED: {} wrapped anew", units::count(rotated.rewrapped, "data key"));
+    context.done(members, &report.headline(Tone::Good, headline))
+}

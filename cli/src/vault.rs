@@ -1,0 +1,159 @@
+//! Master keys of the vault on the operator's machine: a file for its owner alone, or lines in the environment.
+
+use std::env;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chopmark_store::{MASTER_KEY_FORMAT, MasterKeys, Store, Vault, VaultConfig};
+use zeroize::Zeroizing;
+
+use crate::arguments::{VaultArguments, VaultKeyArguments};
+use crate::exit::{Exit, Failure};
+use crate::files::{self, Access};
+use crate::registry::DataDirectory;
+
+/// The lines of a key file, in the environment.
+const VARIABLE: &str = "CHOPMARK_VAULT_KEY";
+
+/// Largest key file, in bytes.
+const FILE_BYTES_MAX: usize = 16 << 10;
+
+/// First lines of a key file.
+const HEADER: &str = "# Master keys of the vault, the one in use first. Secret. Without them no sealed value can be opened.\n\
+                      # Keep a copy in a safe place, apart from the database and its backups.\n";
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// Where master keys are.
+#[derive(Clone)]
+pub(crate) enum MasterKeySource {
+    /// In the environment.
+    Environment(Zeroizing<String>),
+    /// In a file.
+    File(PathBuf),
+}
+
+impl MasterKeySource {
+    /// The file that was named, the environment, or the file in the data directory.
+    pub(crate) fn of(directory: &DataDirectory, arguments: &VaultKeyArguments) -> Self {
+        if let Some(path) = &arguments.vault_key {
+            return Self::File(path.clone());
+        }
+        match env::var(VARIABLE) {
+            Ok(lines) if lines.starts_with(MASTER_KEY_FORMAT) => Self::Environment(Zeroizing::new(lines)),
+            _ => Self::File(directory.vault_key()),
+        }
+    }
+
+    fn is_missing(&self) -> bool {
+        matches!(self, Self::File(path) if !path.exists())
+    }
+
+    /// Reads the keys.
+    ///
+    /// # Errors
+    /// A sentence naming the file, and never what is in it.
+    pub(crate) fn read(&self) -> Result<MasterKeys, String> {
+        let path = match self {
+            Self::Environment(lines) => {
+                return MasterKeys::parse(lines).map_err(|reason| format!("{VARIABLE}: {reason}"));
+            }
+            Self::File(path) => path,
+        };
+        MasterKeys::parse(&text(path)?).map_err(|reason| format!("{}: {reason}", path.display()))
+    }
+
+    /// Puts a new key before the others.
+    ///
+    /// # Errors
+    /// A usage failure for keys in the environment; when the file can't be written.
+    pub(crate) fn add_key(&self) -> Result<(), Failure> {
+        let Self::File(path) = self else {
+            let message = format!("put the line of a new master key first in {VARIABLE}, and run this again");
+            return Err(Failure::usage(message));
+        };
+        let old = match text(path) {
+            Ok(old) => old,
+            Err(_) if !path.exists() => Zeroizing::new(HEADER.to_owned()),
+            Err(reason) => return Err(Failure::usage(reason)),
+        };
+        let comments = old.lines().take_while(|line| line.starts_with('#')).map(|line| format!("{line}\n"));
+        let comments: String = comments.collect();
+        let rest = Zeroizing::new(old.get(comments.len()..).unwrap_or_default().to_owned());
+        let (mut id, mut key) = ([0; 10], Zeroizing::new([0; 32]));
+        let random = getrandom::fill(&mut id).and_then(|()| getrandom::fill(&mut *key));
+        random.map_err(|error| Failure::internal(format!("the operating system gives no randomness: {error}")))?;
+        let new = Zeroizing::new(format!("{comments}{}{}", *MasterKeys::line(id, &key), *rest));
+        files::replace(path, new.as_bytes(), Access::Private).map_err(|error| Failure::file("write", path, &error))
+    }
+
+    /// Removes all keys but the first.
+    ///
+    /// # Errors
+    /// A usage failure for keys in the environment; when the file can't be written.
+    pub(crate) fn keep_first(&self) -> Result<(), Failure> {
+        let Self::File(path) = self else {
+            return Err(Failure::usage(format!("remove the old lines from {VARIABLE} by hand")));
+        };
+        let old = text(path).map_err(Failure::usage)?;
+        let mut kept = Zeroizing::new(String::new());
+        for line in old.lines() {
+            kept.push_str(line);
+            kept.push('\n');
+            if line.trim().starts_with(MASTER_KEY_FORMAT) {
+                break;
+            }
+        }
+        files::replace(path, kept.as_bytes(), Access::Private).map_err(|error| Failure::file("write", path, &error))
+    }
+}
+
+/// The text of a key file that nobody else can read.
+fn text(path: &Path) -> Result<Zeroizing<String>, String> {
+    let refuse = |reason: String| format!("the master key file {}: {reason}", path.display());
+    let metadata = fs::metadata(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => refuse("does not exist".to_owned()),
+        _ => refuse(error.to_string()),
+    })?;
+    if metadata.permissions().mode() & 0o077 != 0 {
+        return Err(refuse("others can read it; close it with chmod 600".to_owned()));
+    }
+    let bytes = Zeroizing::new(files::read(path, FILE_BYTES_MAX).map_err(|error| refuse(error.to_string()))?);
+    str::from_utf8(&bytes).map(|text| Zeroizing::new(text.to_owned())).map_err(|error| refuse(error.to_string()))
+}
+
+/// The store with its vault. A private registry that never kept an opening gets a master key; one that has lost its keys
+/// is not served.
+///
+/// # Errors
+/// A failure that says which key is missing.
+pub(crate) async fn attach(
+    store: Store,
+    directory: &DataDirectory,
+    arguments: &VaultArguments,
+    is_private: bool,
+) -> Result<Store, Failure> {
+    let source = MasterKeySource::of(directory, &arguments.key);
+    if source.is_missing() {
+        if !is_private {
+            tracing::warn!("there is no master key: no opening is kept or shown by this process");
+            return Ok(store);
+        }
+        if !store.is_vault_new().await? {
+            let reason = source.read().err().unwrap_or_default();
+            let message = format!("{reason}; without it no sealed value can be opened: restore it from your copy");
+            return Err(Failure::new(Exit::CouldNotCheck, "vault", message));
+        }
+        source.add_key()?;
+    }
+    let config = VaultConfig {
+        keys: Box::new(move || source.read()),
+        zones: arguments.zones.clone(),
+        retention: DAY * u32::from(arguments.retention_days),
+        officers_shown_after: DAY * u32::from(arguments.officers_shown_after_days),
+    };
+    Ok(store.with_vault(Vault::open(config)?)?)
+}

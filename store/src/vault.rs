@@ -1,0 +1,108 @@
+//! The vault: openings of sealed fields, encrypted; tokens; and who has read what.
+//!
+//! Everything here happens in a transaction that says who is acting ([`act`]); PostgreSQL's row security shows nothing to
+//! a transaction that did not. Values leave only after the record of their being read was committed.
+
+mod accesses;
+mod keys;
+mod openings;
+mod readings;
+mod rotation;
+mod seal;
+mod tokens;
+
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use chopmark_core::access::Principal;
+use chopmark_core::code::ResidencyZone;
+use diesel::sql_types::Text;
+use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+
+pub(crate) use accesses::check as check_accesses;
+pub use accesses::{AccessHead, AccessLog, ListedAccess};
+pub use keys::{MASTER_KEY_FORMAT, MasterKeys};
+pub(crate) use openings::{insert, kept};
+pub use readings::{KeptOpening, Reading};
+pub use rotation::Rotated;
+pub use tokens::StoredToken;
+
+use crate::error::StoreError;
+use crate::fixed::fixed;
+
+/// What a vault is opened with.
+pub struct VaultConfig {
+    /// Reads the master keys: at the start, and again when the database knows a newer one.
+    pub keys: Box<dyn Fn() -> Result<MasterKeys, String> + Send + Sync>,
+    /// Zones whose openings are kept here.
+    pub zones: Vec<ResidencyZone>,
+    /// How long openings have to be kept before they may be erased.
+    pub retention: Duration,
+    /// After how long parties see that an officer has read something of theirs.
+    pub officers_shown_after: Duration,
+}
+
+/// Master keys and rules.
+pub struct Vault {
+    config: VaultConfig,
+    keys: RwLock<MasterKeys>,
+}
+
+impl Vault {
+    /// Reads the keys.
+    ///
+    /// # Errors
+    /// [`StoreError::Vault`] when they can't be read.
+    pub fn open(config: VaultConfig) -> Result<Self, StoreError> {
+        let keys = RwLock::new((config.keys)().map_err(StoreError::Vault)?);
+        Ok(Self { config, keys })
+    }
+
+    /// Whether openings of this zone are kept here.
+    pub fn serves(&self, zone: ResidencyZone) -> bool {
+        self.config.zones.contains(&zone)
+    }
+
+    /// The zones, for a sentence.
+    pub fn zones(&self) -> String {
+        self.config.zones.iter().map(|zone| zone.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
+    fn keys(&self) -> MasterKeys {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the keys again, after a rotation elsewhere. Older ones stay known, for whoever is reading just now.
+    fn reload(&self) -> Result<MasterKeys, StoreError> {
+        let keys = (self.config.keys)().map_err(StoreError::Vault)?.with_older(self.keys());
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys.clone();
+        Ok(keys)
+    }
+}
+
+/// Who acts in a transaction.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Acting<'a> {
+    /// The service, at its own work.
+    Service,
+    /// Whoever has shown a token.
+    Principal(&'a Principal),
+}
+
+/// Says who acts until the end of the transaction that the connection is in.
+pub(crate) async fn act(connection: &AsyncPgConnection, acting: Acting<'_>) -> Result<(), StoreError> {
+    let (role, bound_to, token) = match acting {
+        Acting::Service => ("service", String::new(), ""),
+        Acting::Principal(principal) => (principal.who.role(), principal.who.bound_to(), principal.token.as_str()),
+    };
+    fixed(
+        "SELECT set_config('chopmark.role', $1, true), set_config('chopmark.bound_to', $2, true),
+                set_config('chopmark.token', $3, true)",
+    )
+    .bind::<Text, _>(role)
+    .bind::<Text, _>(bound_to)
+    .bind::<Text, _>(token)
+    .execute(&mut &*connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,330 @@
+//! The access log: records of who has read what, put into one order, hashed into a tree, and shown to those concerned.
+
+use chopmark_core::access::Principal;
+use chopmark_core::digest::Sha256Digest;
+use chopmark_core::ledger::checkpoint::open_checkpoint;
+use chopmark_core::ledger::edge::Edge;
+use chopmark_core::ledger::note::VerifierKey;
+use chopmark_core::ledger::tree::leaf_hash;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Binary, Text};
+use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
+
+use super::{Acting, act};
+use crate::error::{StoreError, bigint, count};
+use crate::fixed::fixed;
+use crate::query::StoredCheckpoint;
+use crate::{Page, Store};
+
+/// Records taken in at a time.
+const RECORDS_AT_A_TIME: i64 = 1_000;
+
+/// Size and root of the access log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccessHead {
+    /// Records in it.
+    pub size: u64,
+    /// Root over them.
+    pub root: Sha256Digest,
+}
+
+/// A record, in its place.
+#[derive(Debug, Clone)]
+pub struct ListedAccess {
+    /// Position in the access log, from 0.
+    pub index: u64,
+    /// Leaf hash (RFC 6962) of the record's bytes.
+    pub leaf_hash: Sha256Digest,
+    /// The record in canonical JSON.
+    pub body: Vec<u8>,
+}
+
+#[derive(QueryableByName)]
+struct StateRow {
+    #[diesel(sql_type = BigInt)]
+    size: i64,
+    #[diesel(sql_type = Binary)]
+    root: Vec<u8>,
+}
+
+#[derive(QueryableByName)]
+struct PendingRow {
+    #[diesel(sql_type = Binary)]
+    id: Vec<u8>,
+    #[diesel(sql_type = Binary)]
+    body: Vec<u8>,
+}
+
+#[derive(QueryableByName)]
+struct LeafRow {
+    #[diesel(sql_type = BigInt)]
+    idx: i64,
+    #[diesel(sql_type = Binary)]
+    leaf_hash: Vec<u8>,
+    #[diesel(sql_type = Binary)]
+    body: Vec<u8>,
+}
+
+#[derive(QueryableByName)]
+struct CheckpointRow {
+    #[diesel(sql_type = BigInt)]
+    size: i64,
+    #[diesel(sql_type = Binary)]
+    root: Vec<u8>,
+    #[diesel(sql_type = Text)]
+    note: String,
+}
+
+fn hash(bytes: &[u8], place: &str) -> Result<Sha256Digest, StoreError> {
+    Sha256Digest::from_slice(bytes).ok_or_else(|| StoreError::damaged(place, "a hash is not 32 bytes long"))
+}
+
+async fn state(connection: &AsyncPgConnection) -> Result<AccessHead, StoreError> {
+    let row: StateRow =
+        fixed("SELECT size, root FROM vault.access_state FOR UPDATE").get_result(&mut &*connection).await?;
+    let place = "vault.access_state";
+    Ok(AccessHead { size: count(row.size, place)?, root: hash(&row.root, place)? })
+}
+
+/// Leaves from `first` on, at most [`RECORDS_AT_A_TIME`], with their records, in order and without gaps.
+async fn leaves(connection: &AsyncPgConnection, first: u64) -> Result<Vec<(Sha256Digest, Vec<u8>)>, StoreError> {
+    let rows: Vec<LeafRow> = fixed(
+        "SELECT idx, leaf_hash, body FROM vault.access_leaf JOIN vault.access ON access.id = access_leaf.access
+         WHERE idx >= $1 ORDER BY idx LIMIT $2",
+    )
+    .bind::<BigInt, _>(bigint(first))
+    .bind::<BigInt, _>(RECORDS_AT_A_TIME)
+    .load(&mut &*connection)
+    .await?;
+    let mut leaves = Vec::with_capacity(rows.len());
+    for (expected, row) in (first..).zip(rows) {
+        let place = format!("vault.access_leaf {expected}");
+        if count(row.idx, &place)? != expected {
+            return Err(StoreError::damaged(place, "the row is missing"));
+        }
+        leaves.push((hash(&row.leaf_hash, &place)?, row.body));
+    }
+    Ok(leaves)
+}
+
+/// Hashes the records anew; the edge of the tree over them.
+async fn rebuild(connection: &AsyncPgConnection, head: AccessHead) -> Result<Edge, StoreError> {
+    let mut edge = Edge::new();
+    loop {
+        let leaves = leaves(connection, edge.size()).await?;
+        if leaves.is_empty() {
+            break;
+        }
+        for (stored, body) in leaves {
+            let leaf = leaf_hash(&body);
+            if leaf != stored {
+                let place = format!("vault.access_leaf {}", edge.size());
+                return Err(StoreError::damaged(place, format!("the record hashes to {leaf}, the row says {stored}")));
+            }
+            edge.append(leaf);
+        }
+    }
+    if (edge.size(), edge.root()) == (head.size, head.root) {
+        return Ok(edge);
+    }
+    let found = format!("{} records with the root {}", edge.size(), edge.root());
+    let reason = format!("there are {found}, it says {} with {}", head.size, head.root);
+    Err(StoreError::damaged("vault.access_state", reason))
+}
+
+/// Whoever puts records into the access log.
+pub struct AccessLog {
+    store: Store,
+    edge: Edge,
+}
+
+impl AccessLog {
+    /// Over this store's vault.
+    pub fn new(store: Store) -> Self {
+        Self { store, edge: Edge::new() }
+    }
+
+    /// Takes in what was recorded since; the head of the log then.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the log is not what was put into it; otherwise when the database fails.
+    pub async fn advance(&mut self) -> Result<AccessHead, StoreError> {
+        let known = self.edge.clone();
+        let mut connection = self.store.inner.pool.get().await?;
+        self.edge = connection
+            .transaction(async |connection| {
+                act(connection, Acting::Service).await?;
+                let head = state(connection).await?;
+                let mut edge = if (known.size(), known.root()) == (head.size, head.root) {
+                    known
+                } else {
+                    rebuild(connection, head).await?
+                };
+                let pending: Vec<PendingRow> = fixed(
+                    "SELECT access.id, access.body FROM vault.access_pending JOIN vault.access ON access.id = access_pending.access
+                     ORDER BY access.transaction, access.id LIMIT $1",
+                )
+                .bind::<BigInt, _>(RECORDS_AT_A_TIME)
+                .load(connection)
+                .await?;
+                if !pending.is_empty() {
+                    append(connection, &mut edge, pending).await?;
+                }
+                Ok::<_, StoreError>(edge)
+            })
+            .await?;
+        Ok(AccessHead { size: self.edge.size(), root: self.edge.root() })
+    }
+}
+
+async fn append(connection: &AsyncPgConnection, edge: &mut Edge, pending: Vec<PendingRow>) -> Result<(), StoreError> {
+    let (mut indices, mut ids, mut hashes) = (Vec::new(), Vec::new(), Vec::new());
+    for PendingRow { id, body } in pending {
+        let leaf = leaf_hash(&body);
+        indices.push(bigint(edge.size()));
+        ids.push(id);
+        hashes.push(leaf.as_bytes().to_vec());
+        edge.append(leaf);
+    }
+    fixed("INSERT INTO vault.access_leaf (idx, access, leaf_hash) SELECT * FROM unnest($1, $2, $3)")
+        .bind::<Array<BigInt>, _>(indices)
+        .bind::<Array<Binary>, _>(ids.clone())
+        .bind::<Array<Binary>, _>(hashes)
+        .execute(&mut &*connection)
+        .await?;
+    fixed("DELETE FROM vault.access_pending WHERE access = ANY ($1)")
+        .bind::<Array<Binary>, _>(ids)
+        .execute(&mut &*connection)
+        .await?;
+    fixed("UPDATE vault.access_state SET size = $1, root = $2")
+        .bind::<BigInt, _>(bigint(edge.size()))
+        .bind::<Binary, _>(edge.root().as_bytes().to_vec())
+        .execute(&mut &*connection)
+        .await?;
+    Ok(())
+}
+
+impl Store {
+    /// Keeps a signed checkpoint of the access log.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn insert_access_checkpoint(&self, signed: &StoredCheckpoint) -> Result<(), StoreError> {
+        self.inner
+            .pool
+            .get()
+            .await?
+            .transaction(async |connection| {
+                act(connection, Acting::Service).await?;
+                fixed(
+                    "INSERT INTO vault.access_checkpoint (size, root, note) VALUES ($1, $2, $3) ON CONFLICT (size) DO NOTHING",
+                )
+                .bind::<BigInt, _>(bigint(signed.size))
+                .bind::<Binary, _>(signed.root.as_bytes().to_vec())
+                .bind::<Text, _>(signed.note.clone())
+                .execute(connection)
+                .await?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// The newest checkpoint of the access log.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn access_checkpoint(&self) -> Result<Option<StoredCheckpoint>, StoreError> {
+        let rows: Vec<CheckpointRow> =
+            fixed("SELECT size, root, note FROM vault.access_checkpoint ORDER BY size DESC LIMIT 1")
+                .load(&mut *self.inner.pool.get().await?)
+                .await?;
+        rows.into_iter().next().map(checkpoint).transpose()
+    }
+
+    /// Records that this principal may see, in order; row security leaves out all others.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn accesses(&self, principal: &Principal, page: Page) -> Result<Vec<ListedAccess>, StoreError> {
+        let rows: Vec<LeafRow> = self
+            .inner
+            .pool
+            .get()
+            .await?
+            .transaction(async |connection| {
+                act(connection, Acting::Principal(principal)).await?;
+                let query = fixed(
+                    "SELECT idx, leaf_hash, body FROM vault.access_leaf JOIN vault.access ON access.id = access_leaf.access
+                     WHERE idx >= $1 AND idx < $2 ORDER BY idx LIMIT $3",
+                );
+                let query = query.bind::<BigInt, _>(bigint(page.from)).bind::<BigInt, _>(bigint(page.below));
+                Ok::<_, StoreError>(query.bind::<BigInt, _>(i64::from(page.limit)).load(connection).await?)
+            })
+            .await?;
+        let listed = |row: LeafRow| {
+            let place = "vault.access_leaf";
+            Ok(ListedAccess { index: count(row.idx, place)?, leaf_hash: hash(&row.leaf_hash, place)?, body: row.body })
+        };
+        rows.into_iter().map(listed).collect()
+    }
+
+    /// Records in the access log.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn access_log_size(&self) -> Result<u64, StoreError> {
+        let row: StateRow =
+            fixed("SELECT size, root FROM vault.access_state").get_result(&mut *self.inner.pool.get().await?).await?;
+        count(row.size, "vault.access_state")
+    }
+}
+
+fn checkpoint(row: CheckpointRow) -> Result<StoredCheckpoint, StoreError> {
+    let place = "vault.access_checkpoint";
+    Ok(StoredCheckpoint { size: count(row.size, place)?, root: hash(&row.root, place)?, note: row.note })
+}
+
+/// Checks the whole access log: records, hashes, state, and checkpoints by `key` where it is known. How many records.
+///
+/// # Errors
+/// [`StoreError::Damaged`] for the first thing that does not hold.
+pub(crate) async fn check(connection: &AsyncPgConnection, key: Option<&VerifierKey>) -> Result<u64, StoreError> {
+    act(connection, Acting::Service).await?;
+    let row: StateRow = fixed("SELECT size, root FROM vault.access_state").get_result(&mut &*connection).await?;
+    let place = "vault.access_state";
+    let head = AccessHead { size: count(row.size, place)?, root: hash(&row.root, place)? };
+    rebuild(connection, head).await?;
+    let rows: Vec<CheckpointRow> =
+        fixed("SELECT size, root, note FROM vault.access_checkpoint ORDER BY size").load(&mut &*connection).await?;
+    let mut edge = Edge::new();
+    let mut known: std::collections::VecDeque<Sha256Digest> = std::collections::VecDeque::new();
+    let mut read = 0;
+    for row in rows {
+        let signed = checkpoint(row)?;
+        let place = format!("vault.access_checkpoint {}", signed.size);
+        if signed.size > head.size {
+            return Err(StoreError::damaged(place, format!("there are only {} records", head.size)));
+        }
+        while edge.size() < signed.size {
+            if known.is_empty() {
+                let more = leaves(connection, read).await?;
+                read += u64::try_from(more.len()).unwrap_or(u64::MAX);
+                known.extend(more.into_iter().map(|(leaf, _)| leaf));
+            }
+            let leaf = known.pop_front().ok_or_else(|| StoreError::damaged("vault.access_leaf", "rows are missing"))?;
+            edge.append(leaf);
+        }
+        if edge.root() != signed.root {
+            let reason = format!("the records have the root {}, the row says {}", edge.root(), signed.root);
+            return Err(StoreError::damaged(place, reason));
+        }
+        if let Some(key) = key {
+            let opened = open_checkpoint(&signed.note, core::slice::from_ref(key))
+                .map_err(|error| StoreError::damaged(&place, error))?;
+            if (opened.size(), opened.root()) != (signed.size, signed.root) {
+                return Err(StoreError::damaged(place, "the note says something else than the row"));
+            }
+        }
+    }
+    Ok(head.size)
+}

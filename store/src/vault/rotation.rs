@@ -1,0 +1,166 @@
+//! Rotation of the master key: every data key is wrapped anew by the one in use, and the others wrap nothing more.
+//!
+//! Nothing has to be stopped. Most rows are done while writers go on; for the last ones writers wait, because each of them
+//! holds the row of the key that it wraps with.
+
+use chopmark_core::sealed::Field;
+use chopmark_core::statement::StatementId;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Binary, Text};
+use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
+
+use super::seal::{SealedOpening, rewrap};
+use super::{Acting, MasterKeys, act};
+use crate::error::StoreError;
+use crate::fixed::fixed;
+use crate::{Inner, Store, connect};
+
+/// Rows wrapped anew in one transaction.
+const ROWS_AT_A_TIME: i64 = 500;
+
+/// What a rotation did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rotated {
+    /// Data keys that were wrapped anew.
+    pub rewrapped: u64,
+    /// Master keys that wrap nothing any more.
+    pub retired: Vec<String>,
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Binary)]
+    statement: Vec<u8>,
+    #[diesel(sql_type = Text)]
+    field: String,
+    #[diesel(sql_type = Text)]
+    key_id: String,
+    #[diesel(sql_type = Binary)]
+    wrapped_key: Vec<u8>,
+}
+
+#[derive(QueryableByName)]
+struct KeyRow {
+    #[diesel(sql_type = Text)]
+    id: String,
+}
+
+impl Store {
+    /// Whether a master key of this id is in use, and not retired.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn is_wrapping(&self, id: &str) -> Result<bool, StoreError> {
+        self.inner
+            .pool
+            .get()
+            .await?
+            .transaction(async |connection| {
+                act(connection, Acting::Service).await?;
+                let query = fixed("SELECT id FROM vault.wrapping_key WHERE id = $1 AND retired_at IS NULL");
+                let rows: Vec<KeyRow> = query.bind::<Text, _>(id.to_owned()).load(connection).await?;
+                Ok::<_, StoreError>(!rows.is_empty())
+            })
+            .await
+    }
+
+    /// Whether no opening was ever kept here, and no master key used.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn is_vault_new(&self) -> Result<bool, StoreError> {
+        self.inner
+            .pool
+            .get()
+            .await?
+            .transaction(async |connection| {
+                act(connection, Acting::Service).await?;
+                let rows: Vec<KeyRow> = fixed("SELECT id FROM vault.wrapping_key LIMIT 1").load(connection).await?;
+                Ok::<_, StoreError>(rows.is_empty())
+            })
+            .await
+    }
+
+    /// Wraps every data key by the first of these master keys, and retires the others.
+    ///
+    /// # Errors
+    /// [`StoreError::Vault`] when a master key that is needed is not among them. What was wrapped anew stays so.
+    pub async fn rotate(&self, keys: &MasterKeys) -> Result<Rotated, StoreError> {
+        let Inner { url, runtime, .. } = &*self.inner;
+        let session = connect::session(url, connect::STATEMENT_TIME_MAX, runtime).await;
+        let mut connection = session.map_err(|error| StoreError::Connect(error.to_string()))?;
+        let mut rewrapped = 0;
+        loop {
+            let done = connection
+                .transaction(async |connection| {
+                    act(connection, Acting::Service).await?;
+                    rewrap_some(connection, keys).await
+                })
+                .await?;
+            rewrapped += done;
+            if done == 0 {
+                break;
+            }
+        }
+        connection
+            .transaction(async |connection| {
+                act(connection, Acting::Service).await?;
+                fixed("INSERT INTO vault.wrapping_key (id) VALUES ($1) ON CONFLICT (id) DO NOTHING")
+                    .bind::<Text, _>(keys.current_id().to_owned())
+                    .execute(connection)
+                    .await?;
+                // Waits for every writer that wraps with one of them; later ones wait for the end of this.
+                let others: Vec<KeyRow> =
+                    fixed("SELECT id FROM vault.wrapping_key WHERE id <> $1 AND retired_at IS NULL FOR UPDATE")
+                        .bind::<Text, _>(keys.current_id().to_owned())
+                        .load(connection)
+                        .await?;
+                let mut last = 0;
+                loop {
+                    match rewrap_some(connection, keys).await? {
+                        0 => break,
+                        more => last += more,
+                    }
+                }
+                fixed("UPDATE vault.wrapping_key SET retired_at = now() WHERE id <> $1 AND retired_at IS NULL")
+                    .bind::<Text, _>(keys.current_id().to_owned())
+                    .execute(connection)
+                    .await?;
+                let retired = others.into_iter().map(|row| row.id).collect();
+                Ok(Rotated { rewrapped: rewrapped + last, retired })
+            })
+            .await
+    }
+}
+
+/// Wraps some rows anew; how many.
+async fn rewrap_some(connection: &AsyncPgConnection, keys: &MasterKeys) -> Result<u64, StoreError> {
+    let rows: Vec<Row> =
+        fixed("SELECT statement, field, key_id, wrapped_key FROM vault.opening WHERE key_id <> $1 LIMIT $2 FOR UPDATE")
+            .bind::<Text, _>(keys.current_id().to_owned())
+            .bind::<BigInt, _>(ROWS_AT_A_TIME)
+            .load(&mut &*connection)
+            .await?;
+    // The referenced key has to be there before the first row is moved to it.
+    fixed("INSERT INTO vault.wrapping_key (id) VALUES ($1) ON CONFLICT (id) DO NOTHING")
+        .bind::<Text, _>(keys.current_id().to_owned())
+        .execute(&mut &*connection)
+        .await?;
+    let mut done = 0;
+    for row in rows {
+        let damaged = |reason: String| StoreError::damaged("vault.opening", reason);
+        let statement = StatementId::from_slice(&row.statement).ok_or_else(|| damaged("statement".to_owned()))?;
+        let field: Field = row.field.parse().map_err(damaged)?;
+        let stored = SealedOpening { key_id: row.key_id, wrapped_key: row.wrapped_key, sealed: Vec::new() };
+        let wrapped = rewrap(keys, &stored, &statement, &field)?;
+        fixed("UPDATE vault.opening SET key_id = $1, wrapped_key = $2 WHERE statement = $3 AND field = $4")
+            .bind::<Text, _>(keys.current_id().to_owned())
+            .bind::<Binary, _>(wrapped)
+            .bind::<Binary, _>(row.statement)
+            .bind::<Text, _>(row.field)
+            .execute(&mut &*connection)
+            .await?;
+        done += 1;
+    }
+    Ok(done)
+}

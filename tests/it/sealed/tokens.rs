@@ -1,0 +1,98 @@
+//! Tokens that are not good are refused with the same words, whatever is wrong with them.
+
+use serde_json::{Value, json};
+
+use super::{get_as, login, service, token_made, token_of};
+use crate::harness::{Answer, Home};
+use crate::shared;
+
+/// A refusal without what names the request.
+fn refusal(answer: &Answer) -> (Option<String>, Value) {
+    assert_eq!(answer.status, 401, "{}", answer.text());
+    let mut problem = answer.problem();
+    problem.as_object_mut().unwrap().remove("instance");
+    (answer.header("www-authenticate").map(str::to_owned), problem)
+}
+
+#[test]
+fn whatever_is_wrong_with_a_token_the_answer_is_the_same() {
+    let service = service();
+    let author = shared::author(service, "tokens");
+    let path = format!("/v1/statements/{}/openings", author.party.to_hex());
+    let good = token_of(service, &author);
+    assert_eq!(get_as(service, &path, &good).status, 404, "a good token, and nothing sealed");
+
+    let none = refusal(&service.get(&path));
+    let (expired, expired_id) = token_made(service, &["--role", "officer", "--jurisdiction", "HK"]);
+    service.sql(&format!("UPDATE vault.token SET expires_at = now() WHERE id = '{expired_id}'")).unwrap();
+    let (revoked, revoked_id) = token_made(service, &["--role", "officer", "--jurisdiction", "HK"]);
+    let data = service.directory.to_str().unwrap();
+    let home = Home::new();
+    assert_eq!(home.json(&["token", "revoke", &revoked_id, "--data-dir", data]).0, 0);
+    assert_eq!(home.json(&["token", "revoke", "aaaaaaaaaaaaaaaa", "--data-dir", data]).0, 5);
+    let (narrow, _) = token_made(service, &["--role", "officer", "--jurisdiction", "HK", "--scope", "accesses"]);
+    let (auditor, _) = token_made(service, &["--role", "auditor"]);
+    let (id, rest) = good["chop_live_".len()..].split_once('_').unwrap();
+    let (secret, checksum) = rest.split_once('_').unwrap();
+    let flip = |text: &str| if text.starts_with('a') { format!("b{}", &text[1..]) } else { format!("a{}", &text[1..]) };
+    let mut guessed = [0; 32];
+    guessed[0] = 1;
+    let guessed_secret = chopmark_core::token::Token::from_random([1; 10], &guessed);
+    for (what, token) in [
+        ("expired", expired.as_str()),
+        ("revoked", &revoked),
+        ("of another scope", &narrow),
+        ("of a role without the scope", &auditor),
+        ("cut short", &good[..good.len() - 1]),
+        ("of another checksum", &format!("chop_live_{id}_{secret}_{}", flip(checksum))),
+        ("of another secret", &format!("chop_live_{id}_{}_{checksum}", flip(secret))),
+        ("of a guessed id", guessed_secret.expose()),
+        ("empty", ""),
+        ("no token at all", "x"),
+    ] {
+        assert_eq!(refusal(&get_as(service, &path, token)), none, "{what}");
+    }
+    // The right id with a secret of one's own, well formed.
+    let id = data_encoding::BASE32_NOPAD.decode(id.to_ascii_uppercase().as_bytes()).unwrap();
+    let forged = chopmark_core::token::Token::from_random(id.try_into().unwrap(), &guessed);
+    assert_eq!(forged.id().as_str(), good["chop_live_".len()..].split_once('_').unwrap().0);
+    assert_eq!(refusal(&get_as(service, &path, forged.expose())), none);
+
+    // Logins: every one of these is refused in the same words, too.
+    let post = |request: &Value| service.post_to("/v1/tokens", request.to_string().as_bytes());
+    let other = shared::author(service, "tokens of another");
+    let origin = &author.registry.origin;
+    let used = login(service, &author, origin);
+    assert_eq!(post(&used).status, 201);
+    let mut of_another = login(service, &author, origin);
+    of_another["party"] = json!(other.party);
+    let mut unknown_key = login(service, &author, origin);
+    unknown_key["key_id"] = json!("ab".repeat(32));
+    let mut made_up = login(service, &author, origin);
+    made_up["challenge"] = json!("ab".repeat(32));
+    let mut unsigned = login(service, &author, origin);
+    unsigned["signature"] = json!("");
+    for (what, request) in [
+        ("a used challenge", used),
+        ("another origin", login(service, &author, "elsewhere.example/log")),
+        ("another party", of_another),
+        ("an unknown key", unknown_key),
+        ("a challenge that was never made", made_up),
+        ("no signature", unsigned),
+    ] {
+        assert_eq!(refusal(&post(&request)), none, "{what}");
+    }
+    let late = login(service, &author, origin);
+    let challenge = late["challenge"].as_str().unwrap();
+    service
+        .sql(&format!("UPDATE vault.challenge SET expires_at = now() - interval '1 s' WHERE id = '{challenge}'"))
+        .unwrap();
+    assert_eq!(refusal(&post(&late)), none, "an expired challenge");
+    assert_eq!(post(&json!({"party": "x"})).status, 400);
+
+    // What is kept is the hash alone.
+    let kept = service.sql("SELECT string_agg(token::text, ' ') FROM vault.token").unwrap();
+    assert!(kept.contains(&expired_id) && !kept.contains(secret), "{kept}");
+    let (code, listed) = home.json(&["token", "list", "--data-dir", data]);
+    assert!(code == 0 && listed.to_string().contains(&revoked_id) && !listed.to_string().contains("chop_live"));
+}
