@@ -150,12 +150,15 @@ impl<'a> HashProgress<'a> {
 
 impl Progress for HashProgress<'_> {
     fn total(&self, files: u64, size_bytes: u64) {
-        self.files.store(files, Ordering::Relaxed);
-        self.total_size_bytes.store(size_bytes, Ordering::Relaxed);
+        self.files.fetch_add(files, Ordering::Relaxed);
+        let total = self.total_size_bytes.fetch_add(size_bytes, Ordering::Relaxed).saturating_add(size_bytes);
         match &self.bar {
-            Some(bar) => bar.set_length(size_bytes),
+            Some(bar) => bar.set_length(total),
             None if self.is_brief => {}
             None if self.printer.is_json() => self.event("hashing"),
+            None if files == 0 && size_bytes > 0 => {
+                self.printer.note(format!("hashing {} to name what differs", units::bytes(size_bytes)));
+            }
             None => self.printer.note(format!("hashing {}, {}", units::count(files, "file"), units::bytes(size_bytes))),
         }
     }

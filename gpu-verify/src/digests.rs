@@ -137,6 +137,20 @@ pub struct HashedFile {
     pub weights: Option<WeightIndex>,
 }
 
+impl HashedFile {
+    /// The file with no other digests than these, if it has all of them.
+    pub(crate) fn only(self, selection: DigestSelection) -> Option<Self> {
+        let FileDigests { sha256, blake3, fsverity } = self.digests;
+        let digests = FileDigests {
+            sha256: sha256.filter(|_| selection.sha256),
+            blake3: blake3.filter(|_| selection.blake3),
+            fsverity: fsverity.filter(|_| selection.fsverity),
+        };
+        let found = [digests.sha256.is_some(), digests.blake3.is_some(), digests.fsverity.is_some()];
+        (found == [selection.sha256, selection.blake3, selection.fsverity]).then_some(Self { digests, ..self })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@
 //! also moves on a rename or chmod, which is reason enough to look again.
 
 use core::fmt;
+use core::str::FromStr;
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
@@ -75,6 +76,26 @@ impl fmt::Display for Identity {
     }
 }
 
+/// As it was written down; `None` of any other text.
+impl FromStr for Identity {
+    type Err = NotAnIdentity;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut numbers =
+            text.split(|letter: char| !letter.is_ascii_digit() && letter != '-').filter(|part| !part.is_empty());
+        let mut whole = || numbers.next().and_then(|number| number.parse().ok()).ok_or(NotAnIdentity);
+        let (size_bytes, device, inode) = (whole()?, whole()?, whole()?);
+        let mut time = || numbers.next().and_then(|number| number.parse().ok()).ok_or(NotAnIdentity);
+        let identity = Self { size_bytes, device, inode, modified: (time()?, time()?), changed: (time()?, time()?) };
+        if identity.to_string() == text { Ok(identity) } else { Err(NotAnIdentity) }
+    }
+}
+
+/// A text that is not an [`Identity`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not the identity of a file as it is written down")]
+pub struct NotAnIdentity;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,5 +114,16 @@ mod tests {
             assert!(one_is_new.is_settled(at(202, 501)));
         }
         assert!(!identity((-1, 0), old).is_settled(at(200, 0)), "before 1970 nothing is certain");
+    }
+
+    #[test]
+    fn what_is_written_down_is_read_again_and_nothing_else() {
+        let identity =
+            Identity { size_bytes: 7, device: u64::MAX, inode: 3, modified: (-2, 5), changed: (9, 999_999_999) };
+        let text = identity.to_string();
+        assert_eq!(text.parse(), Ok(identity));
+        for other in ["", "7 bytes", &text[1..], &text.replace("7 bytes", "07 bytes"), &format!("{text} ")] {
+            assert_eq!(other.parse::<Identity>(), Err(NotAnIdentity), "{other}");
+        }
     }
 }

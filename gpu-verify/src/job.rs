@@ -25,14 +25,17 @@ use chopmark_core::verify::UnreadableWeights;
 
 use self::batch::BATCH_FILES_MAX;
 use self::part::Shared;
+pub(crate) use self::reading::BETWEEN_LOOKS;
 use self::reading::{At, Reading};
-use self::recall::recall_whole;
+use self::recall::{is_due, recall_whole};
 use crate::digests::HashedFile;
 use crate::error::MeasureError;
 use crate::hasher::{Hasher, SUBTREE_SIZE_BYTES};
+use crate::identity::Identity;
 use crate::memory::Memory;
 use crate::open::Root;
 use crate::pass::{Buffers, PassError, PassState, Plan, read_once, read_some};
+use crate::pickle;
 use crate::progress::Progress;
 use crate::scan::WeightScan;
 use crate::walk::Listed;
@@ -43,8 +46,17 @@ const PAIR_WINDOW_SIZE_BYTES_MAX: usize = 4 << 20;
 /// Bytes of a piece; second-level caches hold 256 KiB or more.
 const PIECE_SIZE_BYTES: usize = 128 << 10;
 
-/// A file, and why its tensors are not known although its name says that it has some.
-pub(crate) type Outcome = (HashedFile, Option<UnreadableWeights>);
+/// What came of a file that was read.
+#[derive(Debug, Clone)]
+pub(crate) struct Outcome {
+    pub(crate) file: HashedFile,
+    /// What it was from the first byte to the last.
+    pub(crate) identity: Identity,
+    /// Why its tensors are not known although its name says that it has some.
+    pub(crate) note: Option<UnreadableWeights>,
+    /// Whether loading it runs code.
+    pub(crate) is_pickle: bool,
+}
 
 /// What to do about the tensors of weight files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +80,12 @@ pub(crate) struct Caller<'a> {
     pub(crate) memory: Option<&'a dyn Memory>,
 }
 
-/// Reads files that were listed.
+/// Bytes of files that were listed.
+pub(crate) fn sum_size_bytes(files: &[Listed]) -> u64 {
+    files.iter().map(|file| file.size_bytes).fold(0, u64::saturating_add)
+}
+
+/// Reads files that were listed; of what there is to do, the caller has told.
 pub(crate) fn read_all(
     root: &Root,
     mut files: Vec<Listed>,
@@ -77,10 +94,9 @@ pub(crate) fn read_all(
     caller: Caller<'_>,
     hasher: &dyn Hasher,
 ) -> Result<Vec<Outcome>, MeasureError> {
-    let size_bytes = files.iter().map(|file| file.size_bytes).fold(0, u64::saturating_add);
-    caller.progress.total(u64::try_from(files.len()).unwrap_or(u64::MAX), size_bytes);
-    let mut outcomes = recall_whole(root, &mut files, plan, caller)?;
-    let recalled_tensors = outcomes.iter().filter_map(|(file, _)| file.weights.as_ref());
+    let size_bytes = sum_size_bytes(&files);
+    let mut outcomes = recall_whole(root, &mut files, plan, tensors, caller)?;
+    let recalled_tensors = outcomes.iter().filter_map(|outcome| outcome.file.weights.as_ref());
     let recalled_tensors: usize = recalled_tensors.map(|index| index.tensors.len()).sum();
     // Largest first, so that no thread is left alone with a large file at the end.
     files.sort_by(|a, b| b.size_bytes.cmp(&a.size_bytes).then_with(|| a.path.cmp(&b.path)));
@@ -225,7 +241,7 @@ impl<'a> Job<'a> {
             && *next_bytes < shared.size_bytes
         {
             let part = Task::Part(Arc::clone(shared), *next_bytes);
-            *next_bytes = next_bytes.saturating_add(self.part_size_bytes());
+            *next_bytes = self.part_end_bytes(*next_bytes);
             return Some(part);
         }
         queue.shared = None;
@@ -254,9 +270,10 @@ impl<'a> Job<'a> {
                 Task::Rest(Box::new(reading), file)
             }
             Ok((reading, file)) => {
+                let offset_bytes = reading.state.offset_bytes;
                 let shared = Shared::new(reading, file);
-                queue.shared = Some((Arc::clone(&shared), self.part_size_bytes()));
-                Task::Part(shared, 0)
+                queue.shared = Some((Arc::clone(&shared), self.part_end_bytes(offset_bytes)));
+                Task::Part(shared, offset_bytes)
             }
         })
     }
@@ -319,9 +336,10 @@ impl<'a> Job<'a> {
     /// Reads what is left of a file, its SHA-256 chain on one thread and the rest on another.
     fn rest(&self, mut reading: Reading<'_>, file: &File, buffers: &mut Buffers) -> Result<Outcome, MeasureError> {
         let (format, listed, identity) = (reading.format(), reading.listed, (reading.before, reading.is_settled));
+        let remembered = reading.remembered.clone();
         let on_window = |size_bytes: u64, state: &PassState, scan: Option<&WeightScan>| {
             let end = self.after_window(format, size_bytes, scan.and_then(WeightScan::fault));
-            if matches!(end, Err(PassError::Interrupted)) {
+            if matches!(end, Err(PassError::Interrupted)) || is_due(&remembered) {
                 self.remember(listed, (&identity.0, identity.1), state, scan);
             }
             end
@@ -344,7 +362,8 @@ impl<'a> Job<'a> {
             Err(stop) => return Err(self.stopped(reading.listed, stop)),
         }
         self.check_unchanged(reading.listed, &reading.before, file)?;
-        self.outcome(reading)
+        let is_pickle = pickle::of_file(&reading.listed.path, file);
+        self.outcome(reading, is_pickle)
     }
 }
 

@@ -28,6 +28,7 @@ pub mod verity;
 pub mod wgpu;
 
 mod job;
+mod look;
 mod open;
 mod pass;
 mod scan;
@@ -41,6 +42,7 @@ pub use self::error::MeasureError;
 pub use self::hasher::{EngineFault, Hasher, SUBTREE_SIZE_BYTES, VERITY_LEAF_SIZE_BYTES};
 pub use self::identity::Identity;
 pub use self::image::{find_image, images_in_layout, is_image_layout, measure_image};
+pub use self::look::{Looked, Seen, look};
 pub use self::measure::{Hashed, MeasureOptions, Measured, Purpose, hash_files, measure};
 pub use self::memory::{Known, Memory, StoppedFile};
 pub use self::pickle::{FileNote, FileNoteKind};

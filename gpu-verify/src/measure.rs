@@ -2,20 +2,21 @@
 //!
 //! Here is what is asked and what is answered; the reading itself is in `job.rs`.
 
+use core::mem;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use blake3::hazmat::ChainingValue;
-use chopmark_core::manifest::{ExclusionProfile, FileEntry, FilePath, MANIFEST_SIZE_BYTES_MAX, Manifest, WeightIndex};
+use chopmark_core::manifest::{ExclusionProfile, FileEntry, FilePath, MANIFEST_SIZE_BYTES_MAX, Manifest};
 use chopmark_core::verify::UnreadableWeights;
 
 use crate::cache::CachedRepository;
 use crate::digests::{DigestSelection, FileDigests, HashedFile};
 use crate::error::MeasureError;
 use crate::hasher::Hasher;
-use crate::job::{Caller, Outcome, Tensors, read_all};
+use crate::job::{Caller, Outcome, Tensors, read_all, sum_size_bytes};
 use crate::memory::Memory;
 use crate::open::Root;
 use crate::pass::Plan;
@@ -114,14 +115,14 @@ pub fn measure(
     let (outcomes, listed) = hash_all(path, &options, tensors, progress, hasher)?;
     let (mut fsverity, mut subtrees) = (BTreeMap::new(), BTreeMap::new());
     let mut entries = Vec::with_capacity(outcomes.len());
-    let mut unreadable = Vec::new();
-    for (file, note) in outcomes {
+    let (mut unreadable, notes) = (Vec::new(), notes(&outcomes));
+    for Outcome { mut file, note, .. } in outcomes {
         unreadable.extend(note);
         fsverity.extend(file.digests.fsverity.map(|digest| (file.path.clone(), digest)));
         if options.keep_subtrees {
-            subtrees.insert(file.path.clone(), file.subtrees);
+            subtrees.insert(file.path.clone(), mem::take(&mut file.subtrees));
         }
-        entries.extend(entry(file.path, file.size_bytes, file.digests, file.weights));
+        entries.extend(entry(file));
     }
     unreadable.sort_by(|a, b| a.path.cmp(&b.path));
     let manifest = Manifest::new(listed.exclusions, entries)
@@ -132,7 +133,7 @@ pub fn measure(
             return Err(MeasureError::ManifestTooLarge { path: path.to_owned(), size_bytes });
         }
     }
-    let Found { excluded, revision, notes, .. } = listed;
+    let (revision, excluded) = (listed.revision(), listed.excluded);
     Ok(Measured { manifest, fsverity, subtrees, unreadable, excluded, revision, not_read: Vec::new(), notes })
 }
 
@@ -148,10 +149,16 @@ pub fn hash_files(
     hasher: &dyn Hasher,
 ) -> Result<Hashed, MeasureError> {
     let (outcomes, listed) = hash_all(path, options, Tensors::Ignored, progress, hasher)?;
-    let mut files: Vec<HashedFile> = outcomes.into_iter().map(|(file, _)| file).collect();
+    let notes = notes(&outcomes);
+    let mut files: Vec<HashedFile> = outcomes.into_iter().map(|outcome| outcome.file).collect();
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    let Found { exclusions, excluded, revision, notes } = listed;
+    let (revision, Found { exclusions, excluded, .. }) = (listed.revision(), listed);
     Ok(Hashed { files, exclusions, excluded, revision, notes })
+}
+
+/// What else there is to know about files that were read.
+fn notes(outcomes: &[Outcome]) -> Vec<FileNote> {
+    pickle::notes(outcomes.iter().filter(|outcome| outcome.is_pickle).map(|outcome| outcome.file.path.clone()))
 }
 
 /// Reads files that were listed already, as nothing but bytes.
@@ -163,36 +170,44 @@ pub(crate) fn read_files(
     hasher: &dyn Hasher,
 ) -> Result<Vec<FileEntry>, MeasureError> {
     let plan = Plan { digests: DigestSelection::MANIFEST, keep_subtrees: false };
+    progress.total(u64::try_from(files.len()).unwrap_or(u64::MAX), sum_size_bytes(&files));
     let read = read_all(root, files, plan, Tensors::Noted, Caller { interrupted, progress, memory: None }, hasher)?;
-    Ok(read.into_iter().filter_map(|(file, _)| entry(file.path, file.size_bytes, file.digests, file.weights)).collect())
+    Ok(read.into_iter().filter_map(|outcome| entry(outcome.file)).collect())
 }
 
 /// A line of a manifest; `None` without a SHA-256.
-fn entry(path: FilePath, size_bytes: u64, digests: FileDigests, weights: Option<WeightIndex>) -> Option<FileEntry> {
-    let FileDigests { sha256, blake3, fsverity: _ } = digests;
+pub(crate) fn entry(file: HashedFile) -> Option<FileEntry> {
+    let HashedFile { path, size_bytes, digests: FileDigests { sha256, blake3, fsverity: _ }, weights, .. } = file;
     sha256.map(|sha256| FileEntry { path, size_bytes, sha256, blake3, weights })
 }
 
-/// What else is known of what lies at a path.
-struct Found {
-    exclusions: ExclusionProfile,
-    excluded: Vec<FilePath>,
-    revision: Option<String>,
-    notes: Vec<FileNote>,
+/// What lies at a path, before any file is read.
+pub(crate) struct Found<'a> {
+    place: Place<'a>,
+    pub(crate) files: Vec<Listed>,
+    pub(crate) exclusions: ExclusionProfile,
+    pub(crate) excluded: Vec<FilePath>,
 }
 
-/// Lists what lies at `path` and reads it.
-fn hash_all(
-    path: &Path,
-    options: &MeasureOptions<'_>,
-    tensors: Tensors,
-    progress: &dyn Progress,
-    hasher: &dyn Hasher,
-) -> Result<(Vec<Outcome>, Found), MeasureError> {
-    let hasher = match options.purpose {
-        Purpose::Register | Purpose::Attest => hasher.fully_checked().unwrap_or(hasher),
-        Purpose::Verify => hasher,
-    };
+impl Found<'_> {
+    /// What bounds everything that is opened.
+    pub(crate) fn root(&self) -> &Root {
+        match &self.place {
+            Place::Directory(root) | Place::Snapshot(root, _) | Place::File(root, _) => root,
+        }
+    }
+
+    /// The commit, for a repository in the Hugging Face cache.
+    pub(crate) fn revision(&self) -> Option<String> {
+        match &self.place {
+            Place::Snapshot(_, commit) => Some(commit.clone()),
+            Place::Directory(_) | Place::File(..) => None,
+        }
+    }
+}
+
+/// Lists what lies at `path`.
+pub(crate) fn find<'a>(path: &'a Path, options: &MeasureOptions<'_>) -> Result<Found<'a>, MeasureError> {
     let is_interrupted = || options.interrupted.load(Ordering::Relaxed);
     let place = place(path, options.revision)?;
     let (listing, exclusions) = match &place {
@@ -206,14 +221,31 @@ fn hash_all(
         Place::File(root, name) => (list_file(root, name, options.file_name)?, ExclusionProfile::None),
     };
     let Listing { files, excluded } = listing;
+    Ok(Found { place, files, exclusions, excluded })
+}
+
+/// Lists what lies at `path` and reads it.
+fn hash_all<'a>(
+    path: &'a Path,
+    options: &MeasureOptions<'_>,
+    tensors: Tensors,
+    progress: &dyn Progress,
+    hasher: &dyn Hasher,
+) -> Result<(Vec<Outcome>, Found<'a>), MeasureError> {
+    let hasher = match options.purpose {
+        Purpose::Register | Purpose::Attest => hasher.fully_checked().unwrap_or(hasher),
+        Purpose::Verify => hasher,
+    };
+    let mut found = find(path, options)?;
+    let files = mem::take(&mut found.files);
     if files.is_empty() && options.purpose == Purpose::Register {
         return Err(MeasureError::NoFiles { path: path.to_owned() });
     }
-    let notes = pickle::find(place.root(), &files);
+    progress.total(u64::try_from(files.len()).unwrap_or(u64::MAX), sum_size_bytes(&files));
     let plan = Plan { digests: options.digests, keep_subtrees: options.keep_subtrees };
     let caller = Caller { interrupted: options.interrupted, progress, memory: options.memory };
-    let outcomes = read_all(place.root(), files, plan, tensors, caller, hasher)?;
-    Ok((outcomes, Found { exclusions, excluded, revision: place.into_revision(), notes }))
+    let outcomes = read_all(found.root(), files, plan, tensors, caller, hasher)?;
+    Ok((outcomes, found))
 }
 
 enum Place<'a> {
@@ -221,21 +253,6 @@ enum Place<'a> {
     /// A repository in the cache, and the commit that counts.
     Snapshot(Root, String),
     File(Root, &'a OsStr),
-}
-
-impl Place<'_> {
-    fn root(&self) -> &Root {
-        match self {
-            Self::Directory(root) | Self::Snapshot(root, _) | Self::File(root, _) => root,
-        }
-    }
-
-    fn into_revision(self) -> Option<String> {
-        match self {
-            Self::Snapshot(_, commit) => Some(commit),
-            Self::Directory(_) | Self::File(..) => None,
-        }
-    }
 }
 
 /// A directory is opened as the user named it; a file is looked up in its directory, so that a link is seen as one.

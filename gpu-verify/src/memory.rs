@@ -17,14 +17,19 @@ use crate::identity::Identity;
 pub struct StoppedFile {
     /// Bytes read: a multiple of [`crate::SUBTREE_SIZE_BYTES`].
     pub offset_bytes: u64,
-    /// The value of the SHA-256 chain over them.
-    pub sha256: [u32; 8],
-    /// The subtrees of the BLAKE3 tree over them, merged as far as they can be: see [`crate::tree::Tree`].
-    pub tree: Vec<ChainingValue>,
+    /// The value of the SHA-256 chain over them, if it is asked for.
+    pub sha256: Option<[u32; 8]>,
+    /// The subtrees of the BLAKE3 tree over them, merged as far as they can be, if it is asked for: see
+    /// [`crate::tree::Tree`].
+    pub blake3: Option<Vec<ChainingValue>>,
+    /// Of each level of the fs-verity tree over them, from the lowest, the hashes that fill no block yet, if it is asked
+    /// for.
+    pub fsverity: Option<Vec<Vec<[u8; 32]>>>,
     /// Every subtree's chaining value, if they are being kept.
     pub subtrees: Option<Vec<ChainingValue>>,
-    /// The digests of the tensors that were read whole, in the order of the file. The one after them is read again.
-    pub tensors: Vec<Blake3Digest>,
+    /// Of a weight file whose tensors are asked for, the digests of the tensors that were read whole, in the order of the
+    /// file. The one after them is read again.
+    pub tensors: Option<Vec<Blake3Digest>>,
 }
 
 /// What is known of a file.
@@ -34,19 +39,25 @@ pub enum Known {
     Nothing,
     /// It was read up to some point: the rest is read.
     Part(StoppedFile),
-    /// Everything that a manifest holds of it: it is not read.
+    /// Digests of the whole of it: if they are those asked for, it is not read.
     Whole(HashedFile),
 }
 
 /// Remembers files from one run to the next. Calls come from several threads.
 pub trait Memory: fmt::Debug + Sync {
+    /// Whether nothing is known of any file, so that there is no need to ask.
+    fn is_empty(&self) -> bool;
+
     /// What is known of this file, as it is now.
     fn known(&self, path: &FilePath, identity: &Identity) -> Known;
+
+    /// What is known of this file is put to use.
+    fn used(&self, path: &FilePath);
 
     /// A file was read whole, and had this identity from the first byte to the last.
     fn finished(&self, identity: &Identity, file: &HashedFile);
 
-    /// The reading of a file stopped.
+    /// So much of a file was read, and its reading stopped or goes on: told about once a second, too.
     fn stopped(&self, path: &FilePath, identity: &Identity, part: StoppedFile);
 }
 

@@ -12,7 +12,7 @@ use chopmark_core::manifest::WeightFormat;
 use chopmark_core::manifest::header::HeaderError;
 
 use crate::digests::{DigestSelection, FileDigests};
-use crate::hasher::{EngineFault, Hasher, SUBTREE_SIZE_BYTES, Window};
+use crate::hasher::{EngineFault, Hasher, SUBTREE_SIZE_BYTES, VERITY_LEAF_SIZE_BYTES, Window};
 use crate::memory::StoppedFile;
 use crate::scan::WeightScan;
 use crate::sha256::Chain;
@@ -75,30 +75,37 @@ impl PassState {
     /// Where an earlier pass stopped; `None` when no pass with this plan comes to such a place.
     pub(crate) fn resume(plan: Plan, part: &StoppedFile) -> Option<Self> {
         let subtree_size_bytes = u64::try_from(SUBTREE_SIZE_BYTES).ok()?;
-        let StoppedFile { offset_bytes, sha256, tree, subtrees, .. } = part.clone();
+        let leaf_size_bytes = u64::try_from(VERITY_LEAF_SIZE_BYTES).ok()?;
+        let StoppedFile { offset_bytes, sha256, blake3, fsverity, subtrees, .. } = part;
         let pushed = offset_bytes.checked_div(subtree_size_bytes)?;
-        let tree = Tree::resume(tree, pushed)?;
-        let is_kept = subtrees.as_ref().is_some_and(|kept| u64::try_from(kept.len()) == Ok(pushed));
-        if plan.digests != DigestSelection::MANIFEST || (plan.keep_subtrees && !is_kept) {
-            return None;
+        let mut state = Self { offset_bytes: *offset_bytes, ..Self::new(plan) };
+        if let Some(chain) = &mut state.sha256 {
+            *chain = Chain::from_value((*sha256)?, *offset_bytes);
         }
-        Some(Self {
-            offset_bytes,
-            sha256: Some(Chain::from_value(sha256, offset_bytes)),
-            blake3: Some(tree),
-            subtrees: subtrees.filter(|_| plan.keep_subtrees),
-            ..Self::new(plan)
-        })
+        if let Some(tree) = &mut state.blake3 {
+            *tree = Tree::resume(blake3.clone()?, pushed)?;
+        }
+        if let Some(tree) = &mut state.fsverity {
+            *tree = VerityTree::resume(fsverity.as_ref()?, offset_bytes.checked_div(leaf_size_bytes)?)?;
+        }
+        if let Some(kept) = &mut state.subtrees {
+            *kept = subtrees.clone().filter(|kept| u64::try_from(kept.len()) == Ok(pushed))?;
+        }
+        Some(state)
     }
 
     /// What a later pass needs to go on from here, the digests of whole `tensors` given; `None` where none can.
-    pub(crate) fn stopped(&self, tensors: Vec<Blake3Digest>) -> Option<StoppedFile> {
+    pub(crate) fn stopped(&self, tensors: Option<Vec<Blake3Digest>>) -> Option<StoppedFile> {
         let subtree_size_bytes = u64::try_from(SUBTREE_SIZE_BYTES).ok()?;
-        let is_resumable = self.fsverity.is_none() && self.offset_bytes.is_multiple_of(subtree_size_bytes);
-        Some(StoppedFile {
-            offset_bytes: Some(self.offset_bytes).filter(|_| is_resumable)?,
-            sha256: self.sha256.as_ref()?.value()?,
-            tree: self.blake3.as_ref()?.pending().to_vec(),
+        let sha256 = match &self.sha256 {
+            Some(chain) => Some(chain.value()?),
+            None => None,
+        };
+        self.offset_bytes.is_multiple_of(subtree_size_bytes).then(|| StoppedFile {
+            offset_bytes: self.offset_bytes,
+            sha256,
+            blake3: self.blake3.as_ref().map(|tree| tree.pending().to_vec()),
+            fsverity: self.fsverity.as_ref().map(VerityTree::pending),
             subtrees: self.subtrees.clone(),
             tensors,
         })

@@ -4,6 +4,7 @@
 //! Such a file is hashed as the bytes it is; whoever measures it is told. Formats: Python's `pickletools` (protocols
 //! 0 to 5); `torch.save`, a ZIP archive with a `data.pkl` in it since 1.6, plain pickles before.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -65,47 +66,92 @@ impl FileNoteKind {
     }
 }
 
-/// Looks at those of the listed files whose names may be those of pickles. What can't be looked at is not noted:
-/// reading the file for its digests says why.
-pub(crate) fn find(root: &Root, files: &[Listed]) -> Vec<FileNote> {
-    let is_noted = |listed: &&Listed| {
-        let name = listed.path.file_name().to_ascii_lowercase();
-        let ends_in = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
-        ends_in(&CERTAIN_ENDINGS)
-            || ends_in(&ENDINGS)
-                && root.open_file(&listed.below).is_ok_and(|file| is_pickle(&File::from(file)).unwrap_or(false))
-    };
-    let mut notes: Vec<_> = files
-        .iter()
-        .filter(is_noted)
-        .map(|listed| FileNote { path: listed.path.clone(), kind: FileNoteKind::Pickle })
-        .collect();
+/// What there is to know about files that turned out to be pickles, in the order of paths.
+pub(crate) fn notes(pickles: impl IntoIterator<Item = FilePath>) -> Vec<FileNote> {
+    let mut notes: Vec<_> = pickles.into_iter().map(|path| FileNote { path, kind: FileNoteKind::Pickle }).collect();
     notes.sort_by(|a, b| a.path.cmp(&b.path));
     notes
 }
 
-/// Whether a file is a pickle or an archive of one, from its first and last bytes.
-fn is_pickle(file: &File) -> io::Result<bool> {
-    let found = file.metadata()?;
-    // Anything else may wait for ever when it is read.
-    if !found.is_file() {
-        return Ok(false);
+/// Opens and looks at those of the files whose names may be those of pickles.
+pub(crate) fn find(root: &Root, files: &[Listed]) -> Vec<FilePath> {
+    let open = |listed: &Listed| root.open_file(&listed.below).map(File::from);
+    let is_pickle = |listed: &&Listed| match named(&listed.path) {
+        Named::Certainly => true,
+        Named::Perhaps => open(listed).is_ok_and(|file| of_file(&listed.path, &file)),
+        Named::Otherwise => false,
+    };
+    files.iter().filter(is_pickle).map(|listed| listed.path.clone()).collect()
+}
+
+/// Whether an open file is a pickle. One that can't be looked at is none: reading it for its digests says why.
+pub(crate) fn of_file(path: &FilePath, file: &File) -> bool {
+    let looked = || {
+        let found = file.metadata()?;
+        // Anything else may wait for ever when it is read.
+        if !found.is_file() {
+            return Ok(false);
+        }
+        is_pickle(found.len(), |offset_bytes, size_bytes| {
+            let mut bytes = vec![0; usize::try_from(size_bytes).unwrap_or_default()];
+            file.read_exact_at(&mut bytes, offset_bytes).map(|()| Cow::Owned(bytes))
+        })
+    };
+    match named(path) {
+        Named::Certainly => true,
+        Named::Perhaps => looked().unwrap_or(false),
+        Named::Otherwise => false,
     }
-    let size_bytes = found.len();
-    let head = read_at(file, 0, HEAD_SIZE_BYTES.min(size_bytes))?;
+}
+
+/// Whether a file of these bytes is a pickle.
+pub(crate) fn of_bytes(path: &FilePath, bytes: &[u8]) -> bool {
+    match named(path) {
+        Named::Certainly => true,
+        Named::Perhaps => is_pickle(crate::size_bytes(bytes), |offset_bytes, size_bytes| {
+            let part = |at| usize::try_from(at).unwrap_or(usize::MAX);
+            let (start, end) = (part(offset_bytes), part(offset_bytes.saturating_add(size_bytes)));
+            Ok(Cow::Borrowed(bytes.get(start..end).unwrap_or_default()))
+        })
+        .unwrap_or(false),
+        Named::Otherwise => false,
+    }
+}
+
+/// What a name says.
+enum Named {
+    Certainly,
+    Perhaps,
+    Otherwise,
+}
+
+fn named(path: &FilePath) -> Named {
+    let name = path.file_name().as_bytes();
+    let ends_in = |endings: &[&str]| {
+        endings.iter().any(|ending| {
+            let start = name.len().saturating_sub(ending.len());
+            name.get(start..).is_some_and(|end| end.eq_ignore_ascii_case(ending.as_bytes()))
+        })
+    };
+    if ends_in(&CERTAIN_ENDINGS) {
+        Named::Certainly
+    } else if ends_in(&ENDINGS) {
+        Named::Perhaps
+    } else {
+        Named::Otherwise
+    }
+}
+
+/// Whether a file is a pickle or an archive of one, from its first and last bytes.
+fn is_pickle<'a>(size_bytes: u64, read_at: impl Fn(u64, u64) -> io::Result<Cow<'a, [u8]>>) -> io::Result<bool> {
+    let head = read_at(0, HEAD_SIZE_BYTES.min(size_bytes))?;
     if head.starts_with(MEMBER.0) {
         let tail_size_bytes = TAIL_SIZE_BYTES.min(size_bytes);
         return Ok(member_name(&head, MEMBER).is_some_and(is_pickle_name)
-            || lists_a_pickle(&read_at(file, size_bytes.saturating_sub(tail_size_bytes), tail_size_bytes)?));
+            || lists_a_pickle(&read_at(size_bytes.saturating_sub(tail_size_bytes), tail_size_bytes)?));
     }
-    let last = read_at(file, size_bytes.saturating_sub(1), 1.min(size_bytes))?;
+    let last = read_at(size_bytes.saturating_sub(1), 1.min(size_bytes))?;
     Ok(is_bare_pickle(&head, last.first().copied()))
-}
-
-fn read_at(file: &File, offset_bytes: u64, size_bytes: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; usize::try_from(size_bytes).unwrap_or_default()];
-    file.read_exact_at(&mut bytes, offset_bytes)?;
-    Ok(bytes)
 }
 
 /// A binary pickle begins with its protocol; one of the text protocols with an opcode and its argument, and every
@@ -232,9 +278,16 @@ mod tests {
         let root = Root::open(directory.path()).unwrap();
         let profile = chopmark_core::manifest::ExclusionProfile::V1;
         let files = list_directory(&root, None, profile, &|| false).unwrap().files;
-        let notes = find(&root, &files);
-        let paths: Vec<_> = notes.iter().map(|note| note.path.as_str()).collect();
+        let found = notes(find(&root, &files));
+        let paths: Vec<_> = found.iter().map(|note| note.path.as_str()).collect();
         assert_eq!(paths, ["B.PT", "a.pkl", "c.bin"]);
+        // However the bytes come, they are the same.
+        for listed in &files {
+            let (path, place) = (&listed.path, directory.path().join(&listed.below));
+            let is_pickle = of_file(path, &File::open(&place).unwrap());
+            assert_eq!(of_bytes(path, &fs::read(&place).unwrap()), is_pickle, "{path}");
+            assert_eq!(is_pickle, paths.contains(&path.as_str()), "{path}");
+        }
         fs::remove_file(directory.path().join("c.bin")).unwrap();
         let pipe = rustix::fs::Mode::from_raw_mode(0o600);
         rustix::fs::mkfifoat(rustix::fs::CWD, directory.path().join("c.bin"), pipe).unwrap();

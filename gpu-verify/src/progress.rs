@@ -2,7 +2,7 @@
 
 /// Receives progress; every method may be left out.
 pub trait Progress: Sync {
-    /// Once, before reading: what there is to do.
+    /// Before reading: what there is to do, beside what was told of before. A file that is read once more counts once.
     fn total(&self, _files: u64, _size_bytes: u64) {}
 
     /// A file is opened; `path` is its place in the manifest.

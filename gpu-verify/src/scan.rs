@@ -10,6 +10,7 @@ use chopmark_core::manifest::header::{Header, HeaderError, TensorLayout};
 use chopmark_core::manifest::{TensorEntry, WeightFormat, WeightIndex, gguf, safetensors};
 
 use crate::hasher::Hasher;
+use crate::portable::Portable;
 
 /// Bytes that are read at a time when a scan goes on.
 const PIECE_SIZE_BYTES: u64 = 4 << 20;
@@ -117,6 +118,26 @@ impl WeightScan {
         }
         let is_there = at == offset_bytes && scan.whole_tensors().is_some_and(|tensors| tensors == done);
         Ok(is_there.then_some(scan))
+    }
+
+    /// Whether the header of a file is the one that `index` was made of: its bytes, and where it puts which tensor. Reads
+    /// nothing but the header, and so says nothing of what is in the tensors.
+    pub(crate) fn has_header<E>(
+        index: &WeightIndex,
+        file_size_bytes: u64,
+        read_at: &mut ReadAt<'_, E>,
+    ) -> Result<bool, E> {
+        let mut scan = Self::new(index.format, file_size_bytes);
+        let (mut at, mut piece) = (0_u64, Vec::new());
+        while let State::Header { collected, wanted } = &scan.state {
+            let missing = wanted.saturating_sub(crate::size_bytes(collected));
+            piece.resize(usize::try_from(missing).unwrap_or_default(), 0);
+            read_at(&mut piece, at)?;
+            at = at.saturating_add(missing);
+            scan.feed(&Portable, &piece);
+        }
+        let State::Tensors(tensors) = scan.state else { return Ok(false) };
+        Ok(tensors.is_laid_out_as(index))
     }
 
     /// The digests of the tensors that were read whole; `None` once the file is refused.
@@ -246,6 +267,21 @@ impl Tensors {
         self.done.push(TensorEntry { name, dtype, shape, begin, end, blake3 });
     }
 
+    /// Whether the header is the one of an index, whatever the digests of the tensors.
+    fn is_laid_out_as(&self, index: &WeightIndex) -> bool {
+        let WeightIndex { header_size_bytes, header_blake3, alignment_bytes, tensors, .. } = index;
+        // Empty tensors at the start are closed already.
+        let closed =
+            self.done.iter().map(|tensor| (&*tensor.name, tensor.dtype, &*tensor.shape, tensor.begin, tensor.end));
+        let coming = self.current.iter().map(|(tensor, _)| tensor).chain(self.coming.as_slice());
+        let coming = coming.map(|tensor| (&*tensor.name, tensor.dtype, &*tensor.shape, tensor.begin, tensor.end));
+        let registered =
+            tensors.iter().map(|tensor| (&*tensor.name, tensor.dtype, &*tensor.shape, tensor.begin, tensor.end));
+        (self.header_size_bytes, self.header_blake3, self.alignment_bytes)
+            == (*header_size_bytes, *header_blake3, *alignment_bytes)
+            && closed.chain(coming).eq(registered)
+    }
+
     /// Takes tensors for whole that were read before, and returns where in the file to go on; `None` when there are not
     /// so many.
     fn recall(&mut self, digests: &[Blake3Digest]) -> Option<u64> {
@@ -274,7 +310,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::portable::Portable;
 
     /// A file of U8 tensors named by index, and its header's size.
     fn file(sizes: &[usize]) -> (Vec<u8>, usize) {
@@ -359,6 +394,41 @@ mod tests {
             scan.feed(&Portable, &bytes);
             let _ = scan.finish();
         }
+    }
+
+    #[test]
+    fn a_header_is_known_by_its_bytes_and_what_they_say_and_no_tensor_is_read() {
+        let (bytes, header_size_bytes) = file(&[0, 10, 0, 5]);
+        let size_bytes = crate::size_bytes(&bytes);
+        let mut scan = WeightScan::new(WeightFormat::Safetensors, size_bytes);
+        scan.feed(&Portable, &bytes);
+        let index = scan.finish().unwrap();
+        let has = |index: &WeightIndex| {
+            let header = &bytes[..header_size_bytes];
+            WeightScan::has_header(index, size_bytes, &mut |piece, from| {
+                let from = usize::try_from(from).unwrap();
+                piece.copy_from_slice(header.get(from..from + piece.len()).ok_or(())?);
+                Ok::<_, ()>(())
+            })
+        };
+        assert_eq!(has(&index), Ok(true));
+        let lies: [fn(&mut WeightIndex); 7] = [
+            |index| index.header_blake3 = Blake3Digest::of(b""),
+            |index| index.header_size_bytes += 1,
+            |index| index.tensors[1].name.push('x'),
+            |index| index.tensors[3].shape = vec![1, 5],
+            |index| index.tensors[3].begin += 1,
+            |index| drop(index.tensors.pop()),
+            |index| index.tensors.insert(0, index.tensors[0].clone()),
+        ];
+        for (number, lie) in lies.iter().enumerate() {
+            let mut lying = index.clone();
+            lie(&mut lying);
+            assert_eq!(has(&lying), Ok(false), "{number}");
+        }
+        let mut of_another = index.clone();
+        of_another.tensors[1].blake3 = Blake3Digest::of(b"");
+        assert_eq!(has(&of_another), Ok(true), "content is no part of the header");
     }
 
     #[test]

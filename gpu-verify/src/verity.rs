@@ -5,6 +5,7 @@
 //! "Merkle tree" and "fs-verity descriptor", with SHA-256, no salt and no built-in signature.
 
 use core::fmt;
+use core::str::FromStr;
 
 use chopmark_core::digest::Sha256Digest;
 
@@ -36,6 +37,15 @@ impl FsverityDigest {
     }
 }
 
+/// The hexadecimal characters, as they are written.
+impl FromStr for FsverityDigest {
+    type Err = <Sha256Digest as FromStr>::Err;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
 /// The hexadecimal characters.
 impl fmt::Display for FsverityDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,6 +61,26 @@ pub(crate) struct VerityTree {
 }
 
 impl VerityTree {
+    /// The tree after `pushed` leaves that came to these `levels`, as [`VerityTree::pending`] gave them; `None` when so
+    /// many leaves never come to such levels.
+    pub(crate) fn resume(levels: &[Vec<[u8; HASH_SIZE_BYTES]>], pushed: u64) -> Option<Self> {
+        let hashes_in_block = u64::try_from(VERITY_LEAF_SIZE_BYTES / HASH_SIZE_BYTES).ok()?;
+        let mut left = pushed;
+        for level in levels {
+            // A level is begun by the first hash that comes to it, and is empty whenever its block is full.
+            if left == 0 || u64::try_from(level.len()) != Ok(left.checked_rem(hashes_in_block)?) {
+                return None;
+            }
+            left = left.checked_div(hashes_in_block)?;
+        }
+        (left == 0).then(|| Self { levels: levels.iter().map(|level| level.as_flattened().to_vec()).collect() })
+    }
+
+    /// The hashes that fill no block yet, from the lowest level.
+    pub(crate) fn pending(&self) -> Vec<Vec<[u8; HASH_SIZE_BYTES]>> {
+        self.levels.iter().map(|level| level.as_chunks().0.to_vec()).collect()
+    }
+
     /// Adds the next leaf hash.
     pub(crate) fn push(&mut self, leaf: Sha256Digest) {
         let mut hash = leaf;
@@ -145,7 +175,13 @@ mod tests {
         for count in (0..40).chain(near) {
             let mut tree = VerityTree::default();
             leaves[..count].iter().for_each(|leaf| tree.push(*leaf));
+            let pushed = u64::try_from(count).unwrap();
+            let mut resumed = VerityTree::resume(&tree.pending(), pushed).unwrap();
+            assert!(VerityTree::resume(&tree.pending(), pushed + 1).is_none(), "{count}");
             assert_eq!(tree.root(), by_levels(&leaves[..count]), "{count}");
+            leaves[count..].iter().take(300).for_each(|leaf| resumed.push(*leaf));
+            let goes_on = leaves.len().min(count + 300);
+            assert_eq!(resumed.root(), by_levels(&leaves[..goes_on]), "{count}");
         }
     }
 

@@ -13,10 +13,11 @@ use rustix::fs::{AtFlags, Dir, FileType, statat};
 
 use crate::cache;
 use crate::error::{FILE_SIZE_BYTES_MAX, MeasureError};
+use crate::identity::Identity;
 use crate::open::Root;
 
 /// A file to be read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Listed {
     /// Its place in the manifest.
     pub(crate) path: FilePath,
@@ -26,6 +27,8 @@ pub(crate) struct Listed {
     pub(crate) found: PathBuf,
     /// Its size when listed; checked again when opened.
     pub(crate) size_bytes: u64,
+    /// What it was when it was read before, and still has to be; `None` where it was not.
+    pub(crate) seen: Option<Identity>,
 }
 
 /// Everything to be read, and what was left out.
@@ -76,7 +79,7 @@ pub(crate) fn list_directory(
                 _ if exclusions.excludes(path.as_str()) => listing.excluded.push(path),
                 Found::File { size_bytes } => {
                     check_size(root, &below, size_bytes)?;
-                    listing.files.push(Listed { path, found: below.clone(), below, size_bytes });
+                    listing.files.push(Listed { path, found: below.clone(), below, size_bytes, seen: None });
                 }
                 Found::Other(FileType::Symlink) if snapshot.is_some() => {
                     listing.files.push(linked(root, &directory, path, below)?);
@@ -103,7 +106,7 @@ pub(crate) fn list_file(root: &Root, name: &OsStr, called: Option<&FilePath>) ->
     match stat(root, &directory, &below)? {
         Found::File { size_bytes } => {
             check_size(root, &below, size_bytes)?;
-            let listed = Listed { path, found: below.clone(), below, size_bytes };
+            let listed = Listed { path, found: below.clone(), below, size_bytes, seen: None };
             Ok(Listing { files: vec![listed], excluded: Vec::new() })
         }
         Found::Directory => Err(refuse(root, &below, FileType::Directory)),
@@ -125,7 +128,7 @@ pub(crate) fn list_named(root: &Root, paths: impl IntoIterator<Item = FilePath>)
         match stat(root, &directory, &below) {
             Ok(Found::File { size_bytes }) => {
                 check_size(root, &below, size_bytes)?;
-                files.push(Listed { path, found: below.clone(), below, size_bytes });
+                files.push(Listed { path, found: below.clone(), below, size_bytes, seen: None });
             }
             Ok(Found::Directory) => return Err(refuse(root, &below, FileType::Directory)),
             Ok(Found::Other(kind)) => return Err(refuse(root, &below, kind)),
@@ -164,7 +167,7 @@ fn linked(root: &Root, directory: impl AsFd, path: FilePath, found: PathBuf) -> 
     match stat(root, &blobs, &below) {
         Ok(Found::File { size_bytes }) => {
             check_size(root, &found, size_bytes)?;
-            Ok(Listed { path, below, found, size_bytes })
+            Ok(Listed { path, below, found, size_bytes, seen: None })
         }
         Ok(_) => Err(refused("leads to something that is no regular file")),
         Err(MeasureError::NotFound { .. }) => Err(refused("leads to a blob that is not there")),

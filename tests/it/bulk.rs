@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::harness::{Client, Home, Service, place, signal};
+use crate::resume::settle;
 use crate::shared;
 
 /// Rows of the long list.
@@ -104,6 +105,7 @@ fn a_list_is_registered_with_one_report_and_again_without_a_second_entry() {
     let service = shared::service();
     let home = home(service.url());
     let digests = write_list(&home, "whole");
+    settle(&home.file(&format!("whole/{}.bin", ROWS - 1)));
     let (code, report) = run(&home, "whole", service.url());
     assert_eq!((code, states(&report)), (0, [40, 0, 0, 0]), "{report}");
     check_all(&home, "whole", service, &report, &digests);
@@ -115,6 +117,11 @@ fn a_list_is_registered_with_one_report_and_again_without_a_second_entry() {
     let (code, again) = run(&home, "whole", service.url());
     assert_eq!((code, states(&again)), (0, [0, 40, 0, 0]), "{again}");
     check_all(&home, "whole", service, &again, &digests);
+    // It was looked for by its bytes, which had not changed and were not read again.
+    for row in again["rows"].as_array().unwrap() {
+        let recalled = json!({ "files": 1, "parts": 0, "changed": [] });
+        assert_eq!((&row["read_size_bytes"], &row["recalled"]), (&json!(0), &recalled), "{row}");
+    }
 
     // A file that changed is not taken for finished: other bytes are another artefact.
     fs::write(home.file("whole/7.bin"), "other bytes").unwrap();

@@ -237,7 +237,8 @@ fn ctrl_c_ends_cleanly_and_leaves_nothing_half_done() {
     let home = registered().another_home();
     fs::copy(registered().home.file("model.chop"), home.file("model.chop")).unwrap();
     fs::create_dir_all(home.file("endless")).unwrap();
-    let sparse = fs::File::create(home.file("endless/weights.bin")).unwrap();
+    // A name that the model has as well: what nobody registered would not be read.
+    let sparse = fs::File::create(home.file("endless/vocab.txt")).unwrap();
     sparse.set_len(256 << 30).unwrap();
     for arguments in [
         ["hash", "endless", "--json"].as_slice(),

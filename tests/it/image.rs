@@ -96,7 +96,7 @@ fn an_image_is_registered_by_its_manifest_and_verified_by_its_layout() {
     }
     let (code, verdict) = verify(&home, "layout", "chat.chop");
     assert_eq!((code, &verdict["state"]), (0, &json!("verified")), "{verdict}");
-    assert_eq!(verdict["claims"], json!({ "sha256": 3, "blake3": 0, "tensors": 0 }), "{verdict}");
+    assert_eq!(verdict["claims"], json!({ "sha256": 3, "blake3": 0, "headers": 0, "tensors": 0 }), "{verdict}");
     assert_eq!(verdict["not_read"], json!([]));
     let (code, verdict) = verify(&home, "image.json", "chat.chop");
     assert_eq!((code, &verdict["claims"]["sha256"]), (0, &json!(1)), "{verdict}");

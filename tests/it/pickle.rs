@@ -85,6 +85,10 @@ fn a_malicious_pickle_is_bytes_with_a_note() {
     assert_eq!((code, &verdict["state"]), (0, &json!("verified")), "{verdict}");
     assert_eq!(notes(&verdict), expected);
     assert!(home.run(&verify).stdout.contains("Python pickle"));
+    let attest = ["attest", "model", "--bundle", "model.chop", "--zone", "HK", "--url", url, "--accept-public-record"];
+    let (code, said) = home.json(&attest);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(notes(&said), expected);
 
     // A changed byte is a difference as in any other file, and nothing was ever loaded.
     let path = home.file("model/torch.pt");

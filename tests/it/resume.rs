@@ -147,22 +147,50 @@ fn what_ctrl_c_leaves_is_gone_on_with_and_not_read_again() {
     assert_eq!(digests(&answer), digests(&whole(&home, "model")));
 }
 
-/// Killed outright, there is the checkpoint of an earlier run or none: never one that is wrong.
+/// Starts to hash, and kills it outright once it has left a checkpoint; up to where that is, in bytes.
+fn killed(home: &Home, arguments: &[&str]) -> u64 {
+    let mut child = home.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let checkpoint =
+        || checkpoints(home).into_iter().find(|path| path.extension().is_some_and(|ending| ending == "json"));
+    while checkpoint().is_none() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it left a checkpoint: {arguments:?}");
+        thread::sleep(Duration::from_millis(20));
+    }
+    signal(&child, Signal::KILL);
+    wait_at_most(&mut child, Duration::from_secs(30)).expect("it does not stop");
+    let text = fs::read_to_string(checkpoint().unwrap()).unwrap();
+    let document: Value = serde_json::from_str(text.split_once('\n').unwrap().1).unwrap();
+    document["part"][0]["offset_bytes"].as_u64().unwrap()
+}
+
+/// Killed outright, it leaves what it knew a moment before: nothing wrong, and the rest is all that is read.
 #[test]
-fn what_is_killed_leaves_nothing_wrong() {
+fn what_is_killed_is_gone_on_with() {
     let home = Home::new();
     sparse(&home.file("weights.bin"), SIZE_BYTES);
     settle(&home.file("weights.bin"));
-    assert_eq!(stopped(&home, &["hash", "weights.bin"], Signal::KILL).code, -1);
-    assert!(checkpoints(&home).is_empty());
-    assert_eq!(stopped(&home, &["hash", "weights.bin"], Signal::INT).code, 130);
-    let [checkpoint]: [PathBuf; 1] = checkpoints(&home).try_into().unwrap();
-    let before = fs::read(&checkpoint).unwrap();
-    assert_eq!(stopped(&home, &["hash", "weights.bin", "--resume", "--engine", "portable"], Signal::KILL).code, -1);
-    assert_eq!(fs::read(&checkpoint).unwrap(), before);
+    // Slow enough that it takes several times as long as a checkpoint takes to come.
+    let offset = killed(&home, &["hash", "weights.bin", "--engine", "portable"]);
     let (code, answer) = home.json(&["hash", "weights.bin", "--resume", "--quiet"]);
     assert_eq!((code, &answer["recalled"]["parts"]), (0, &json!(1)), "{answer}");
-    assert_eq!(digests(&answer), digests(&whole(&home, "weights.bin")));
+    assert_eq!(answer["read_size_bytes"], SIZE_BYTES - offset);
+    let whole = whole(&home, "weights.bin");
+    assert_eq!(digests(&answer), digests(&whole));
+
+    // Other digests than a manifest's as well; the chain and the tree both go on.
+    let digests = ["--digest", "sha256,fsverity", "--quiet"];
+    let offset = killed(&home, &[&["hash", "weights.bin", "--engine", "portable"], digests.as_slice()].concat());
+    let (code, answer) = home.json(&[&["hash", "weights.bin", "--resume"], digests.as_slice()].concat());
+    assert_eq!((code, &answer["read_size_bytes"]), (0, &json!(SIZE_BYTES - offset)), "{answer}");
+    assert_eq!(answer["digests"][0]["sha256"], whole["manifest"]["files"][0]["sha256"]);
+    let fresh = home.json(&[&["hash", "weights.bin"], digests.as_slice()].concat()).1;
+    assert_eq!(answer["digests"], fresh["digests"]);
+
+    // And lists.
+    let offset = killed(&home, &["hash", "weights.bin", "--engine", "portable", "--format", "b3sum"]);
+    let list = home.run(&["hash", "weights.bin", "--format", "b3sum", "--resume"]);
+    assert!(offset > 0 && list.stderr.contains("went on within 1 file"), "{list:?}");
+    assert_eq!(list.stdout, format!("{}  weights.bin\n", whole["manifest"]["files"][0]["blake3"].as_str().unwrap()));
 }
 
 /// Of a weight file, the header and the tensor that was being read are read again, and nothing else.
@@ -212,9 +240,9 @@ fn going_on_with_nothing_starts_at_the_beginning_and_says_so() {
     fs::write(home.file("f"), "f").unwrap();
     let ran = home.run(&["hash", "f", "--resume"]);
     assert!(ran.code == 0 && ran.stderr.contains("there is no checkpoint of f"), "{ran:?}");
-    for refused in [["--digest", "sha256"], ["--format", "b3sum"]] {
-        let ran = home.run(&[&["hash", "f", "--resume"], refused.as_slice()].concat());
-        assert_eq!(ran.code, 2, "{ran:?}");
+    for other in [["--digest", "sha256"], ["--format", "b3sum"]] {
+        let ran = home.run(&[&["hash", "f", "--resume"], other.as_slice()].concat());
+        assert!(ran.code == 0 && ran.stderr.contains("there is no checkpoint of f"), "{ran:?}");
     }
     // Where nothing can be remembered, hashing goes on as ever, and going on is refused.
     let state = home.work().parent().unwrap().join("state");

@@ -265,7 +265,7 @@ fn an_interrupted_batch_leaves_a_report_that_says_so() {
     // Far more than is read before the signal: a file of holes.
     let large = publisher.home.file("models/large");
     fs::create_dir_all(&large).unwrap();
-    fs::File::create(large.join("weights.bin")).unwrap().set_len(1 << 40).unwrap();
+    fs::File::create(large.join("model.safetensors")).unwrap().set_len(1 << 40).unwrap();
     fs::copy(publisher.home.file("models/small.chop"), publisher.home.file("models/large.chop")).unwrap();
     let arguments = [
         "verify",

@@ -14,8 +14,8 @@ pub(crate) struct HashArguments {
     /// The directory or file, or a container image by digest (see --manifest)
     #[arg(value_name = "PATH")]
     pub(crate) path: PathBuf,
-    /// Go on from the checkpoint that an interrupted run left; what changed since is read from the start
-    #[arg(long, conflicts_with = "digests")]
+    /// Go on from the checkpoint that an interrupted or killed run left; what changed since is read from the start
+    #[arg(long)]
     pub(crate) resume: bool,
     /// Also write a sidecar, FILE.b3tree: the BLAKE3 value of every MiB, by which `verify` names damaged places
     #[arg(long, value_name = "FILE", conflicts_with = "digests")]

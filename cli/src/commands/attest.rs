@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::measuring::{Aim, Measuring, require};
 use super::say::{Saying, Speaker, say};
-use super::{Context, bundle};
+use super::{Context, bundle, notes};
 use crate::arguments::AttestArguments;
 use crate::exit::{Exit, Failure};
 use crate::files;
@@ -43,7 +43,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: AttestArguments) -> Result<E
 
     let measuring = Measuring::start(engine, printer)?;
     let tool = format!("chopmark {} ({})", env!("CARGO_PKG_VERSION"), measuring.engine_name());
-    let difference = if proven.manifest.image().is_some() {
+    let (difference, file_notes) = if proven.manifest.image().is_some() {
         let found = measuring.find_image(&path, &form, &proven.manifest)?;
         let (difference, not_read) = compare_image(&proven.manifest, &found);
         if !not_read.is_empty() {
@@ -51,14 +51,16 @@ pub(crate) fn run(context: &Context<'_>, arguments: AttestArguments) -> Result<E
                            layout with all of the image";
             return Err(Failure::new(Exit::CouldNotCheck, "not_read", message));
         }
-        difference
+        (difference, Vec::new())
     } else {
         let file_name = proven.manifest.only_file().map(|file| &file.path);
         let aim = Aim { exclusions: proven.manifest.exclusions(), file_name, ..Aim::attest(&form) };
         let measured = measuring.measure(&path, aim)?;
-        compare(&proven.manifest, &measured.manifest, &measured.unreadable)
+        (compare(&proven.manifest, &measured.manifest, &measured.unreadable), measured.notes)
     };
     check_equal(&path, &proven, &difference)?;
+    // Before anything is signed.
+    notes::tell(printer, &file_notes);
 
     let id = proven.statement.id;
     let manifest = proven.artefact.manifest.sha256;
@@ -72,7 +74,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: AttestArguments) -> Result<E
             zone_word(zone)
         ),
         named: &[id, proven.owner.id],
-        report: Report::default()
+        report: notes::rows(Report::default(), &file_notes)
             .row("artefact", format!("{name}, {}", id.shown("art")))
             .row("registered by", format!("{} (self-declared)", proven.owner.name.display()))
             .row("manifest", manifest.to_string())
@@ -83,6 +85,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: AttestArguments) -> Result<E
             "manifest_sha256": manifest,
             "zone": zone,
             "tool": tool,
+            "notes": notes::members(&file_notes),
         }),
     };
     say(context, &speaker, saying)

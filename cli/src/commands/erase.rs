@@ -10,16 +10,12 @@ use chopmark_core::statement::Statement;
 use chopmark_core::submission::DOCUMENT_BYTES_MAX;
 use serde_json::json;
 
-use super::say::{Saying, Speaker, prepare, say};
-use super::{Context, signers};
+use super::Context;
+use super::say::{Saying, Speaker, say};
 use crate::arguments::EraseRequestArguments;
 use crate::client::Client;
-use crate::config::Overrides;
 use crate::exit::{Exit, Failure};
-use crate::interrupt;
-use crate::keys;
 use crate::printer::Report;
-use crate::trust::Contact;
 
 /// Asks for it, by signing the entry.
 ///
@@ -27,15 +23,10 @@ use crate::trust::Contact;
 /// As the registry or the person answers; see `submit`.
 pub(crate) fn request(context: &Context<'_>, arguments: EraseRequestArguments) -> Result<Exit, Failure> {
     let EraseRequestArguments { statement, fields, say: said } = arguments;
-    let settings = context.settings(Overrides { party: said.party, ..Overrides::default() })?;
-    interrupt::install(context.printer, context.command)?;
-    let consent = prepare(context, &settings, said.consent, &said.cosign)?;
-    let keys = keys::load_all(&settings.keys)?;
-    let client = Client::new(&settings.url)?;
-    let contact = Contact::meet(&settings, &client)?;
-    let (party, signers) = signers::signing_party(&client, &settings, &contact.registry, &keys, &said.cosign)?;
+    let speaker = Speaker::own(context, said, None)?;
+    let client = &speaker.client;
     let sealing = client.statement(&statement)?;
-    let fields = chosen(&sealed_fields(&client, &sealing)?, &fields)?;
+    let fields = chosen(&sealed_fields(client, &sealing)?, &fields)?;
     let (id, shown) = (sealing.id, sealing.id.shown(sealing.claim.id_prefix()));
     let names: Vec<&str> = fields.iter().map(Field::as_str).collect();
     let saying = Saying {
@@ -45,16 +36,6 @@ pub(crate) fn request(context: &Context<'_>, arguments: EraseRequestArguments) -
         report: Report::default().row("statement", format!("{id} ({})", sealing.claim.name())),
         members: json!({ "erased_of": id, "fields": names }),
         claim: Claim::Erased(ErasedClaim { statement: id, fields: fields.clone() }),
-    };
-    let speaker = Speaker {
-        settings: &settings,
-        client: &client,
-        contact: &contact,
-        keys: &keys,
-        party: &party,
-        signers: &signers,
-        consent,
-        cosign: &said.cosign,
     };
     say(context, &speaker, saying)
 }

@@ -47,22 +47,17 @@ pub(crate) fn run(context: &Context<'_>, arguments: &HashArguments) -> Result<Ex
     let keep_subtrees = arguments.sidecar.is_some();
     let measuring = Measuring::start(arguments.engine, context.printer)?.keeping_subtrees(keep_subtrees);
     let aim = Aim { digests, ..Aim::register(&arguments.form) };
+    let directories = Directories::of(&|name| std::env::var_os(name));
+    let recall = Recall { directories: &directories, kind: Kind::Checkpoint, is_wanted: arguments.resume };
     if digests.with_manifest() == digests {
-        if !arguments.digests.is_empty() {
-            let (measured, read_size_bytes) = measuring.recalling(&arguments.path, aim, None)?;
-            let reading = Reading::of_all(read_size_bytes);
-            return show_manifest(context, &measuring, arguments, &measured, &reading);
-        }
-        let directories = Directories::of(&|name| std::env::var_os(name));
-        let (kind, is_wanted) = (Kind::Checkpoint, arguments.resume);
-        let recall = Recall { directories: &directories, kind, is_wanted, keep_subtrees };
         let (measured, reading) = recall.measure(&measuring, &arguments.path, aim, context.printer)?;
         sidecar::write(arguments.sidecar.as_deref(), &measured, context.printer)?;
         return show_manifest(context, &measuring, arguments, &measured, &reading);
     }
     // An empty directory has no digests, and nothing is to be signed.
-    let hashed = measuring.hash_files(&arguments.path, Aim { purpose: Purpose::Verify, ..aim })?;
-    show_digests(context, &measuring, arguments, digests, &hashed)
+    let aim = Aim { purpose: Purpose::Verify, ..aim };
+    let (hashed, reading) = recall.hash_files(&measuring, &arguments.path, aim, context.printer)?;
+    show_digests(context, &measuring, arguments, digests, (&hashed, &reading))
 }
 
 /// Refuses, before slow work begins, a file to write that can't be written.
@@ -151,7 +146,7 @@ fn show_digests(
     measuring: &Measuring<'_>,
     arguments: &HashArguments,
     digests: DigestSelection,
-    hashed: &Hashed,
+    (hashed, reading): (&Hashed, &Reading),
 ) -> Result<Exit, Failure> {
     let Hashed { files, exclusions, excluded, revision, notes } = hashed;
     let size_bytes = files.iter().map(|file| file.size_bytes).fold(0, u64::saturating_add);
@@ -165,17 +160,18 @@ fn show_digests(
         report = report.row("revision", commit);
     }
     let names: Vec<&str> = digests.kinds().map(DigestKind::name).collect();
-    let report = notes::rows(report, notes).headline(
+    let report = reading.row(notes::rows(report, notes)).headline(
         Tone::Neutral,
         format!("{} of {}, {} in all", names.join(" and "), units::count(count, "file"), units::bytes(size_bytes)),
     );
-    done(context, arguments, members_of(hashed, measuring.engine_name()), &report)
+    done(context, arguments, members_of(hashed, reading, measuring.engine_name()), &report)
 }
 
-fn members_of(hashed: &Hashed, engine: &str) -> Value {
+fn members_of(hashed: &Hashed, reading: &Reading, engine: &str) -> Value {
     let Hashed { files, excluded, revision, notes, .. } = hashed;
     let size_bytes = files.iter().map(|file| file.size_bytes).fold(0, u64::saturating_add);
     let listed = files.iter().map(|file| member(&file.path, file.size_bytes, &file.digests));
+    let (read_size_bytes, recalled) = reading.members();
     json!({
         "manifest_sha256": Value::Null,
         "files": files.len(),
@@ -185,6 +181,8 @@ fn members_of(hashed: &Hashed, engine: &str) -> Value {
         "revision": revision,
         "not_read": [],
         "notes": notes::members(notes),
+        "read_size_bytes": read_size_bytes,
+        "recalled": recalled,
         "manifest": Value::Null,
         "digests": listed.collect::<Vec<_>>(),
     })

@@ -10,8 +10,8 @@ use chopmark_core::image::ImageReference;
 use chopmark_core::manifest::{ExclusionProfile, FilePath, Manifest};
 use chopmark_core::verify::FoundImage;
 use chopmark_gpu_verify::{
-    DigestSelection, Engine, EngineError, Hashed, Hasher, MeasureError, MeasureOptions, Measured, Memory, Purpose,
-    find_image, hash_files, images_in_layout, is_image_layout, measure, measure_image,
+    DigestSelection, Engine, EngineError, Hashed, Hasher, Looked, MeasureError, MeasureOptions, Measured, Memory,
+    Purpose, Seen, find_image, hash_files, images_in_layout, is_image_layout, look, measure, measure_image,
 };
 
 pub(crate) use self::part::{Measure, PartMeasuring};
@@ -148,15 +148,48 @@ impl<'a> Measuring<'a> {
         Ok((measured, read_size_bytes))
     }
 
-    /// Reads everything at `path` once, for the digests of the aim and no others.
+    /// Reads everything at `path` once, but for what is remembered, for the digests of the aim and no others; also how many
+    /// bytes were read.
     ///
     /// # Errors
     /// Why there are none, naming the file.
-    pub(crate) fn hash_files(&self, path: &Path, aim: Aim<'_>) -> Result<Hashed, Failure> {
+    pub(crate) fn hash_files(
+        &self,
+        path: &Path,
+        aim: Aim<'_>,
+        remembered: Option<&Remembered>,
+    ) -> Result<(Hashed, u64), Failure> {
         self.pass(|progress, interrupted| {
-            hash_files(path, &self.options(aim, interrupted), progress, self.engine.hasher())
+            let memory = remembered.map(|remembered| -> &dyn Memory { remembered });
+            let options = MeasureOptions { memory, ..self.options(aim, interrupted) };
+            hash_files(path, &options, progress, self.engine.hasher())
         })
-        .map(|(hashed, _)| hashed)
+    }
+
+    /// Whether only some of the values that come of this aim are computed again on the CPU.
+    pub(crate) fn is_sampled(&self, aim: Aim<'_>) -> bool {
+        aim.purpose == Purpose::Verify && self.hasher().fully_checked().is_some()
+    }
+
+    /// Compares what is at `path` with what was registered; what was read of it before is in `seen`.
+    ///
+    /// # Errors
+    /// As [`look`].
+    pub(crate) fn look(
+        &self,
+        path: &Path,
+        aim: Aim<'_>,
+        registered: &Manifest,
+        seen: &mut Seen,
+    ) -> Result<Looked, Failure> {
+        let (looked, _) = self.pass(|progress, interrupted| {
+            let options = self.options(aim, interrupted);
+            look(place(path, aim.form), registered, &options, seen, progress, self.engine.hasher())
+        })?;
+        if let Some(commit) = &looked.revision {
+            self.printer.note(format!("revision {commit}"));
+        }
+        Ok(looked)
     }
 
     /// Reads what is at hand of a registered container image.

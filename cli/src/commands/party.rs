@@ -4,7 +4,7 @@ use chopmark_core::key::PublicKey;
 use chopmark_core::kind::Claim;
 use chopmark_core::party::{Identifier, KeySet, PartyClaim, Scheme};
 use chopmark_core::statement::{Issuer, SignerGroup};
-use chopmark_core::text::Names;
+use chopmark_core::text::{Names, validate_name};
 use serde_json::json;
 
 use super::consent::Consent;
@@ -113,7 +113,7 @@ pub(crate) fn register(context: &Context<'_>, arguments: PartyRegisterArguments)
 fn claim(arguments: PartyRegisterArguments, keys: &[Key]) -> Result<PartyClaim, Failure> {
     let PartyRegisterArguments { names, jurisdiction, brn, uscc, lei, threshold, root_keys: elsewhere, .. } = arguments;
     let name = Names::from(names);
-    name.validate().map_err(|error| Failure::usage(format!("--name-…: {}", error.reason)))?;
+    name.validate(validate_name).map_err(|error| Failure::usage(format!("--name-…: {}", error.reason)))?;
     let mut identifiers = Vec::new();
     for (scheme, value) in [(Scheme::HkBrn, brn), (Scheme::CnUscc, uscc), (Scheme::Lei, lei)] {
         if let Some(value) = value {

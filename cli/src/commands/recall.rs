@@ -6,14 +6,14 @@
 use std::path::Path;
 
 use chopmark_core::manifest::FilePath;
-use chopmark_gpu_verify::Measured;
+use chopmark_gpu_verify::{Hashed, Measured, Memory as _};
 use serde_json::{Value, json};
 
 use super::measuring::{Aim, Measuring, image_reference, place};
 use crate::config::Directories;
 use crate::exit::{Exit, Failure};
 use crate::printer::{Printer, Report};
-use crate::remembered::{Kind, Recalled, Remembered};
+use crate::remembered::{Kind, Recalled, Remembered, Wants};
 use crate::units;
 
 /// What is to be remembered and recalled.
@@ -25,8 +25,6 @@ pub(crate) struct Recall<'a> {
     pub(crate) kind: Kind,
     /// Whether the user wants what is remembered to be used.
     pub(crate) is_wanted: bool,
-    /// Whether the value of every MiB is needed.
-    pub(crate) keep_subtrees: bool,
 }
 
 /// What was read, and what did not have to be.
@@ -37,7 +35,7 @@ pub(crate) struct Reading {
 }
 
 impl Recall<'_> {
-    /// Measures, and remembers what it found out: when it is interrupted, what there is so far.
+    /// Measures, and remembers what it found out, again and again while it does.
     ///
     /// # Errors
     /// As [`Measuring::measure`]; and when something is to be gone on with that can't be.
@@ -48,9 +46,8 @@ impl Recall<'_> {
         aim: Aim<'_>,
         printer: &Printer,
     ) -> Result<(Measured, Reading), Failure> {
-        let must_go_on = self.is_wanted && self.kind == Kind::Checkpoint;
         if image_reference(path)?.is_some() {
-            if must_go_on {
+            if self.must_go_on() {
                 return Err(Failure::usage(
                     "a container image is known by digest and read at once; leave out --resume",
                 ));
@@ -58,25 +55,59 @@ impl Recall<'_> {
             let (measured, read_size_bytes) = measuring.recalling(path, aim, None)?;
             return Ok((measured, Reading { read_size_bytes, recalled: None }));
         }
-        let place = place(path, aim.form);
-        let remembered = match Remembered::open(self.kind, self.directories, place, self.is_wanted, self.keep_subtrees)
-        {
-            Ok(remembered) => Some(remembered),
-            Err(failure) if must_go_on => return Err(failure),
+        let wants = Wants { recalled: self.is_wanted, sampled: measuring.is_sampled(aim) };
+        self.remembering(place(path, aim.form), wants, printer, |remembered| {
+            let (measured, read_size_bytes) = measuring.recalling(path, aim, remembered)?;
+            let files = measured.manifest.files().len();
+            Ok((measured, read_size_bytes, files))
+        })
+    }
+
+    /// As [`Recall::measure`], for the digests of the aim and no others.
+    ///
+    /// # Errors
+    /// As [`Recall::measure`].
+    pub(crate) fn hash_files(
+        self,
+        measuring: &Measuring<'_>,
+        path: &Path,
+        aim: Aim<'_>,
+        printer: &Printer,
+    ) -> Result<(Hashed, Reading), Failure> {
+        let wants = Wants { recalled: self.is_wanted, sampled: measuring.is_sampled(aim) };
+        self.remembering(path, wants, printer, |remembered| {
+            let (hashed, read_size_bytes) = measuring.hash_files(path, aim, remembered)?;
+            let files = hashed.files.len();
+            Ok((hashed, read_size_bytes, files))
+        })
+    }
+
+    fn must_go_on(self) -> bool {
+        self.is_wanted && self.kind == Kind::Checkpoint
+    }
+
+    /// Reads what is at a path, which gives how many bytes were read and how many files there are.
+    fn remembering<T>(
+        self,
+        path: &Path,
+        wants: Wants,
+        printer: &Printer,
+        read: impl FnOnce(Option<&Remembered>) -> Result<(T, u64, usize), Failure>,
+    ) -> Result<(T, Reading), Failure> {
+        let remembered = match Remembered::open(self.kind, self.directories, path, wants) {
+            Ok(remembered) => remembered,
+            Err(failure) if self.must_go_on() => return Err(failure),
             Err(failure) => {
                 printer.detail(format!("nothing is remembered of this run: {failure}"));
-                None
+                let (found, read_size_bytes, _) = read(None)?;
+                return Ok((found, Reading { read_size_bytes, recalled: None }));
             }
         };
-        if must_go_on && remembered.as_ref().is_some_and(Remembered::is_empty) {
+        if self.must_go_on() && remembered.is_empty() {
             printer.note(format!("there is no checkpoint of {}: starting at the beginning", path.display()));
         }
-        let done = measuring.recalling(path, aim, remembered.as_ref());
-        let Some(remembered) = remembered else {
-            return done.map(|(measured, read_size_bytes)| (measured, Reading { read_size_bytes, recalled: None }));
-        };
-        match done {
-            Ok((measured, read_size_bytes)) => {
+        match read(Some(&remembered)) {
+            Ok((found, read_size_bytes, files)) => {
                 match self.kind {
                     Kind::Cache => {
                         remembered.keep(true);
@@ -84,8 +115,8 @@ impl Recall<'_> {
                     Kind::Checkpoint => remembered.forget(),
                 }
                 let reading = Reading { read_size_bytes, recalled: Some(remembered.recalled()) };
-                reading.tell(self.kind, measured.manifest.files().len(), printer);
-                Ok((measured, reading))
+                reading.tell(self.kind, files, printer);
+                Ok((found, reading))
             }
             Err(failure) if failure.exit == Exit::Interrupted => Err(self.interrupted(failure, remembered.keep(false))),
             Err(failure) => Err(failure),
@@ -111,11 +142,6 @@ impl Recall<'_> {
 }
 
 impl Reading {
-    /// Everything was read.
-    pub(crate) fn of_all(read_size_bytes: u64) -> Self {
-        Self { read_size_bytes, recalled: None }
-    }
-
     fn tell(&self, kind: Kind, files: usize, printer: &Printer) {
         let Some(Recalled { files: unchanged, parts, changed }) = &self.recalled else { return };
         if *unchanged > 0 {

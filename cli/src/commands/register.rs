@@ -82,7 +82,7 @@ pub(crate) fn run(context: &Context<'_>, mut arguments: RegisterArguments) -> Re
     let keep_subtrees = arguments.sidecar.is_some();
     let measuring = Measuring::start(arguments.engine, printer)?.keeping_subtrees(keep_subtrees);
     let (directories, is_wanted) = (&session.settings.directories, !arguments.no_cache);
-    let recall = Recall { directories, kind: Kind::Cache, is_wanted, keep_subtrees };
+    let recall = Recall { directories, kind: Kind::Cache, is_wanted };
     let (measured, reading) = recall.measure(&measuring, &order.path, Aim::register(&order.form), printer)?;
     // Before anything is signed, while another file can still be registered instead.
     notes::tell(printer, &measured.notes);
@@ -162,7 +162,7 @@ fn names(given: Names, defaults: &Defaults) -> Result<Names, String> {
     if names == Names::default() {
         names.en.clone_from(&defaults.name);
     }
-    names.validate().map_err(|error| error.reason)?;
+    names.validate(validate_name).map_err(|error| error.reason)?;
     Ok(names)
 }
 

@@ -14,8 +14,8 @@ use std::path::Path;
 
 use chopmark_core::bundle::Proven;
 use chopmark_core::manifest::FilePath;
-use chopmark_core::verify::{compare, compare_image};
-use chopmark_gpu_verify::Measured;
+use chopmark_core::verify::{Difference, compare, compare_image};
+use chopmark_gpu_verify::{Looked, Measured, Seen};
 use serde_json::json;
 
 use super::measuring::{Aim, Measure, Measuring, place, require};
@@ -90,12 +90,14 @@ fn check<'a>(context: &Context<'_>, arguments: &'a VerifyArguments) -> Result<Ve
         on: arguments.on,
     };
     match question.bundle {
-        Some(path) => by_bundle(question, bundle::open(path, &trust)?, &trust, places, &measuring, &mut None),
+        Some(path) => {
+            by_bundle(question, bundle::open(path, &trust)?, &trust, places, &measuring, &mut Seen::default())
+        }
         None => by_service(question, &settings, &trust, places, &measuring),
     }
 }
 
-/// Compares with what a bundle proves. What was measured is kept, so that another bundle of the same model can be
+/// Compares with what a bundle proves. What was read is kept in `seen`, so that another bundle of the same model can be
 /// tried.
 fn by_bundle<'a>(
     question: Question<'a>,
@@ -103,9 +105,9 @@ fn by_bundle<'a>(
     trust: &Trust,
     places: Option<Places>,
     measuring: &dyn Measure,
-    measured: &mut Option<Measured>,
+    seen: &mut Seen,
 ) -> Result<Verdict<'a>, Failure> {
-    let compared = compared(question, &proven, places, measuring, measured)?;
+    let compared = compared(question, &proven, places, measuring, seen)?;
     let held = Held::of(&proven, trust, question.status_list, question.on)?;
     Ok(Verdict { question, proven, compared, held, trust: trust.clone(), also_registered: Vec::new(), said: None })
 }
@@ -120,43 +122,53 @@ fn by_service<'a>(
 ) -> Result<Verdict<'a>, Failure> {
     let found = lookup::find(settings, trust, measuring, question.path, question.form)?;
     let lookup::Found { proven, measured, others } = found;
-    let compared = compared(question, &proven, places, measuring, &mut Some(measured))?;
+    let compared = if proven.manifest.image().is_none() && is_measured_as(&proven, &measured, question.path) {
+        measured_as(question, &proven, places, measured)
+    } else {
+        compared(question, &proven, places, measuring, &mut Seen::default())?
+    };
     let said = Some(said::Said::ask(settings, &proven)?);
     Ok(Verdict { question, proven, compared, held: None, trust: trust.clone(), also_registered: others, said })
 }
 
+/// Looks at what is at the path by the rules that the registered manifest records.
 fn compared(
     question: Question<'_>,
     proven: &Proven,
     places: Option<Places>,
     measuring: &dyn Measure,
-    measured: &mut Option<Measured>,
+    seen: &mut Seen,
 ) -> Result<Compared, Failure> {
-    if proven.manifest.image().is_some() {
-        let found = measuring.find_image(question.path, question.form, &proven.manifest)?;
-        let (difference, not_read) = compare_image(&proven.manifest, &found);
+    let manifest = &proven.manifest;
+    if manifest.image().is_some() {
+        let found = measuring.find_image(question.path, question.form, manifest)?;
+        let (difference, not_read) = compare_image(manifest, &found);
         return Ok(Compared { difference, not_read, ..Compared::default() });
     }
-    let known = match measured.take().filter(|measured| is_measured_as(proven, measured, question.path)) {
-        Some(known) => known,
-        None => measure_as(question, proven, measuring)?,
-    };
-    let measured = measured.insert(known);
-    let mut difference = compare(&proven.manifest, &measured.manifest, &measured.unreadable);
-    if question.is_strict {
-        difference.extra.extend(measured.excluded.iter().cloned());
-        difference.extra.sort();
-    }
-    let Measured { excluded, revision, subtrees, notes, .. } = measured;
-    let damages = places.map(|places| places.locate(&proven.manifest, &difference, subtrees));
-    let (excluded, revision, notes) = (excluded.clone(), revision.clone(), notes.clone());
-    Ok(Compared { difference, excluded, revision, notes, damages, not_read: Vec::new() })
+    let (exclusions, file_name) = (manifest.exclusions(), registered_name(proven));
+    let aim = Aim { exclusions, file_name, ..Aim::verify(question.form) };
+    let Looked { mut difference, by_blake3, subtrees, excluded, revision, notes } =
+        measuring.look(question.path, aim, manifest, seen)?;
+    refuse_excluded(question, &mut difference, &excluded);
+    let damages = places.map(|places| places.locate(manifest, &difference, &subtrees));
+    Ok(Compared { difference, by_blake3, excluded, revision, notes, damages, not_read: Vec::new() })
 }
 
-/// Measures the path by the rules that the registered manifest records.
-fn measure_as(question: Question<'_>, proven: &Proven, measuring: &dyn Measure) -> Result<Measured, Failure> {
-    let (exclusions, file_name) = (proven.manifest.exclusions(), registered_name(proven));
-    measuring.measure(question.path, Aim { exclusions, file_name, ..Aim::verify(question.form) })
+/// Compares what was measured whole, to ask the service about it.
+fn measured_as(question: Question<'_>, proven: &Proven, places: Option<Places>, measured: Measured) -> Compared {
+    let Measured { manifest, unreadable, subtrees, excluded, revision, notes, .. } = measured;
+    let mut difference = compare(&proven.manifest, &manifest, &unreadable);
+    refuse_excluded(question, &mut difference, &excluded);
+    let damages = places.map(|places| places.locate(&proven.manifest, &difference, &subtrees));
+    Compared { difference, excluded, revision, notes, damages, ..Compared::default() }
+}
+
+/// To a strict question, what the exclusion profile leaves out is extra.
+fn refuse_excluded(question: Question<'_>, difference: &mut Difference, excluded: &[FilePath]) {
+    if question.is_strict {
+        difference.extra.extend_from_slice(excluded);
+        difference.extra.sort();
+    }
 }
 
 /// Whether a measurement made before the registration was known follows its rules all the same.

@@ -11,6 +11,7 @@ use super::reading::{At, Reading};
 use super::{Job, Results};
 use crate::error::MeasureError;
 use crate::pass::{Buffers, PassError, read_some};
+use crate::pickle;
 use crate::sha256::Chain;
 
 /// Most files in a batch, so that an interruption is noticed soon, however small they are.
@@ -57,9 +58,10 @@ impl<'a> Job<'a> {
             used = used.saturating_add(size_bytes);
         }
         self.hash_held(&mut held, &bytes);
-        for Held { reading, .. } in held {
+        for Held { reading, place } in held {
             let index = reading.index;
-            let result = self.outcome(reading);
+            let is_pickle = pickle::of_bytes(&reading.listed.path, bytes.get(place).unwrap_or_default());
+            let result = self.outcome(reading, is_pickle);
             self.put(index, result, results);
         }
         buffers.current = bytes;

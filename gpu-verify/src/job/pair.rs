@@ -3,6 +3,7 @@
 use std::fs::File;
 
 use super::reading::{At, Reading};
+use super::recall::is_due;
 use super::{Job, Results};
 use crate::error::MeasureError;
 use crate::hasher::{SUBTREE_SIZE_BYTES, Window};
@@ -33,6 +34,11 @@ impl<'a> Job<'a> {
                     }
                 }
                 return self.fail(index, fault, results);
+            }
+            for (Reading { listed, before, is_settled, state, scan, remembered, .. }, _) in &lanes {
+                if is_due(remembered) {
+                    self.remember(listed, (before, *is_settled), state, scan.as_ref());
+                }
             }
             for (reading, file) in lanes.extract_if(.., |(reading, _)| reading.left_bytes() == 0) {
                 let index = reading.index;

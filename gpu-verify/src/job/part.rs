@@ -9,9 +9,10 @@ use blake3::hazmat::ChainingValue;
 use chopmark_core::digest::Sha256Digest;
 
 use super::reading::{At, Reading};
+use super::recall::is_due;
 use super::{Job, Results};
 use crate::hasher::Window;
-use crate::pass::{PassError, fill, whole_subtrees};
+use crate::pass::{PassError, fill, whole_subtrees, window_size_bytes_at};
 use crate::tree::Tree;
 
 /// Bytes of a part, unless the engine's windows are larger: enough for the disk to read ahead, little enough for many
@@ -67,26 +68,44 @@ impl<'a> Job<'a> {
     pub(super) fn part(&self, shared: &Shared<'a>, offset_bytes: u64, buffer: &mut Vec<u8>, results: &mut Results) {
         let Some(listed) = self.files.get(shared.index) else { return };
         match self.find(shared, offset_bytes, buffer) {
-            Err(stop) => self.fail(shared.index, self.stopped(listed, stop), results),
+            Err(stop) => {
+                if matches!(stop, PassError::Interrupted) {
+                    self.remember_together(shared, true);
+                }
+                self.fail(shared.index, self.stopped(listed, stop), results);
+            }
             Ok(found) => {
                 if let Some(reading) = shared.add(offset_bytes, found) {
                     let result = self.end(reading, &shared.file);
                     self.put(shared.index, result, results);
+                } else {
+                    self.remember_together(shared, false);
                 }
             }
         }
     }
 
+    /// Hands over how far all parts without a gap came, now or when it is time.
+    fn remember_together(&self, shared: &Shared<'_>, now: bool) {
+        let together = shared.together.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Reading { listed, before, is_settled, state, remembered, .. }) = &together.reading
+            && (is_due(remembered) || now)
+        {
+            self.remember(listed, (before, *is_settled), state, None);
+        }
+    }
+
     fn find(&self, shared: &Shared<'_>, offset_bytes: u64, buffer: &mut Vec<u8>) -> Result<Found, PassError> {
-        let size_bytes = self.part_size_bytes().min(shared.size_bytes.saturating_sub(offset_bytes));
+        let end_bytes = self.part_end_bytes(offset_bytes).min(shared.size_bytes);
+        let size_bytes = end_bytes.saturating_sub(offset_bytes);
         let mut found = Found { size_bytes, subtrees: Vec::new(), leaves: Vec::new() };
         let mut reader = At { file: &shared.file, offset_bytes };
         let mut pieces = Tree::default();
-        let end_bytes = offset_bytes.saturating_add(size_bytes);
         while reader.offset_bytes < end_bytes {
             let left_bytes = end_bytes.saturating_sub(reader.offset_bytes);
             let at_bytes = reader.offset_bytes;
-            fill(&mut reader, buffer, self.piece_size_bytes(), left_bytes)?;
+            let window_size_bytes = window_size_bytes_at(at_bytes, self.piece_size_bytes());
+            fill(&mut reader, buffer, window_size_bytes, left_bytes)?;
             let window = Window::new(at_bytes, buffer).ok_or(PassError::Shrank)?;
             if self.plan.digests.blake3 {
                 let values = self.hasher.subtrees(window);
@@ -100,8 +119,10 @@ impl<'a> Job<'a> {
         Ok(found)
     }
 
-    /// Bytes of a part: whole windows.
-    pub(super) fn part_size_bytes(&self) -> u64 {
-        u64::try_from(self.hasher.window_size_bytes()).unwrap_or(u64::MAX).max(PART_SIZE_BYTES)
+    /// Where the part that starts here ends, if the file goes on: parts are whole windows, but for the first of a file
+    /// that is gone on with.
+    pub(super) fn part_end_bytes(&self, offset_bytes: u64) -> u64 {
+        let size_bytes = u64::try_from(self.hasher.window_size_bytes()).unwrap_or(u64::MAX).max(PART_SIZE_BYTES);
+        offset_bytes.saturating_add(1).next_multiple_of(size_bytes)
     }
 }

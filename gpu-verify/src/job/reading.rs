@@ -1,10 +1,11 @@
 //! A file on its way from the list to its digests: opened, looked at, read, looked at again.
 
+use core::cell::Cell;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::Ordering;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use chopmark_core::manifest::WeightFormat;
 use chopmark_core::manifest::header::HeaderError;
@@ -18,6 +19,9 @@ use crate::pass::{PassError, PassState};
 use crate::scan::WeightScan;
 use crate::walk::Listed;
 
+/// How a file changed that is not the one that was read before.
+pub(crate) const BETWEEN_LOOKS: &str = "it is not the file that was looked at a moment before";
+
 /// What is known of a file that was opened and is not yet closed; the descriptor stands beside it.
 pub(super) struct Reading<'a> {
     /// Its place in the list.
@@ -28,6 +32,8 @@ pub(super) struct Reading<'a> {
     pub(super) is_settled: bool,
     pub(super) state: PassState,
     pub(super) scan: Option<WeightScan>,
+    /// When it was last handed over how far its reading came.
+    pub(super) remembered: Cell<Instant>,
     format: Option<WeightFormat>,
 }
 
@@ -38,6 +44,9 @@ impl<'a> Job<'a> {
         let opened_at = SystemTime::now();
         let file = File::from(self.root.open_file(&listed.below)?);
         let before = Identity::of(&file, || self.root.shown(&listed.found))?;
+        if listed.seen.is_some_and(|seen| seen != before) {
+            return Err(MeasureError::FileChanged { path: self.root.shown(&listed.found), how: BETWEEN_LOOKS });
+        }
         let format = match self.tensors {
             Tensors::Ignored => None,
             Tensors::Required | Tensors::Noted => WeightFormat::of(listed.path.as_str()),
@@ -45,7 +54,8 @@ impl<'a> Job<'a> {
         let scan = format.map(|format| WeightScan::new(format, before.size_bytes));
         let state = PassState::new(self.plan);
         let is_settled = before.is_settled(opened_at);
-        let mut reading = Reading { index, listed, before, is_settled, state, scan, format };
+        let mut reading =
+            Reading { index, listed, before, is_settled, state, scan, remembered: Cell::new(Instant::now()), format };
         self.go_on(&mut reading, &file)?;
         Ok((reading, file))
     }
@@ -91,7 +101,7 @@ impl<'a> Job<'a> {
     }
 
     /// What came of a file that was read to its end and did not change.
-    pub(super) fn outcome(&self, reading: Reading<'_>) -> Result<Outcome, MeasureError> {
+    pub(super) fn outcome(&self, reading: Reading<'_>, is_pickle: bool) -> Result<Outcome, MeasureError> {
         let Reading { listed, before, is_settled, state, scan, format, .. } = reading;
         let path = || self.root.shown(&listed.found);
         let mut note = None;
@@ -117,7 +127,7 @@ impl<'a> Job<'a> {
         if let Some(memory) = self.caller.memory.filter(|_| is_settled) {
             memory.finished(&before, &hashed);
         }
-        Ok((hashed, note))
+        Ok(Outcome { file: hashed, identity: before, note, is_pickle })
     }
 }
 

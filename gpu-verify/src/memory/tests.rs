@@ -14,7 +14,7 @@ use super::*;
 use crate::digests::DigestSelection;
 use crate::error::MeasureError;
 use crate::hasher::Hasher;
-use crate::measure::{MeasureOptions, Measured, Purpose, measure};
+use crate::measure::{Hashed, MeasureOptions, Measured, Purpose, hash_files, measure};
 use crate::portable::Portable;
 use crate::progress::Progress;
 use crate::rayon::Rayon;
@@ -25,11 +25,19 @@ const MIB: u64 = 1 << 20;
 struct Kept(Mutex<BTreeMap<FilePath, (Identity, Known)>>);
 
 impl Memory for Kept {
+    fn is_empty(&self) -> bool {
+        self.0.lock().unwrap().is_empty()
+    }
+
     fn known(&self, path: &FilePath, identity: &Identity) -> Known {
         match self.0.lock().unwrap().get(path) {
             Some((of, known)) if of == identity => known.clone(),
             _ => Known::Nothing,
         }
+    }
+
+    fn used(&self, path: &FilePath) {
+        assert!(self.0.lock().unwrap().contains_key(path));
     }
 
     fn finished(&self, identity: &Identity, file: &HashedFile) {
@@ -72,6 +80,27 @@ impl StopAfter {
             interrupted: &self.flag,
         };
         measure(path, &options, self, hasher)
+    }
+
+    /// The digests asked for and no others.
+    fn digests(
+        &self,
+        path: &Path,
+        memory: &Kept,
+        digests: DigestSelection,
+        hasher: &dyn Hasher,
+    ) -> Result<Hashed, MeasureError> {
+        let options = MeasureOptions {
+            exclusions: ExclusionProfile::V1,
+            purpose: Purpose::Verify,
+            file_name: None,
+            revision: None,
+            digests,
+            keep_subtrees: false,
+            memory: Some(memory),
+            interrupted: &self.flag,
+        };
+        hash_files(path, &options, self, hasher)
     }
 
     fn counts(&self) -> (u64, u64) {
@@ -160,15 +189,19 @@ fn what_is_remembered_and_impossible_is_not_used() {
     let (identity, Known::Part(part)) = memory.0.lock().unwrap().values().next().unwrap().clone() else {
         panic!("nothing is remembered")
     };
-    assert_eq!((part.offset_bytes, part.tensors.len(), &part.subtrees), (5 * MIB, 1, &None));
+    let tensors = part.tensors.clone().unwrap();
+    assert_eq!((part.offset_bytes, tensors.len(), &part.subtrees), (5 * MIB, 1, &None));
     let expected = StopAfter::new(u64::MAX).run(path, &Kept::default(), true, &Portable).unwrap();
 
     let (mut short, mut long, mut beyond, mut odd) = (part.clone(), part.clone(), part.clone(), part.clone());
-    short.tree.pop();
-    long.tensors.push(long.tensors[0]);
+    short.blake3.as_mut().unwrap().pop();
+    long.tensors = Some([tensors.as_slice(), &tensors].concat());
     beyond.offset_bytes = 1 << 40;
-    odd.tensors = vec![part.tensors[0]; 9];
-    for impossible in [short, long, beyond, odd] {
+    odd.tensors = Some(vec![tensors[0]; 9]);
+    let (no_chain, no_tree) =
+        (StoppedFile { sha256: None, ..part.clone() }, StoppedFile { blake3: None, ..part.clone() });
+    let no_tensors = StoppedFile { tensors: None, ..part.clone() };
+    for impossible in [short, long, beyond, odd, no_chain, no_tree, no_tensors] {
         let memory = Kept::default();
         memory.stopped(&FilePath::parse("m.safetensors").unwrap(), &identity, impossible);
         let run = StopAfter::new(u64::MAX);
@@ -179,4 +212,53 @@ fn what_is_remembered_and_impossible_is_not_used() {
     memory.stopped(&FilePath::parse("m.safetensors").unwrap(), &identity, part);
     let measured = run.run(path, &memory, true, &Portable).unwrap();
     assert_eq!((measured.subtrees, run.counts().1), (expected.subtrees, 0));
+}
+
+#[test]
+fn any_digests_go_on_and_none_is_taken_for_another() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fs::write(path.join("m.safetensors"), weights()).unwrap();
+    fs::write(path.join("w.bin"), vec![5; usize::try_from(40 * MIB + 5).unwrap()]).unwrap();
+    fs::write(path.join("small"), "small").unwrap();
+    settle();
+    let rayon = Rayon::new(2).unwrap();
+    let select = |bits: u8| DigestSelection { sha256: bits & 1 > 0, blake3: bits & 2 > 0, fsverity: bits & 4 > 0 };
+    for digests in (1..8).map(select) {
+        let expected = StopAfter::new(u64::MAX).digests(path, &Kept::default(), digests, &Portable).unwrap();
+        let engines: [(&dyn Hasher, &dyn Hasher); 2] = [(&rayon, &Portable), (&Portable, &rayon)];
+        for (first, second) in engines {
+            let memory = Kept::default();
+            let stopped = StopAfter::new(21 * MIB).digests(path, &memory, digests, first);
+            assert!(matches!(stopped, Err(MeasureError::Interrupted)), "{digests:?}");
+            let went_on = StopAfter::new(u64::MAX);
+            let found = went_on.digests(path, &memory, digests, second).unwrap();
+            assert_eq!(found.files, expected.files, "{digests:?}");
+            let (read, recalled) = went_on.counts();
+            assert_eq!(read + recalled, found.files.iter().map(|file| file.size_bytes).sum::<u64>());
+            // With several threads, the first part may be the last to be read.
+            assert!(recalled >= MIB || first.name() != "portable", "{digests:?}: {recalled} bytes recalled");
+            // All is known of these digests now, and what is known of others is not taken for them.
+            for other in (1..8).map(select) {
+                let run = StopAfter::new(u64::MAX);
+                let found = run.digests(path, &memory_of(&memory), other, &Portable).unwrap();
+                let fresh = StopAfter::new(u64::MAX).digests(path, &Kept::default(), other, &Portable).unwrap();
+                assert_eq!(found.files, fresh.files, "{digests:?} {other:?}");
+                let is_known = other.kinds().all(|kind| digests.has(kind));
+                assert_eq!(run.counts().0 == 0, is_known, "{digests:?} {other:?}");
+            }
+        }
+    }
+    // Digests alone say nothing of tensors.
+    let memory = Kept::default();
+    StopAfter::new(u64::MAX).digests(path, &memory, DigestSelection::MANIFEST, &rayon).unwrap();
+    let run = StopAfter::new(u64::MAX);
+    let measured = run.run(path, &memory, false, &rayon).unwrap();
+    assert!(measured.manifest.files()[0].weights.is_some());
+    assert_eq!(run.counts().0, measured.manifest.files()[0].size_bytes);
+}
+
+/// What is remembered, apart: what a run adds to it is forgotten.
+fn memory_of(memory: &Kept) -> Kept {
+    Kept(Mutex::new(memory.0.lock().unwrap().clone()))
 }

@@ -36,6 +36,7 @@ fn trust(service: &Service) -> TrustPolicy {
         log_key: key.to_string(),
         genesis: reference.genesis,
         allow_registry_asserted: true,
+        max_status_age: None,
     };
     TrustPolicy { registries: vec![registry] }
 }

@@ -15,10 +15,13 @@ use super::{members_of, text, write};
 use crate::arguments::{HashArguments, HashFormat};
 use crate::commands::bundle::shell_word;
 use crate::commands::measuring::{Aim, Measuring, image_reference};
+use crate::commands::recall::Recall;
 use crate::commands::{Context, notes};
+use crate::config::Directories;
 use crate::exit::{Exit, Failure};
 use crate::files;
 use crate::printer::{Report, Tone};
+use crate::remembered::Kind;
 use crate::units;
 
 /// Hashes a path for the one digest that the program checks, and prints the list or writes it.
@@ -34,15 +37,17 @@ pub(super) fn run(context: &Context<'_>, arguments: &HashArguments, checker: Che
         let message = "no list is made of a container image, whose blobs are known by the digests in its manifest";
         return Err(Failure::usage(message));
     }
-    if arguments.resume || arguments.sidecar.is_some() || !arguments.digests.is_empty() {
-        let message = "--resume, --sidecar and --digest go with a manifest or a document, and not with a list";
+    if arguments.sidecar.is_some() || !arguments.digests.is_empty() {
+        let message = "--sidecar and --digest go with a manifest or a document, and not with a list";
         return Err(Failure::usage(message));
     }
     let stand_in = stand_in(&arguments.path);
     let measuring = Measuring::start(arguments.engine, context.printer)?;
     let digests = DigestSelection::from_iter([checker.kind()]);
     let aim = Aim { digests, file_name: stand_in.as_ref(), ..Aim::verify(&arguments.form) };
-    let hashed = measuring.hash_files(&arguments.path, aim)?;
+    let directories = Directories::of(&|name| std::env::var_os(name));
+    let recall = Recall { directories: &directories, kind: Kind::Checkpoint, is_wanted: arguments.resume };
+    let (hashed, reading) = recall.hash_files(&measuring, &arguments.path, aim, context.printer)?;
     if hashed.files.is_empty() {
         return Err(MeasureError::NoFiles { path: arguments.path.clone() }.into());
     }
@@ -55,7 +60,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &HashArguments, checker: Che
     notes::tell(context.printer, &hashed.notes);
     let Some(path) = &arguments.output else { return context.printer.bytes(&list) };
     write(path, &list)?;
-    let mut members = members_of(&hashed, measuring.engine_name());
+    let mut members = members_of(&hashed, &reading, measuring.engine_name());
     if let Value::Object(members) = &mut members {
         let list = json!({ "format": arguments.format.name(), "path": files::text(path) });
         members.insert("list".to_owned(), list);

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use chopmark_core::manifest::Manifest;
 use chopmark_core::verify::FoundImage;
-use chopmark_gpu_verify::{Measured, Progress, Share, find_image, measure};
+use chopmark_gpu_verify::{Looked, Measured, Progress, Seen, Share, find_image, look, measure};
 
 use super::{Aim, Measuring, place};
 use crate::arguments::FormArguments;
@@ -19,6 +19,12 @@ pub(crate) trait Measure {
     /// Why there is no manifest, naming the file.
     fn measure(&self, path: &Path, aim: Aim<'_>) -> Result<Measured, Failure>;
 
+    /// Compares what is at `path` with what was registered; what was read of it before is in `seen`.
+    ///
+    /// # Errors
+    /// As [`look`].
+    fn look(&self, path: &Path, aim: Aim<'_>, registered: &Manifest, seen: &mut Seen) -> Result<Looked, Failure>;
+
     /// Reads what is at hand of a registered container image.
     ///
     /// # Errors
@@ -29,6 +35,10 @@ pub(crate) trait Measure {
 impl Measure for Measuring<'_> {
     fn measure(&self, path: &Path, aim: Aim<'_>) -> Result<Measured, Failure> {
         Measuring::measure(self, path, aim)
+    }
+
+    fn look(&self, path: &Path, aim: Aim<'_>, registered: &Manifest, seen: &mut Seen) -> Result<Looked, Failure> {
+        Measuring::look(self, path, aim, registered, seen)
     }
 
     fn find_image(&self, path: &Path, form: &FormArguments, registered: &Manifest) -> Result<FoundImage, Failure> {
@@ -52,6 +62,11 @@ impl Measure for PartMeasuring<'_> {
     fn measure(&self, path: &Path, aim: Aim<'_>) -> Result<Measured, Failure> {
         let options = aim.options(self.keep_subtrees, self.interrupted);
         measure(place(path, aim.form), &options, self.progress, &self.hasher).map_err(Failure::from)
+    }
+
+    fn look(&self, path: &Path, aim: Aim<'_>, registered: &Manifest, seen: &mut Seen) -> Result<Looked, Failure> {
+        let options = aim.options(self.keep_subtrees, self.interrupted);
+        look(place(path, aim.form), registered, &options, seen, self.progress, &self.hasher).map_err(Failure::from)
     }
 
     fn find_image(&self, path: &Path, form: &FormArguments, registered: &Manifest) -> Result<FoundImage, Failure> {

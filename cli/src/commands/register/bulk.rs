@@ -17,7 +17,6 @@ use std::thread;
 use chopmark_core::artefact::{ArtefactClaim, Parent, ParentSource};
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::kind::Claim;
-use chopmark_core::manifest::FilePath;
 use chopmark_core::statement::StatementId;
 use chopmark_gpu_verify::Measured;
 use serde_json::{Value, json};
@@ -30,9 +29,9 @@ use super::session::{Entered, Session};
 use crate::arguments::RegisterArguments;
 use crate::commands::consent::Consent;
 use crate::commands::measuring::{Aim, Measuring};
-use crate::commands::recall::Recall;
+use crate::commands::recall::{Reading, Recall};
 use crate::commands::submit::Signed;
-use crate::commands::{Context, bundle, dry_run};
+use crate::commands::{Context, bundle, dry_run, notes};
 use crate::config::Settings;
 use crate::exit::{Exit, Failure};
 use crate::files::{self, Access};
@@ -261,9 +260,9 @@ impl Run<'_> {
         if let Some(facts) = known.and_then(|known| self.recognised(row, &known)) {
             return Ok(Prepared::End(End::Already(facts)));
         }
-        let (measured, claim) = self.measure(row, parents, supersedes)?;
+        let (measured, reading, claim) = self.measure(row, parents, supersedes)?;
         let manifest = measured.manifest.to_canonical_bytes();
-        let facts = (manifest_facts(&claim), excluded(&measured));
+        let facts = (manifest_facts(&claim), found(&measured, &reading));
         let claim = Claim::Artefact(claim);
         let draft = self.session.draft(row.order.names.display(), &claim, &manifest);
         let signed = draft.signed(&self.session.settings.directories)?;
@@ -275,13 +274,13 @@ impl Run<'_> {
         row: &Row,
         parents: Vec<Parent>,
         supersedes: Option<StatementId>,
-    ) -> Result<(Measured, ArtefactClaim), Failure> {
+    ) -> Result<(Measured, Reading, ArtefactClaim), Failure> {
         let directories = &self.session.settings.directories;
-        let recall = Recall { directories, kind: Kind::Cache, is_wanted: self.is_cache_wanted, keep_subtrees: false };
+        let recall = Recall { directories, kind: Kind::Cache, is_wanted: self.is_cache_wanted };
         let aim = Aim::register(&row.order.form);
-        let (measured, _) = recall.measure(self.measuring, &row.order.path, aim, self.context.printer)?;
+        let (measured, reading) = recall.measure(self.measuring, &row.order.path, aim, self.context.printer)?;
         let claim = row.order.claim(&self.session.party, &measured.manifest, parents, supersedes)?;
-        Ok((measured, claim))
+        Ok((measured, reading, claim))
     }
 
     /// Parents and predecessor of a row, by what `artefact` knows of the rows that it names.
@@ -323,7 +322,7 @@ impl Run<'_> {
             artefact_id: known.artefact_id,
             index: proven.index,
             manifest: manifest_facts(&proven.artefact),
-            excluded: Value::Null,
+            found: Value::Null,
             is_resumed: false,
         })
     }
@@ -350,8 +349,8 @@ impl Run<'_> {
             match self.session.enter(draft, signed, &row.order.out, &printer) {
                 Ok(Entered { registered, proven, .. }) => {
                     let (artefact_id, index) = (proven.statement.id, proven.index);
-                    let (manifest, excluded) = facts;
-                    let facts = Facts { artefact_id, index, manifest, excluded, is_resumed };
+                    let (manifest, found) = facts;
+                    let facts = Facts { artefact_id, index, manifest, found, is_resumed };
                     // Before the journal: what that has is not looked for any more among statements on their way.
                     registered.forget();
                     break End::Registered(facts);
@@ -379,7 +378,7 @@ impl Run<'_> {
         claim: &Claim,
         id: StatementId,
         failure: Failure,
-        excluded: Value,
+        found: Value,
     ) -> Result<Facts, Failure> {
         let (bytes, proven) = bundle::fetch(&self.session.client, &id, &self.session.contact.trust)?;
         if *claim != Claim::Artefact(proven.artefact.clone())
@@ -390,7 +389,7 @@ impl Run<'_> {
         let out = &row.order.out;
         files::replace(out, &bytes, Access::Shared).map_err(|error| Failure::file("write", out, &error))?;
         let manifest = manifest_facts(&proven.artefact);
-        Ok(Facts { artefact_id: id, index: proven.index, manifest, excluded, is_resumed: false })
+        Ok(Facts { artefact_id: id, index: proven.index, manifest, found, is_resumed: false })
     }
 
     /// Shows every byte that would be sent, row after row; rows that name others get the ids of what was just signed.
@@ -401,7 +400,7 @@ impl Run<'_> {
         for place in &self.list.order {
             let row = self.row(*place)?;
             let (parents, supersedes) = self.references(row, &|place| ids.get(&place).copied())?;
-            let (measured, claim) = self.measure(row, parents, supersedes)?;
+            let (measured, _, claim) = self.measure(row, parents, supersedes)?;
             let (claim, manifest) = (Claim::Artefact(claim), measured.manifest.to_canonical_bytes());
             let draft = self.session.draft(row.order.names.display(), &claim, &manifest);
             let signed = draft.signed(&self.session.settings.directories)?;
@@ -487,8 +486,10 @@ fn manifest_facts(claim: &ArtefactClaim) -> Value {
     })
 }
 
-fn excluded(measured: &Measured) -> Value {
-    measured.excluded.iter().map(FilePath::as_str).collect()
+fn found(measured: &Measured, reading: &Reading) -> Value {
+    let (read_size_bytes, recalled) = reading.members();
+    let (excluded, notes) = (&measured.excluded, notes::members(&measured.notes));
+    json!({ "excluded": excluded, "notes": notes, "read_size_bytes": read_size_bytes, "recalled": recalled })
 }
 
 /// Whether the service is there and asks to come again.

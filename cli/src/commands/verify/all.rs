@@ -12,7 +12,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 
 use chopmark_core::verify::ResultState;
-use chopmark_gpu_verify::{MeasureError, Share};
+use chopmark_gpu_verify::{MeasureError, Seen, Share};
 
 use self::find::{Kind, Model};
 use self::report::{Answer, End, OtherBundle};
@@ -217,7 +217,7 @@ impl Batch<'_> {
 
     /// Tries the bundles of a model in turn until one proves what is there; none does, and the first says why not.
     fn by_bundles(&self, model: &Model, question: Question<'_>, measuring: &PartMeasuring<'_>) -> Result<End, Failure> {
-        let mut measured = None;
+        let mut seen = Seen::default();
         let mut first: Option<Result<Answer, Failure>> = None;
         let mut others = Vec::new();
         for path in &model.bundles {
@@ -225,7 +225,7 @@ impl Batch<'_> {
             // A sidecar that can't be used costs the places of damage and nothing else.
             let places = Places::find(None, Some(path), self.quiet).unwrap_or(None);
             let verdict: Result<Verdict<'_>, Failure> = bundle::open(path, self.trust)
-                .and_then(|proven| by_bundle(question, proven, self.trust, places, measuring, &mut measured));
+                .and_then(|proven| by_bundle(question, proven, self.trust, places, measuring, &mut seen));
             match verdict {
                 Err(failure) if failure.exit == Exit::Interrupted => return Err(failure),
                 Ok(verdict) if verdict.state() == ResultState::Verified => {

@@ -1,5 +1,6 @@
 //! The answer of `chopmark verify`: a state, the facts behind it with who says so, and what it does not prove.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use chopmark_core::bundle::Proven;
@@ -49,6 +50,8 @@ pub(in crate::commands) const fn state_words(state: ResultState) -> &'static str
 pub(super) struct Compared {
     /// How they differ.
     pub(super) difference: Difference,
+    /// Files that are as registered by BLAKE3; their SHA-256 and tensors were not computed.
+    pub(super) by_blake3: BTreeSet<FilePath>,
     /// What the exclusion profile left out.
     pub(super) excluded: Vec<FilePath>,
     /// The commit that was checked, for a repository in the Hugging Face cache.
@@ -217,13 +220,15 @@ impl Verdict<'_> {
 
     /// Which claims about the files found were checked, each on its own.
     fn claims(&self) -> serde_json::Value {
-        let Compared { difference, not_read, .. } = &self.compared;
+        let Compared { difference, by_blake3, not_read, .. } = &self.compared;
         let is_found = |file: &&FileEntry| !difference.missing.contains(&file.path) && !not_read.contains(&file.path);
         let found: Vec<&FileEntry> = self.proven.manifest.files().iter().filter(is_found).collect();
         let blake3 = found.iter().filter(|file| file.blake3.is_some()).count();
+        let headers = found.iter().filter(|file| file.weights.is_some()).count();
+        let whole: Vec<&&FileEntry> = found.iter().filter(|file| !by_blake3.contains(&file.path)).collect();
         let tensors: usize =
-            found.iter().filter_map(|file| file.weights.as_ref()).map(|index| index.tensors.len()).sum();
-        json!({ "sha256": found.len(), "blake3": blake3, "tensors": tensors })
+            whole.iter().filter_map(|file| file.weights.as_ref()).map(|index| index.tensors.len()).sum();
+        json!({ "sha256": whole.len(), "blake3": blake3, "headers": headers, "tensors": tensors })
     }
 
     fn report(&self) -> Report {
@@ -263,6 +268,10 @@ impl Verdict<'_> {
             let left_out =
                 format!("{} by {}, not vouched for", self.compared.excluded.len(), manifest.exclusions().id());
             report = report.row("left out", left_out);
+        }
+        if !self.compared.by_blake3.is_empty() {
+            let checked = "by BLAKE3, of weight files the header as well; SHA-256 and tensors only where that differs";
+            report = report.row("checked", checked);
         }
         let report = notes::rows(report, &self.compared.notes);
         let report = self.list_difference(report);

@@ -38,8 +38,9 @@ pub(super) struct Facts {
     pub(super) index: u64,
     /// Its manifest's digest, number of files and size.
     pub(super) manifest: Value,
-    /// Files that were left out and that nobody vouches for; `null` where nobody looked again.
-    pub(super) excluded: Value,
+    /// What was left out and not vouched for, what else there is to know about files, how many bytes were read and what did
+    /// not have to be; `null` where nobody looked again.
+    pub(super) found: Value,
     /// An earlier run had signed it.
     pub(super) is_resumed: bool,
 }
@@ -49,6 +50,14 @@ impl End {
     pub(super) fn artefact(&self) -> Option<StatementId> {
         match self {
             Self::Registered(facts) | Self::Already(facts) => Some(facts.artefact_id),
+            Self::Failed(_) | Self::NotTried => None,
+        }
+    }
+
+    /// How many of its files were known from an earlier run and not read, where that was looked at.
+    fn recalled_files(&self) -> Option<u64> {
+        match self {
+            Self::Registered(facts) | Self::Already(facts) => facts.found.pointer("/recalled/files")?.as_u64(),
             Self::Failed(_) | Self::NotTried => None,
         }
     }
@@ -86,7 +95,10 @@ impl End {
                 "artefact_id": facts.artefact_id,
                 "index": facts.index,
                 "manifest": facts.manifest,
-                "excluded": facts.excluded,
+                "excluded": facts.found.get("excluded"),
+                "notes": facts.found.get("notes"),
+                "read_size_bytes": facts.found.get("read_size_bytes"),
+                "recalled": facts.found.get("recalled"),
                 "bundle": files::text(&row.order.out),
                 "resumed": facts.is_resumed,
             }),
@@ -147,6 +159,10 @@ pub(super) fn finish(
         report = report.row("not tried", units::count(units::length(not_tried), "row"));
     }
     let (tone, word) = if exit == Exit::Done { (Tone::Good, "REGISTERED") } else { (Tone::Bad, "NOT COMPLETE") };
+    let recalled = ends.iter().filter_map(End::recalled_files).fold(0, u64::saturating_add);
+    if recalled > 0 {
+        report = report.row("recalled", format!("{}, unchanged and not read again", units::count(recalled, "file")));
+    }
     let mut report = report
         .row("registered", units::count(units::length(registered), "row"))
         .row("already", units::count(units::length(already), "row"))
