@@ -29,6 +29,7 @@ fn edit(home: &Home, name: &str, change: impl FnOnce(&mut Value)) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, in the order it happens")]
 fn a_licence_is_offered_accepted_filed_verified_and_revoked() {
     let ((alice, _), (bob, bobs)) = (party("Granting Alice Limited"), party("Licensed Bob Limited"));
     fs::create_dir(alice.file("model")).unwrap();

@@ -93,6 +93,23 @@ impl<'a> Licensor<'a> {
     }
 }
 
+/// A licence with the terms and the offer that it is of.
+pub struct Licensed {
+    pub terms: TermsId,
+    pub offer: StatementId,
+    pub licence: StatementId,
+}
+
+/// Enters all it takes for a licence.
+pub fn licensed(service: &Service, label: &str) -> Licensed {
+    let licensor = Licensor::new(service, label, &Preset::CommercialPerSeat.terms().unwrap());
+    let licensee = author(service, &format!("{label} licensee"));
+    let licence = licensor.grant(label, &licensee);
+    let page = service.get(&format!("/v1/licences/{licence}")).json();
+    let offer = page["offer"].as_str().unwrap().parse().unwrap();
+    Licensed { terms: licensor.terms, offer, licence }
+}
+
 /// Sends a statement that must be refused in this way.
 #[track_caller]
 fn refused(service: &Service, submission: &Submission, code: &str, pointer: &str) -> Value {

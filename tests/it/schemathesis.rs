@@ -20,6 +20,7 @@ use chopmark_core::submission::Submission;
 use serde_json::{Value, json};
 
 use crate::harness::{Home, Service, is_soak, place, wait_at_most};
+use crate::licensing::licensed;
 use crate::make::Author;
 use crate::{sealed, shared};
 
@@ -133,6 +134,8 @@ fn material(service: &Service) -> Value {
         .map(|number| serde_json::from_slice(&owner.artefact(&format!("fuzzed later {number}")).to_request()).unwrap())
         .collect();
     let confidential = sealed::fuzz_material(service);
+    let licensed = licensed(service, "fuzzed");
+    let (licence, offer, terms) = (licensed.licence, licensed.offer, licensed.terms);
     json!({
         "tokens": confidential["tokens"],
         "logins": confidential["logins"],
@@ -144,6 +147,9 @@ fn material(service: &Service) -> Value {
             "GET /v1/statements/{id}/bundle": artefact_ids,
             "GET /v1/artefacts/{id}": artefact_ids,
             "GET /v1/parties/{id}": party_ids,
+            "GET /v1/licences/{id}": [licence.to_hex(), licence.shown("lic").to_string()],
+            "GET /v1/offers/{id}": [offer.to_hex(), offer.shown("off").to_string()],
+            "GET /v1/terms/{id}": [terms.to_hex(), terms.shown().to_string()],
             "GET /v1/documents/{sha256}": manifests,
             "GET /tile/{path}": ["0/000.p/2", "0/000.p/7", "entries/000.p/1", "entries/000.p/7", "0/001", "1/000", "0/x001/000"],
         },

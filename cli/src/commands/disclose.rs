@@ -44,7 +44,7 @@ fn open(context: &Context<'_>, arguments: DiscloseArguments) -> Result<Exit, Fai
     let token = token::at_hand(&settings, &client, &contact)?;
     let mut query = format!("?field={}", encode(&field));
     if let (Some(case_reference), Some(purpose)) = (&reason.case_reference, &reason.purpose) {
-        query += &format!("&case_reference={}&purpose={}", encode(case_reference), encode(purpose));
+        query.extend(["&case_reference=", &encode(case_reference), "&purpose=", &encode(purpose)]);
     }
     let opened = client.openings(&statement, &query, &token)?;
     let opening = match opened.fields.as_slice() {

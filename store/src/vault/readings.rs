@@ -188,5 +188,5 @@ fn open(vault: &Vault, statement: &StatementId, row: OpeningRow) -> Result<KeptO
     // Another process may have rotated the master key since the keys were read.
     let keys = if keys.ids().any(|id| id == key_id) { keys } else { vault.reload()? };
     let stored = SealedOpening { key_id, wrapped_key, sealed };
-    Ok(KeptOpening::Kept(seal::open(&keys, &stored, statement, field)?))
+    Ok(KeptOpening::Kept(seal::open(&keys, &stored, statement, &field)?))
 }

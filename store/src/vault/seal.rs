@@ -95,12 +95,12 @@ pub(super) fn open(
     keys: &MasterKeys,
     stored: &SealedOpening,
     statement: &StatementId,
-    field: Field,
+    field: &Field,
 ) -> Result<Opening, StoreError> {
-    let data_key = unwrap(keys, stored, statement, &field)?;
-    let secret = decrypt(&data_key, &stored.sealed, &binding("opening", statement, &field));
+    let data_key = unwrap(keys, stored, statement, field)?;
+    let secret = decrypt(&data_key, &stored.sealed, &binding("opening", statement, field));
     let opening = secret.and_then(|secret| Opening::from_secret(field.clone(), &secret));
-    opening.ok_or_else(|| damaged(statement, &field, "is not what was sealed"))
+    opening.ok_or_else(|| damaged(statement, field, "is not what was sealed"))
 }
 
 /// The same opening with its data key under the master key in use.
@@ -132,19 +132,19 @@ mod tests {
         let mut stored = seal(&old, &statement, &opening).unwrap();
         assert!(!stored.sealed.windows(7).any(|window| window == b"1200.00"));
         assert_ne!(stored.sealed, seal(&old, &statement, &opening).unwrap().sealed);
-        assert_eq!(open(&old, &stored, &statement, field.clone()).unwrap(), opening);
-        assert!(open(&old, &stored, &other, field.clone()).is_err());
-        assert!(open(&old, &stored, &statement, "/consideration/1/amount".parse().unwrap()).is_err());
-        assert!(matches!(open(&new, &stored, &statement, field.clone()), Err(StoreError::Vault(_))));
+        assert_eq!(open(&old, &stored, &statement, &field).unwrap(), opening);
+        assert!(open(&old, &stored, &other, &field).is_err());
+        assert!(open(&old, &stored, &statement, &"/consideration/1/amount".parse().unwrap()).is_err());
+        assert!(matches!(open(&new, &stored, &statement, &field), Err(StoreError::Vault(_))));
         for at in 0..stored.sealed.len() {
             stored.sealed[at] ^= 1;
-            assert!(open(&old, &stored, &statement, field.clone()).is_err(), "{at}");
+            assert!(open(&old, &stored, &statement, &field).is_err(), "{at}");
             stored.sealed[at] ^= 1;
         }
         // After a rotation the old master key opens nothing, whatever of it is left.
         let wrapped_key = rewrap(&both, &stored, &statement, &field).unwrap();
         let stored = SealedOpening { key_id: new.current_id().to_owned(), wrapped_key, ..stored };
-        assert_eq!(open(&new, &stored, &statement, field.clone()).unwrap(), opening);
-        assert!(open(&old, &stored, &statement, field).is_err());
+        assert_eq!(open(&new, &stored, &statement, &field).unwrap(), opening);
+        assert!(open(&old, &stored, &statement, &field).is_err());
     }
 }
