@@ -151,7 +151,7 @@ fn compared(
         measuring.look(question.path, aim, manifest, seen)?;
     refuse_excluded(question, &mut difference, &excluded);
     let damages = places.map(|places| places.locate(manifest, &difference, &subtrees));
-    Ok(Compared { difference, by_blake3, excluded, revision, notes, damages, not_read: Vec::new() })
+    Ok(Compared { difference, by_blake3, excluded, revision, not_read: Vec::new(), damages, notes })
 }
 
 /// Compares what was measured whole, to ask the service about it.
@@ -160,7 +160,7 @@ fn measured_as(question: Question<'_>, proven: &Proven, places: Option<Places>, 
     let mut difference = compare(&proven.manifest, &manifest, &unreadable);
     refuse_excluded(question, &mut difference, &excluded);
     let damages = places.map(|places| places.locate(&proven.manifest, &difference, &subtrees));
-    Compared { difference, excluded, revision, notes, damages, ..Compared::default() }
+    Compared { difference, excluded, revision, damages, notes, ..Compared::default() }
 }
 
 /// To a strict question, what the exclusion profile leaves out is extra.
