@@ -35,7 +35,7 @@ pub(crate) use key::{
 pub(crate) use licence::{
     LicenceAcceptArguments, LicenceCheckArguments, LicenceCommand, LicenceEndArguments, LicenceFileArguments,
     LicenceListArguments, LicenceNewArguments, LicenceOfferArguments, LicencePublishArguments,
-    LicenceReinstateArguments, LicenceShowArguments, StatusListArguments,
+    LicenceReinstateArguments, LicenceShowArguments, Sealing, StatusListArguments,
 };
 pub(crate) use party::{PartyCommand, PartyRegisterArguments};
 pub(crate) use register::{ConsentArguments, RegisterArguments};
@@ -278,7 +278,10 @@ mod tests {
             ("chopmark licence check --parent llama3.1 --relation finetune --terms t.json", "licence check"),
             ("chopmark licence check --parent art_a --relation merge --terms MIT --holder pty_a", "licence check"),
             ("chopmark licence publish t.json", "licence publish"),
-            ("chopmark licence offer --artefact art_a --terms t.json --to pty_b --open P2W", "licence offer"),
+            (
+                "chopmark licence offer --artefact art_a --terms t.json --to pty_b --open P2W --seal amount",
+                "licence offer",
+            ),
             ("chopmark licence accept off_a", "licence accept"),
             ("chopmark licence list --artefact art_a --in-force-on 2027-01-31", "licence list"),
             ("chopmark licence file lic_a --ttl P90D --out l.chop", "licence file"),

@@ -305,7 +305,7 @@ fn artefacts_name_true_facts_and_known_parents() {
     refuse(service, &other, &[own], &documents, "422 invalid_statement payload /subject/0/digest/sha256");
     for (pointer, value) in [
         ("/_type", json!("https://in-toto.io/Statement/v0.1")),
-        ("/predicateType", json!("urn:chopmark:predicate:grant:v1")),
+        ("/predicateType", json!("urn:chopmark:predicate:title:v1")),
         ("/subject/0/name", json!("")),
         ("/predicate/nonce", json!("00".repeat(15))),
         ("/predicate/nonce", json!("AA".repeat(16))),

@@ -208,3 +208,41 @@ fn a_conflict_with_what_it_was_made_from_is_registered_only_visibly() {
     let (_, held) = run(&bob, &[&check[..], &["--holder", &bobs]].concat());
     assert!(!held["conflicts"].as_array().unwrap().iter().any(|one| one["code"] == "FIELD_OF_USE"), "{held}");
 }
+
+#[test]
+fn a_sealed_fee_is_opened_by_its_parties_and_stands_nowhere_else() {
+    let ((alice, _), (bob, bobs), (carol, _)) =
+        (party("Sealing Alice Limited"), party("Sealing Bob Limited"), party("Sealing Carol Limited"));
+    fs::write(alice.file("m.bin"), "weights for a confidential fee").unwrap();
+    let model = id(&done(&alice, &["register", "m.bin", "--licence", "mit"]));
+    done(&alice, &["licence", "new", "--preset", "commercial-per-seat", "--out", "terms.json"]);
+    edit(&alice, "terms.json", |terms| terms["consideration"][0]["figures"]["amount"] = json!("31337.25"));
+    let offer = ["licence", "offer", "--artefact", &model, "--terms", "terms.json", "--to", &bobs, "--seal", "amount"];
+    let offered = done(&alice, &offer);
+    let terms = offered["terms_id"].as_str().unwrap();
+    assert_ne!(done(&alice, &["licence", "show", "terms.json"])["terms_id"], terms, "sealed, they are other terms");
+    let shown = shared::service().get(&format!("/v1/terms/{terms}"));
+    assert!(!shown.text().contains("31337"), "{}", shown.text());
+    let statement = shown.json()["published_by"][0]["statement_id"].as_str().unwrap().to_owned();
+    let entry = shared::service().get(&format!("/v1/statements/{statement}"));
+    assert!(!entry.text().contains("31337") && entry.json()["kind"] == "terms", "{}", entry.text());
+
+    let disclose = ["disclose", &statement, "--field", "/consideration/0/amount", "--out", "fee.chop"];
+    for home in [&alice, &bob] {
+        let disclosed = done(home, &disclose);
+        assert_eq!(disclosed["value"], "31337.25", "{disclosed}");
+    }
+    let (code, refusal) = run(&carol, &disclose);
+    assert_eq!(code, 5, "what is not hers is not there: {refusal}");
+    let checked = done(&bob, &["disclose", "--check", "fee.chop"]);
+    assert_eq!((&checked["value"], &checked["field"]), (&json!("31337.25"), &json!("/consideration/0/amount")));
+    done(&bob, &["licence", "accept", &id(&offered)]);
+    // What is sealed already can't be sealed again, and what costs nothing has no fee.
+    done(&alice, &["licence", "new", "--preset", "permissive", "--out", "free.json"]);
+    refused(
+        &alice,
+        &["licence", "offer", "--artefact", &model, "--terms", "free.json", "--seal", "amount"],
+        2,
+        "usage",
+    );
+}

@@ -8,7 +8,7 @@ use chopmark_core::party::{KeyClaim, KeyEvent, RevocationReason};
 use chopmark_core::statement::{Envelope, Header, Issuer, SignerGroup, Statement, StatementId};
 use chopmark_core::submission::Submission;
 use chopmark_core::terms::period::Date;
-use chopmark_core::terms::vocabulary::{Ground, Permission};
+use chopmark_core::terms::vocabulary::{EndEffect, Ground, Permission};
 use chopmark_core::terms::{Preset, Terms, TermsId};
 use chopmark_core::time::Timestamp;
 use chopmark_core::trust::{TrustPolicy, TrustedRegistry};
@@ -332,6 +332,7 @@ fn a_sublicence_stays_within_the_licence_it_rests_on_and_ends_with_it() {
     let mut head = Preset::CommercialRevenueShare.terms().unwrap();
     head.sublicensing.permission = Permission::Free;
     head.sublicensing.max_depth = Some(1);
+    (head.termination.sublicences.effect, head.termination.sublicences.period) = (EndEffect::Terminate, None);
     head.validate().unwrap();
     let licensor = Licensor::new(service, "sublicence", &head);
     let (bob, carol) = (author(service, "sublicence bob"), author(service, "sublicence carol"));

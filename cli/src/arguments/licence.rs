@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use chopmark_core::code::ResidencyZone;
 use chopmark_core::compatibility::Derivation;
 use chopmark_core::terms::Preset;
 use chopmark_core::terms::period::{Date, Duration};
 use chopmark_core::terms::vocabulary::{Ground, Language};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::attest::SayArguments;
 use super::register::one_of;
@@ -171,8 +172,22 @@ pub(crate) struct LicenceOfferArguments {
     /// A licence of yours on which licences granted under this offer rest; several times for several
     #[arg(long = "under", value_name = "LICENCE")]
     pub(crate) under: Vec<String>,
+    /// Publish commitments in the place of the figures of what is paid: amounts, rates, tiers and ceilings together,
+    /// because one that stays open would tell of the others. The parties and officers can open them
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) seal: Option<Sealing>,
+    /// With --seal: the zone whose vault keeps the figures
+    #[arg(long, default_value = "HK", value_parser = one_of::<ResidencyZone, 4>(["HK", "CN-GBA", "CN", "WORLD"]))]
+    pub(crate) vault_zone: ResidencyZone,
     #[command(flatten)]
     pub(crate) say: SayArguments,
+}
+
+/// What of an offer may be sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sealing {
+    /// What is paid.
+    Amount,
 }
 
 /// Arguments of `chopmark licence accept`.

@@ -112,6 +112,7 @@ fn submit(
         claim: &claim,
         document: None,
         until: None,
+        sealed: None,
     };
     if let Some(path) = arguments.cosign.sign_only.as_deref().filter(|_| consent != Consent::NotNeeded) {
         consent.obtain(printer, &contact.registry.origin, &[format!("{name}: {said}")])?;

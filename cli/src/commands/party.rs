@@ -57,6 +57,7 @@ pub(crate) fn register(context: &Context<'_>, arguments: PartyRegisterArguments)
         claim: &claim,
         document: None,
         until: None,
+        sealed: None,
     };
     if let Some(path) = cosigning.sign_only.as_deref().filter(|_| consent != Consent::NotNeeded) {
         consent.obtain(printer, &contact.registry.origin, &public)?;

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use chopmark_core::kind::Claim;
-use chopmark_core::statement::{SignerGroup, StatementId};
+use chopmark_core::sealed::{Openings, Place};
+use chopmark_core::statement::{Nonce, RegistryRef, SignerGroup, StatementId};
 use chopmark_core::time::Timestamp;
+use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
 use super::consent::Consent;
-use super::submit::{Draft, Registered};
+use super::submit::{Draft, Registered, random};
 use super::{Context, cosign, dry_run, signers};
 use crate::arguments::{ConsentArguments, CosignArguments, SayArguments};
 use crate::client::{Client, PartyDescription};
@@ -109,7 +111,7 @@ impl Speaker {
 
     fn draft<'a>(&'a self, subject_name: &'a str, claim: &'a Claim) -> Draft<'a> {
         let Self { contact, signers, keys, until, .. } = self;
-        Draft { contact, signers, keys, subject_name, claim, document: None, until: *until }
+        Draft { contact, signers, keys, subject_name, claim, document: None, until: *until, sealed: None }
     }
 
     /// Says something that what is said next rests on, and tells no more of it than a note. A dry run leaves it out.
@@ -123,6 +125,35 @@ impl Speaker {
         claim: &Claim,
         said: &str,
     ) -> Result<(), Failure> {
+        self.enter_sealed(context, (subject_name, claim, said), None)
+    }
+
+    /// The place of sealed fields in a statement of this party that is still to be made, with the nonce it has to have.
+    ///
+    /// # Errors
+    /// When the operating system gives no randomness.
+    pub(super) fn place(&self, predicate_type: &str) -> Result<(Place, Nonce), Failure> {
+        let bytes: [u8; 16] = random()?;
+        let RegistryRef { origin, genesis } = &self.contact.registry;
+        let place = Place {
+            registry: format!("{origin} {genesis}"),
+            predicate_type: predicate_type.to_owned(),
+            issuer: self.party.party_id.to_hex(),
+            nonce: HEXLOWER.encode(&bytes),
+        };
+        Ok((place, Nonce::from_random(bytes)))
+    }
+
+    /// As [`Speaker::enter`], with sealed fields.
+    ///
+    /// # Errors
+    /// As [`Speaker::enter`].
+    pub(super) fn enter_sealed(
+        &self,
+        context: &Context<'_>,
+        (subject_name, claim, said): (&str, &Claim, &str),
+        sealed: Option<&(Nonce, Openings)>,
+    ) -> Result<(), Failure> {
         let (name, directories) = (self.party.name.display(), &self.settings.directories);
         let kind = claim.name();
         if self.consent == Consent::NotNeeded {
@@ -135,7 +166,7 @@ impl Speaker {
             return Err(Failure::usage(message));
         }
         self.consent.obtain(context.printer, &self.contact.registry.origin, &[format!("{name}: {said}")])?;
-        let draft = self.draft(subject_name, claim);
+        let draft = Draft { sealed, ..self.draft(subject_name, claim) };
         let signed = draft.signed(directories)?;
         self.contact.pin(directories, context.printer)?;
         let registered = draft.send(signed, &self.client, directories, context.printer)?;

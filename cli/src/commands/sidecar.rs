@@ -15,7 +15,7 @@ use crate::units;
 /// # Errors
 /// A usage failure.
 pub(super) fn check(path: Option<&Path>) -> Result<(), Failure> {
-    let is_kept_out = |path: &Path| path.to_str().is_some_and(|path| path.ends_with(SIDECAR_ENDING));
+    let is_kept_out = |path: &Path| path.as_os_str().as_encoded_bytes().ends_with(SIDECAR_ENDING.as_bytes());
     match path {
         Some(path) if !is_kept_out(path) => Err(Failure::usage(format!(
             "--sidecar: {} does not end in {SIDECAR_ENDING}; a file of any other name would become part of the artefact \

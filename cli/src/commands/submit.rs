@@ -2,6 +2,7 @@
 
 use chopmark_core::admission::Rejection;
 use chopmark_core::kind::Claim;
+use chopmark_core::sealed::Openings;
 use chopmark_core::statement::{Envelope, Header, Nonce, SignerGroup, Statement};
 use chopmark_core::submission::Submission;
 use chopmark_core::time::Timestamp;
@@ -37,6 +38,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) document: Option<&'a [u8]>,
     /// After this moment it must not be admitted, where that is sooner than usual.
     pub(crate) until: Option<Timestamp>,
+    /// The nonce its sealed fields were made for, and their openings.
+    pub(crate) sealed: Option<&'a (Nonce, Openings)>,
 }
 
 /// A signed statement, from this run or an earlier one.
@@ -95,16 +98,17 @@ impl Draft<'_> {
     /// # Errors
     /// A usage failure when the statement would not be accepted.
     pub(crate) fn sign(&self) -> Result<Submission, Failure> {
-        let mut nonce = [0; 16];
-        getrandom::fill(&mut nonce)
-            .map_err(|error| Failure::internal(format!("the operating system gives no randomness: {error}")))?;
+        let nonce = match self.sealed {
+            Some((nonce, _)) => nonce.clone(),
+            None => Nonce::from_random(random()?),
+        };
         let issued_at = Timestamp::from(chrono::Utc::now());
         let header = Header {
             registry: Some(self.contact.registry.clone()),
             issuer: self.signers.party,
             issued_at,
             not_after: self.until.into_iter().chain([issued_at.plus_days(ADMISSION_DAYS)]).min().unwrap_or(issued_at),
-            nonce: Nonce::from_random(nonce),
+            nonce,
             signers: vec![self.signers.clone()],
         };
         let payload = Statement::compose(self.subject_name, &header, self.claim)
@@ -114,6 +118,9 @@ impl Draft<'_> {
         let documents = self.document.iter().map(|document| document.to_vec()).collect();
         let submission = Submission::assemble(envelope, documents).map_err(|rejection| not_acceptable(&rejection))?;
         submission.check_documents().map_err(|rejection| not_acceptable(&rejection))?;
+        let openings = self.sealed.map(|(_, openings)| openings.clone());
+        let submission = submission.with_openings(openings).map_err(|rejection| not_acceptable(&rejection))?;
+        submission.check_openings().map_err(|rejection| not_acceptable(&rejection))?;
         Ok(submission)
     }
 
@@ -154,6 +161,17 @@ impl Draft<'_> {
         let proved = check_receipt(client, &receipt, &pending.submission.envelope, &self.contact.log_key)?;
         Ok(Registered { pending, proved, recorded_at: receipt.recorded_at, is_resumed })
     }
+}
+
+/// Random bytes.
+///
+/// # Errors
+/// When the operating system gives none.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], Failure> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Failure::internal(format!("the operating system gives no randomness: {error}")))?;
+    Ok(bytes)
 }
 
 /// A statement that this very program would refuse to read.

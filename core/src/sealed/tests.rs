@@ -18,6 +18,7 @@ fn field(name: &str) -> Field {
     format!("/consideration/0/{name}").parse().unwrap()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "called with values made on the spot")]
 fn opening(name: &str, salt: u8, value: Option<Value>) -> Opening {
     Opening::new(field(name), Salt::from_random([salt; 32]), value.as_ref()).unwrap()
 }

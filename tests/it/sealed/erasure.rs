@@ -42,6 +42,7 @@ fn trust(service: &Service) -> TrustPolicy {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, in the order it happens")]
 fn one_field_is_disclosed_then_all_are_destroyed_and_the_log_is_as_good_as_before() {
     let service = service();
     let (payer, payee) = (shared::author(service, "discloses"), shared::author(service, "disclosed to"));

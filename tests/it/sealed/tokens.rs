@@ -34,7 +34,10 @@ fn whatever_is_wrong_with_a_token_the_answer_is_the_same() {
     let (auditor, _) = token_made(service, &["--role", "auditor"]);
     let (id, rest) = good["chop_live_".len()..].split_once('_').unwrap();
     let (secret, checksum) = rest.split_once('_').unwrap();
-    let flip = |text: &str| if text.starts_with('a') { format!("b{}", &text[1..]) } else { format!("a{}", &text[1..]) };
+    let flip = |text: &str| match text.strip_prefix('a') {
+        Some(rest) => format!("b{rest}"),
+        None => format!("a{}", &text[1..]),
+    };
     let mut guessed = [0; 32];
     guessed[0] = 1;
     let guessed_secret = chopmark_core::token::Token::from_random([1; 10], &guessed);

@@ -2,17 +2,20 @@
 
 use std::collections::BTreeSet;
 
+use chopmark_core::code::ResidencyZone;
 use chopmark_core::kind::Claim;
 use chopmark_core::licensing::{OfferClaim, TermsClaim};
+use chopmark_core::sealed::Openings;
 use chopmark_core::statement::StatementId;
-use chopmark_core::terms::Terms;
+use chopmark_core::terms::{Terms, TermsId};
 use chopmark_core::time::Timestamp;
 use serde_json::json;
 
 use super::{id, read, unwritable};
-use crate::arguments::{LicenceOfferArguments, LicencePublishArguments};
+use crate::arguments::{LicenceOfferArguments, LicencePublishArguments, Sealing};
 use crate::commands::Context;
 use crate::commands::say::{Saying, Speaker, say};
+use crate::commands::submit::random;
 use crate::exit::{Exit, Failure};
 use crate::printer::Report;
 
@@ -44,9 +47,9 @@ pub(super) fn publish(context: &Context<'_>, arguments: LicencePublishArguments)
 /// # Errors
 /// As the registry or the person answers; see `submit`.
 pub(super) fn run(context: &Context<'_>, arguments: LicenceOfferArguments) -> Result<Exit, Failure> {
-    let LicenceOfferArguments { artefacts, terms: path, licensee, open, under, say: said } = arguments;
+    let LicenceOfferArguments { artefacts, terms: path, licensee, open, under, seal, vault_zone, say: said } =
+        arguments;
     let terms = read(&path)?;
-    let terms_id = terms.id().map_err(|error| unwritable(&error))?;
     let now = Timestamp::from(chrono::Utc::now());
     let days = u16::try_from(open.days_max()).map_err(|_| Failure::usage("--open is longer than a lifetime"))?;
     let speaker = Speaker::own(context, said, None)?;
@@ -54,7 +57,10 @@ pub(super) fn run(context: &Context<'_>, arguments: LicenceOfferArguments) -> Re
     let artefact_ids = ids(&artefacts, |id| Ok(client.artefact(id)?.artefact_id))?;
     let under = ids(&under, |id| client.statement(id).map(|statement| statement.id))?;
     let licensee = licensee.map(|id| client.party(&id)).transpose()?;
-    publish_once(context, &speaker, &terms)?;
+    let terms_id = match seal {
+        Some(Sealing::Amount) => publish_sealed(context, &speaker, &terms, vault_zone)?,
+        None => publish_once(context, &speaker, &terms)?,
+    };
     let claim = OfferClaim {
         artefacts: artefact_ids.clone(),
         terms: terms_id,
@@ -94,12 +100,12 @@ pub(super) fn run(context: &Context<'_>, arguments: LicenceOfferArguments) -> Re
 }
 
 /// Publishes the terms that an offer refers to, unless this party has done so.
-fn publish_once(context: &Context<'_>, speaker: &Speaker, terms: &Terms) -> Result<(), Failure> {
+fn publish_once(context: &Context<'_>, speaker: &Speaker, terms: &Terms) -> Result<TermsId, Failure> {
     let id = terms.id().map_err(|error| unwritable(&error))?;
     let published = speaker.client.terms(&id.to_string())?;
     let is_ours = published.is_some_and(|terms| terms.published_by.iter().any(|by| by.party == speaker.party.party_id));
     if is_ours {
-        return Ok(());
+        return Ok(id);
     }
     let claim = Claim::Terms(TermsClaim(Box::new(terms.clone())));
     speaker.enter(
@@ -107,7 +113,33 @@ fn publish_once(context: &Context<'_>, speaker: &Speaker, terms: &Terms) -> Resu
         &format!("terms {}", id.shown()),
         &claim,
         &format!("these are terms of ours: {}", id.shown()),
-    )
+    )?;
+    Ok(id)
+}
+
+/// Publishes the terms with commitments in the place of their figures, which go to the registry's vault beside the
+/// statement. Each time they are other terms: their commitments are made for this one statement.
+fn publish_sealed(
+    context: &Context<'_>,
+    speaker: &Speaker,
+    terms: &Terms,
+    zone: ResidencyZone,
+) -> Result<TermsId, Failure> {
+    if terms.is_sealed() || terms.consideration.is_empty() {
+        return Err(Failure::usage("there is nothing to seal: the terms have no open figures (/consideration)"));
+    }
+    let (place, nonce) = speaker.place(TermsClaim::PREDICATE_TYPE)?;
+    // One salt for each of the four figures of each consideration.
+    let salts: Vec<[u8; 32]> = (0..4 * terms.consideration.len()).map(|_| random()).collect::<Result<_, _>>()?;
+    let mut salts = salts.into_iter();
+    let sealed = terms.seal(&place, || salts.next().unwrap_or_default());
+    let (sealed, fields) = sealed.map_err(|error| unwritable(&error))?;
+    let id = sealed.id().map_err(|error| unwritable(&error))?;
+    let claim = Claim::Terms(TermsClaim(Box::new(sealed)));
+    let said = format!("these are terms of ours, with sealed figures: {}", id.shown());
+    let openings = (nonce, Openings { zone, fields });
+    speaker.enter_sealed(context, (&format!("terms {}", id.shown()), &claim, &said), Some(&openings))?;
+    Ok(id)
 }
 
 /// Whole ids, ascending, none twice.

@@ -133,6 +133,7 @@ impl Session {
             claim,
             document: Some(manifest),
             until: None,
+            sealed: None,
         }
     }
 
