@@ -2,7 +2,7 @@
 //!
 //! Four kinds of statement. Every one is whole by itself: a grant repeats what the offer said, so whoever reads it needs
 //! no other document to know what was agreed. Whether a grant is in force on a day is computed, never awaited
-//! ([`standing`]); whether nothing ended it since is said by a signed [`status_list`].
+//! ([`mod@standing`]); whether nothing ended it since is said by a signed [`status_list`].
 
 pub mod grant;
 pub mod offer;

@@ -210,6 +210,29 @@ fn a_conflict_with_what_it_was_made_from_is_registered_only_visibly() {
 }
 
 #[test]
+fn an_exclusive_licence_keeps_others_from_making_things_of_it() {
+    let ((alice, _), (bob, bobs), (carol, carols)) =
+        (party("Exclusive Alice Limited"), party("Exclusive Bob Limited"), party("Excluded Carol Limited"));
+    fs::write(alice.file("base.bin"), "a base model that one company may distribute").unwrap();
+    let base = id(&done(&alice, &["register", "base.bin", "--licence", "mit"]));
+    done(&alice, &["licence", "new", "--preset", "exclusive-territorial", "--out", "exclusive.json"]);
+    let offer = ["licence", "offer", "--artefact", &base, "--terms", "exclusive.json", "--to", &bobs];
+    let granted = done(&bob, &["licence", "accept", &id(&done(&alice, &offer))]);
+    // The same again, to somebody else: refused, and the licence that is in the way is named.
+    let offer = ["licence", "offer", "--artefact", &base, "--terms", "exclusive.json", "--to", &carols];
+    let offered = id(&done(&alice, &offer));
+    let refusal = refused(&carol, &["licence", "accept", &offered], 10, "exclusive_overlap");
+    assert_eq!(refusal["existing"], granted["statement_id"]);
+    let check = |home: &Home, holder: &str| {
+        let check =
+            ["licence", "check", "--parent", &base, "--relation", "finetune", "--terms", "mit", "--holder", holder];
+        let (_, verdict) = run(home, &check);
+        verdict["conflicts"].as_array().unwrap().iter().any(|one| one["code"] == "EXCLUSIVITY")
+    };
+    assert!(check(&carol, &carols) && !check(&bob, &bobs));
+}
+
+#[test]
 fn a_sealed_fee_is_opened_by_its_parties_and_stands_nowhere_else() {
     let ((alice, _), (bob, bobs), (carol, _)) =
         (party("Sealing Alice Limited"), party("Sealing Bob Limited"), party("Sealing Carol Limited"));

@@ -45,7 +45,10 @@ fn say(author: &Author, label: &str, claim: &Claim) -> Submission {
 
 impl<'a> Licensor<'a> {
     fn new(service: &'a Service, label: &str, terms: &Terms) -> Self {
-        let author = author(service, &format!("{label} licensor"));
+        Self::of(service, author(service, &format!("{label} licensor")), label, terms)
+    }
+
+    fn of(service: &'a Service, author: Author, label: &str, terms: &Terms) -> Self {
         let (_, log_key) = shared::registry(service);
         let registration = author.artefact(&format!("{label} artefact"));
         enter(service, &registration, &log_key);
@@ -257,6 +260,97 @@ fn a_grant_that_both_sides_sign_needs_no_offer() {
         (&json!("terminated"), &json!("terminated")),
         "{page}"
     );
+}
+
+#[test]
+fn every_side_signs_with_as_many_keys_as_it_says() {
+    let service = shared::service();
+    let two = author_with(service, "thresholds licensor", 2, 2);
+    let licensor = Licensor::of(service, two, "thresholds", &Preset::CommercialPerSeat.terms().unwrap());
+    let bob = author(service, "thresholds bob");
+    let claim = Claim::Grant(GrantClaim { offer: None, ..licensor.acceptance(bob.party, &bob) });
+    // The licensor signs second, with one key of two.
+    let mut alone = licensor.author.clone();
+    alone.keys.truncate(1);
+    alone.threshold = 1;
+    let half = signed_by_both(&bob, &alone, "thresholds 1", &claim);
+    refused(service, &half, "threshold_not_met", "/predicate/signers/1/threshold");
+    let both = signed_by_both(&bob, &licensor.author, "thresholds 2", &claim);
+    enter(service, &both, &shared::registry(service).1);
+}
+
+/// Ids in a list, by the name of their member.
+fn listed(service: &Service, path: &str, list: &str, member: &str) -> Vec<String> {
+    let answer = service.get(path);
+    assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+    let list = answer.json()[list].clone();
+    list.as_array().unwrap().iter().map(|one| one[member].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn offers_and_licences_are_found_by_what_is_known_of_them() {
+    let service = shared::service();
+    let licensor = Licensor::new(service, "found", &Preset::CommercialPerSeat.terms().unwrap());
+    let (bob, carol) = (author(service, "found bob"), author(service, "found carol"));
+    let (artefact, party) = (licensor.artefact, licensor.author.party);
+    let to_bob = licensor.offer("found to bob", OfferClaim { licensee: Some(bob.party), ..licensor.offer_claim() });
+    let to_all = licensor.offer("found to all", licensor.offer_claim());
+    let (to_bob, to_all) = (to_bob.to_hex(), to_all.to_hex());
+    let offers = |query: String| listed(service, &format!("/v1/offers?{query}"), "offers", "offer_id");
+    assert_eq!(offers(format!("artefact={artefact}")), [to_bob.clone(), to_all.clone()]);
+    assert_eq!(offers(format!("licensor={party}")), [to_bob.clone(), to_all.clone()]);
+    assert_eq!(offers(format!("artefact={artefact}&licensee={}", bob.party)), core::slice::from_ref(&to_bob));
+    assert_eq!(offers(format!("licensor={}", bob.party)), [] as [String; 0]);
+    assert_eq!(offers(format!("artefact={artefact}&open_at=2099-01-01T00:00:00.000Z")), [] as [String; 0]);
+    let first = service.get(&format!("/v1/offers?artefact={artefact}&limit=1"));
+    let cursor = first.json()["next"].as_str().unwrap().to_owned();
+    assert!(first.header("link").unwrap().contains(&format!("cursor={cursor}")));
+    assert_eq!(offers(format!("artefact={artefact}&limit=1&cursor={cursor}")), [to_all]);
+
+    let (bobs, carols) = (licensor.grant("found bob", &bob), licensor.grant("found carol", &carol));
+    let licences =
+        |query: &str| listed(service, &format!("/v1/licences?artefact={artefact}&{query}"), "licences", "licence_id");
+    let both = [bobs.to_hex(), carols.to_hex()];
+    assert_eq!(licences(&format!("licensor={party}")), both);
+    assert_eq!(licences(&format!("licensee={}", carol.party)), [carols.to_hex()]);
+    assert_eq!(licences("status=granted"), both);
+    assert_eq!(licences(&format!("in_force_on={}", today())), both);
+    assert_eq!(licences("in_force_on=2020-01-01"), [] as [String; 0]);
+    let claim = LicenceStatusClaim {
+        licence: bobs,
+        seq: 1,
+        prev: bobs,
+        status: LicenceEvent::Suspended,
+        reason: Some(Ground::Breach),
+    };
+    let suspended = say(&licensor.author, "found suspended", &Claim::LicenceStatus(claim));
+    enter(service, &suspended, &shared::registry(service).1);
+    assert_eq!(licences(&format!("in_force_on={}", today())), [carols.to_hex()]);
+    assert_eq!(licences("status=suspended"), [bobs.to_hex()]);
+    for (bad, pointer) in [
+        ("/v1/licences?in_force_on=2027-02-29", "/in_force_on"),
+        ("/v1/licences?status=lost", "/status"),
+        ("/v1/offers?open_at=now", "/open_at"),
+        ("/v1/offers?artefact=abc", "/artefact"),
+        ("/v1/status-list?ttl=P2Y", "/ttl"),
+    ] {
+        let problem = service.get(bad).problem();
+        assert_eq!((&problem["code"], &problem["pointer"]), (&json!("bad_parameter"), &json!(pointer)), "{problem}");
+    }
+
+    // Terms speak the reader's language.
+    let path = format!("/v1/terms/{}", licensor.terms);
+    for (asked, language, word) in
+        [("zh-HK, en;q=0.5", "zh-Hant", "特許"), ("zh-CN", "zh-Hans", "许可"), ("fr", "en", "seats")]
+    {
+        let answer = service.get_with(&path, &[("Accept-Language", asked)]);
+        assert_eq!(
+            (answer.header("content-language"), answer.header("vary")),
+            (Some(language), Some("Accept-Language"))
+        );
+        let summary = answer.json()["summary"].as_str().unwrap().to_owned();
+        assert!(summary.contains(word), "{summary}");
+    }
 }
 
 #[test]
