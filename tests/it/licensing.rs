@@ -1,8 +1,10 @@
 //! Licences over HTTP and offline: who may offer and accept what, which of two stands, and what a file proves.
 
+use chopmark_core::artefact::{ArtefactClaim, Parent, ParentSource, Relation};
 use chopmark_core::bundle::Bundle;
 use chopmark_core::key::PublicKey;
 use chopmark_core::kind::Claim;
+use chopmark_core::licence::DeclaredLicence;
 use chopmark_core::licensing::{GrantClaim, LicenceEvent, LicenceStatusClaim, OfferClaim, Standing, TermsClaim};
 use chopmark_core::party::{KeyClaim, KeyEvent, RevocationReason};
 use chopmark_core::statement::{Envelope, Header, Issuer, SignerGroup, Statement, StatementId};
@@ -15,7 +17,7 @@ use chopmark_core::trust::{TrustPolicy, TrustedRegistry};
 use serde_json::{Value, json};
 
 use crate::harness::{Service, place};
-use crate::make::{Author, Random, now};
+use crate::make::{Author, Random, now, small_manifest};
 use crate::repeat::at_once;
 use crate::shared::{self, author, author_with, enter};
 
@@ -417,6 +419,33 @@ fn trust(service: &Service) -> TrustPolicy {
         max_status_age: None,
     };
     TrustPolicy { registries: vec![registry] }
+}
+
+#[test]
+fn the_service_refuses_a_conflict_that_its_owner_does_not_accept() {
+    let service = shared::service();
+    let (_, log_key) = shared::registry(service);
+    let (alice, bob) = (author(service, "conflict alice"), author(service, "conflict bob"));
+    let register = |author: &Author, label: &str, licence: &str, parents: Vec<Parent>, accepts_conflict: bool| {
+        let manifest = small_manifest(label);
+        let licence = DeclaredLicence::parse(licence).unwrap();
+        let claim = ArtefactClaim { licence, accepts_conflict, ..Author::claim(label, "1", &manifest, parents) };
+        let header = author.header(Issuer::Party(author.party), author.threshold, label);
+        let payload = Statement::compose(label, &header, &Claim::Artefact(claim)).unwrap();
+        author.sign(payload, vec![manifest.to_canonical_bytes()])
+    };
+    let base = register(&alice, "conflict base", "cc-by-nd-4.0", Vec::new(), false);
+    enter(service, &base, &log_key);
+    let of_base = || vec![Parent { relation: Relation::Finetune, source: ParentSource::Artefact(base.statement.id) }];
+    let child = register(&bob, "conflict child", "mit", of_base(), false);
+    let problem = refused(service, &child, "licence_conflict", "/predicate/claim/licence");
+    assert_eq!(problem["status"], 409, "{problem}");
+    let accepted = register(&bob, "conflict accepted", "mit", of_base(), true);
+    enter(service, &accepted, &log_key);
+    let page = service.get(&format!("/v1/artefacts/{}", accepted.statement.id)).json();
+    assert_eq!(page["compatibility"]["verdict"], "conflict", "{page}");
+    // What is one's own binds nobody.
+    enter(service, &register(&alice, "conflict own", "mit", of_base(), false), &log_key);
 }
 
 #[test]
