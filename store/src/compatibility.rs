@@ -9,18 +9,18 @@ use chopmark_core::admission::LatestEvent;
 use chopmark_core::artefact::{ArtefactClaim, Parent, ParentSource, Relation};
 use chopmark_core::compatibility::{Derivation, Edge, Inputs, Licence, LiveGrant, NODES_MAX, Node, Verdict};
 use chopmark_core::licence::DeclaredLicence;
-use chopmark_core::licensing::{LicenceEvent, standing};
+use chopmark_core::licensing::standing;
 use chopmark_core::statement::StatementId;
 use chopmark_core::terms::period::Date;
 use chopmark_core::terms::{LICENCE_REF_PREFIX, Terms, TermsId};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Binary, Text};
+use diesel::sql_types::{Array, BigInt, Binary};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 
 use crate::error::{StoreError, bigint};
 use crate::fixed::fixed;
-use crate::project::{LicenceRow, from_json, records, statement_id, with_all_under};
+use crate::project::{LatestRow, LicenceRow, from_json, records, statement_id, with_all_under};
 use crate::schema::{artefact_digest, artefact_page, artefact_parent, artefact_verdict, terms};
 
 /// Something whose licence is to be judged, registered or not.
@@ -324,16 +324,7 @@ pub(crate) async fn events_below(
     licences: Vec<Vec<u8>>,
     below: i64,
 ) -> Result<BTreeMap<StatementId, LatestEvent>, StoreError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Binary)]
-        licence: Vec<u8>,
-        #[diesel(sql_type = Text)]
-        status: String,
-        #[diesel(sql_type = Text)]
-        since: String,
-    }
-    let rows: Vec<Row> = fixed(
+    let rows: Vec<LatestRow> = fixed(
         "SELECT DISTINCT ON (licence) licence, status, since FROM licence_event
          WHERE licence = ANY ($1) AND idx < $2 ORDER BY licence, seq DESC",
     )
@@ -341,13 +332,7 @@ pub(crate) async fn events_below(
     .bind::<BigInt, _>(below)
     .load(connection)
     .await?;
-    let place = "view.licence_event";
-    let event = |row: Row| {
-        let status: LicenceEvent = from_json(Value::String(row.status), place)?;
-        let since = row.since.parse().map_err(|error: String| StoreError::damaged(place, error))?;
-        Ok((statement_id(&row.licence, place)?, LatestEvent { status, since }))
-    };
-    rows.into_iter().map(event).collect()
+    rows.into_iter().map(LatestRow::read).collect()
 }
 
 /// The verdict recorded for the artefact of an entry.

@@ -1,21 +1,23 @@
 //! Licensing as it is read: terms, offers and licences by id and by filters, in order of entry, a page at a time.
 
-use chopmark_core::admission::{LicenceEventRecord, LicenceRecord, OfferRecord, TermsRecord};
-use chopmark_core::licensing::{LicenceEvent, ListedStatus};
+use chopmark_core::admission::{LatestEvent, LicenceEventRecord, LicenceRecord, OfferRecord, TermsRecord};
+use chopmark_core::licensing::ListedStatus;
 use chopmark_core::statement::StatementId;
 use chopmark_core::terms::TermsId;
 use chopmark_core::terms::period::Date;
 use chopmark_core::time::Timestamp;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Binary, Text};
+use diesel::sql_types::BigInt;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 
 use crate::error::{StoreError, bigint, count};
 use crate::find::Page;
 use crate::fixed::fixed;
-use crate::project::{GRANTED, LicenceRow, OfferRow, TermsRow, from_json, records, statement_id, with_all_under};
+use crate::project::{
+    GRANTED, LatestRow, LicenceRow, OfferRow, TermsRow, from_json, records, statement_id, with_all_under,
+};
 use crate::schema::{licence, licence_artefact, licence_event, offer, offer_artefact, terms};
 
 /// Which offers are asked for; what is `None` does not matter.
@@ -242,16 +244,7 @@ pub(crate) async fn not_in_force(
     connection: &mut AsyncPgConnection,
     below: u64,
 ) -> Result<Vec<(StatementId, ListedStatus)>, StoreError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Binary)]
-        licence: Vec<u8>,
-        #[diesel(sql_type = Text)]
-        status: String,
-        #[diesel(sql_type = Text)]
-        since: String,
-    }
-    let rows: Vec<Row> = fixed(
+    let rows: Vec<LatestRow> = fixed(
         "SELECT licence, status, since FROM (
              SELECT DISTINCT ON (licence) licence, status, since FROM licence_event
              WHERE idx < $1 ORDER BY licence, seq DESC
@@ -260,11 +253,9 @@ pub(crate) async fn not_in_force(
     .bind::<BigInt, _>(bigint(below))
     .load(connection)
     .await?;
-    let place = "view.licence_event";
-    let listed = |row: Row| {
-        let status: LicenceEvent = from_json(Value::String(row.status), place)?;
-        let since = row.since.parse().map_err(|error: String| StoreError::damaged(place, error))?;
-        Ok((statement_id(&row.licence, place)?, ListedStatus { status, since }))
+    let listed = |row: LatestRow| {
+        let (licence, LatestEvent { status, since }) = row.read()?;
+        Ok((licence, ListedStatus { status, since }))
     };
     rows.into_iter().map(listed).collect()
 }

@@ -9,7 +9,7 @@ mod licensing;
 
 pub(crate) use admitted::{KeyRow, PartyRow, insert_nonces, load, write};
 pub(crate) use following::{Content, Followed, follow};
-pub(crate) use licensing::{GRANTED, LicenceRow, OfferRow, TermsRow, records, with_all_under};
+pub(crate) use licensing::{GRANTED, LatestRow, LicenceRow, OfferRow, TermsRow, records, with_all_under};
 
 use chopmark_core::statement::{Nonce, StatementId};
 use serde::Serialize;

@@ -14,7 +14,7 @@ use chopmark_core::terms::{Terms, TermsId};
 use chopmark_core::time::Timestamp;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Binary};
+use diesel::sql_types::{Array, Binary, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 
@@ -172,6 +172,27 @@ impl LicenceRow {
         record.event_seq = count(self.event_seq, &place)?;
         record.event_head = statement_id(&self.event_head, &place)?;
         Ok(record)
+    }
+}
+
+/// The latest event of a licence below some entry, as a query of `view.licence_event` gives it.
+#[derive(QueryableByName)]
+pub(crate) struct LatestRow {
+    #[diesel(sql_type = Binary)]
+    licence: Vec<u8>,
+    #[diesel(sql_type = Text)]
+    status: String,
+    #[diesel(sql_type = Text)]
+    since: String,
+}
+
+impl LatestRow {
+    /// The licence and the event.
+    pub(crate) fn read(self) -> Result<(StatementId, LatestEvent), StoreError> {
+        let place = "view.licence_event";
+        let status = from_json(Value::String(self.status), place)?;
+        let since = self.since.parse().map_err(|error: String| StoreError::damaged(place, error))?;
+        Ok((statement_id(&self.licence, place)?, LatestEvent { status, since }))
     }
 }
 
