@@ -41,7 +41,7 @@ pub async fn check(service: &Service, submission: &Submission) -> Result<(), Api
             );
             refuse(Code::ZoneNotServed, "/openings/zone", reason)
         }
-        (true, true) if !submission.sealed_fields().is_empty() => {
+        (true, true) if !submission.statement.claim.kind().sealed_fields().is_empty() => {
             let reason = format!("the vault here serves {zone}: send the opening of every sealed field");
             refuse(Code::OpeningMissing, "/openings/fields", reason)
         }

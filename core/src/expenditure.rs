@@ -3,13 +3,10 @@
 //! Payer or payee says it, and the other endorses it or signs along. What was paid for, between whom and under which
 //! document stands open, so that nothing can be claimed twice: the same payer, payee and document number is one payment.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::admission::{Change, Code, Entry, ExpenditureRecord, PaymentKey, Reads, Rejection, View};
-use crate::digest::Sha256Digest;
-use crate::kind::Kind;
+use crate::kind::{Kind, NewReader, OpeningsOf};
 use crate::money::{Currency, Decimal};
 use crate::sealed::{Commitment, Opening, SealedField};
 use crate::statement::{Statement, StatementId};
@@ -116,12 +113,12 @@ impl Kind for ExpenditureClaim {
         Ok(())
     }
 
-    fn sealed_fields(&self, _: &BTreeMap<Sha256Digest, Vec<u8>>) -> Vec<SealedField> {
+    fn sealed_fields(&self) -> Vec<SealedField> {
         let fields = FIELDS.into_iter().zip(self.sealed.commitments());
         fields.filter_map(|(name, commitment)| Some(SealedField { field: name.parse().ok()?, commitment })).collect()
     }
 
-    fn check_opened(&self, _: &BTreeMap<Sha256Digest, Vec<u8>>, openings: &[Opening]) -> Result<(), StrictError> {
+    fn check_opened(&self, openings: &[Opening]) -> Result<(), StrictError> {
         let currency: Currency = opened(openings, "/currency", str::parse)?
             .ok_or_else(|| StrictError::new("/currency", "a currency is needed"))?;
         let units = |name: &str| -> Result<Option<i128>, StrictError> {
@@ -139,8 +136,9 @@ impl Kind for ExpenditureClaim {
         Ok(())
     }
 
-    fn new_readers(&self, statement: &Statement) -> Vec<(StatementId, StatementId)> {
-        vec![(statement.id, self.payer), (statement.id, self.payee)]
+    fn new_readers(&self, statement: &Statement) -> Vec<NewReader> {
+        let of = OpeningsOf::Statement(statement.id);
+        vec![NewReader { party: self.payer, of }, NewReader { party: self.payee, of }]
     }
 
     fn reads(&self, _: &Statement, reads: &mut Reads) {

@@ -22,6 +22,7 @@ use crate::policy::PolicyClaim;
 use crate::sealed::{Opening, SealedField};
 use crate::statement::{Statement, StatementId};
 use crate::strict::{self, StrictError};
+use crate::terms::TermsId;
 
 /// What every kind of statement defines.
 pub trait Kind {
@@ -49,22 +50,21 @@ pub trait Kind {
         Ok(())
     }
 
-    /// The sealed fields that the statement brings in, in schema order, as far as the documents at hand hold them.
-    fn sealed_fields(&self, _: &BTreeMap<Sha256Digest, Vec<u8>>) -> Vec<SealedField> {
+    /// The sealed fields of the claim, in schema order.
+    fn sealed_fields(&self) -> Vec<SealedField> {
         Vec::new()
     }
 
     /// Checks the values that were sealed: what would not be accepted openly must not be sealed either.
     ///
     /// # Errors
-    /// A [`StrictError`] with a pointer into the document that holds the commitments.
-    fn check_opened(&self, _: &BTreeMap<Sha256Digest, Vec<u8>>, _: &[Opening]) -> Result<(), StrictError> {
+    /// A [`StrictError`] with a pointer relative to the claim.
+    fn check_opened(&self, _: &[Opening]) -> Result<(), StrictError> {
         Ok(())
     }
 
-    /// Who may read the openings of which statements from this entry on, beside the parties that signed those: a licensee
-    /// those of its terms.
-    fn new_readers(&self, _: &Statement) -> Vec<(StatementId, StatementId)> {
+    /// Who may read which openings from this entry on, beside the parties that signed what they belong to.
+    fn new_readers(&self, _: &Statement) -> Vec<NewReader> {
         Vec::new()
     }
 
@@ -89,6 +89,29 @@ pub trait Kind {
 
     /// What the entry changes: a pure function of the entry and its documents.
     fn apply(&self, entry: &Entry<'_>) -> Vec<Change>;
+}
+
+/// A party that may read openings from some entry on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewReader {
+    /// The party.
+    pub party: StatementId,
+    /// What it may read.
+    pub of: OpeningsOf,
+}
+
+/// Whose openings somebody may read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpeningsOf {
+    /// Those of a statement.
+    Statement(StatementId),
+    /// Those of terms, in the statement by which this party published them.
+    Terms {
+        /// The terms.
+        id: TermsId,
+        /// The party.
+        publisher: StatementId,
+    },
 }
 
 /// Lists the kinds once: the enum, the predicate types, the names in tables and filters, the prefixes of shown ids.

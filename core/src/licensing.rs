@@ -22,7 +22,7 @@ pub use proof::{HISTORY_MAX, Judgement, LicenceProof, ProvenLicence};
 pub use publication::TermsClaim;
 pub use standing::{Standing, standing};
 pub use status::{LicenceEvent, LicenceStatusClaim, StatusReason};
-pub use status_list::{ListedStatus, StatusList, StatusListError};
+pub use status_list::{StatusList, StatusListError};
 
 use crate::statement::StatementId;
 use crate::strict::StrictError;

@@ -13,7 +13,7 @@ use crate::base64;
 use crate::digest::Sha256Digest;
 use crate::key::{KeyId, PublicKey};
 use crate::manifest::{MANIFEST_SIZE_BYTES_MAX, Manifest};
-use crate::sealed::{self, OPENINGS_MAX, Openings, Place, SealedField};
+use crate::sealed::{self, OPENINGS_MAX, Openings, Place};
 use crate::statement::{ENTRY_BYTES_MAX, Envelope, Statement, WireEnvelope};
 use crate::strict::{self, StrictError, present};
 
@@ -173,22 +173,18 @@ impl Submission {
             .map_err(|error| Rejection::in_payload(Code::DocumentInvalid, error.under("/predicate/claim")))
     }
 
-    /// The sealed fields of the statement, in schema order; its documents have to be at hand.
-    pub fn sealed_fields(&self) -> Vec<SealedField> {
-        self.statement.claim.kind().sealed_fields(&self.documents)
-    }
-
     /// Computes every commitment anew from the openings that came along: a value that nobody can open must not enter.
     ///
     /// # Errors
     /// A [`Rejection`] that names the opening and its field.
     pub fn check_openings(&self) -> Result<(), Rejection> {
-        let place = Place::of(&self.statement.header, self.statement.claim.predicate_type());
-        sealed::check(&place, &self.sealed_fields(), self.openings.as_ref())?;
+        let (claim, kind) = (&self.statement.claim, self.statement.claim.kind());
+        let place = Place::of(&self.statement.header, claim.predicate_type());
+        sealed::check(&place, &kind.sealed_fields(), self.openings.as_ref())?;
         let Some(openings) = self.openings.as_ref().filter(|openings| !openings.fields.is_empty()) else {
             return Ok(());
         };
-        let opened = self.statement.claim.kind().check_opened(&self.documents, &openings.fields);
+        let opened = kind.check_opened(&openings.fields);
         opened.map_err(|error| {
             let reason = format!("opened, the sealed values are not acceptable at {}: {}", error.pointer, error.reason);
             Rejection::in_request(Code::InvalidStatement, StrictError::new("/openings/fields", reason))

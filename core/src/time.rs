@@ -28,6 +28,11 @@ impl Timestamp {
         self.0.timestamp_millis()
     }
 
+    /// The same moment as chrono writes it, which databases take.
+    pub const fn to_utc(self) -> DateTime<Utc> {
+        self.0
+    }
+
     /// This moment plus a number of days; saturates at the end of the calendar.
     #[must_use]
     pub fn plus_days(self, days: u16) -> Self {

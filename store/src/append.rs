@@ -226,7 +226,7 @@ async fn transact(
     let mut tiles = Vec::new();
     let mut changes = Vec::new();
     let mut appended = Vec::new();
-    head.recorded_at = head.recorded_at.max(DateTime::from_timestamp_millis(now.unix_ms()).unwrap_or(head.recorded_at));
+    head.recorded_at = head.recorded_at.max(now.to_utc());
     let recorded_at = Timestamp::from(head.recorded_at);
     for submission in batch {
         let leaf = leaf_hash(&submission.entry);

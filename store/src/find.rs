@@ -185,17 +185,13 @@ fn filtered(filter: &ArtefactFilter) -> artefact_page::BoxedQuery<'static, diese
             .select(artefact_digest::idx);
         query = query.filter(artefact_page::idx.eq_any(holding));
     }
-    if let Some(since) = moment(filter.since) {
+    if let Some(since) = filter.since.map(Timestamp::to_utc) {
         query = query.filter(artefact_page::recorded_at.ge(since));
     }
     if !filter.terms.is_empty() {
         query = query.filter(artefact_page::terms.contains(filter.terms.clone()));
     }
     query
-}
-
-fn moment(since: Option<Timestamp>) -> Option<DateTime<Utc>> {
-    since.and_then(|since| DateTime::from_timestamp_millis(since.unix_ms()))
 }
 
 /// The artefact with this id, if its entry is below `below`.
@@ -327,7 +323,7 @@ pub(crate) async fn parties(
     if let Some(jurisdiction) = &filter.jurisdiction {
         query = query.filter(party_page::jurisdiction.eq(jurisdiction.clone()));
     }
-    if let Some(since) = moment(filter.since) {
+    if let Some(since) = filter.since.map(Timestamp::to_utc) {
         query = query.filter(party_page::recorded_at.ge(since));
     }
     if !filter.terms.is_empty() {

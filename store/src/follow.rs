@@ -11,7 +11,6 @@ use chopmark_core::digest::Sha256Digest;
 use chopmark_core::kind::Claim;
 use chopmark_core::manifest::Manifest;
 use chopmark_core::statement::{Envelope, Statement};
-use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Binary, Integer};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl};
@@ -118,7 +117,7 @@ pub(crate) async fn read(connection: &mut AsyncPgConnection, entries: &[StoredEn
         issuer: statement.issuer(),
         followed: Followed {
             index: entry.index,
-            recorded_at: DateTime::<Utc>::from_timestamp_millis(entry.recorded_at.unix_ms()).unwrap_or_default(),
+            recorded_at: entry.recorded_at.to_utc(),
             changes: Entry { index: entry.index, statement: &statement }.apply(),
             content: manifest_of(&statement).and_then(|digest| content.get(&digest)).cloned(),
         },

@@ -27,14 +27,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chopmark_core::admission::{
-    AttestationRecord, EndorsementRecord, KeyRecord, LicenceRecord, OfferRecord, TermsRecord,
+    AttestationRecord, EndorsementRecord, KeyRecord, LatestEvent, LicenceRecord, OfferRecord, TermsRecord,
 };
 use chopmark_core::compatibility::{Inputs, Verdict};
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::key::KeyId;
 use chopmark_core::ledger::edge::Edge;
 use chopmark_core::ledger::tile::TileCoordinate;
-use chopmark_core::licensing::ListedStatus;
 use chopmark_core::statement::{IdReference, StatementId};
 use chopmark_core::submission::Submission;
 use chopmark_core::terms::period::Date;
@@ -427,7 +426,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database can't be read.
-    pub async fn not_in_force(&self, below: u64) -> Result<Vec<(StatementId, ListedStatus)>, StoreError> {
+    pub async fn not_in_force(&self, below: u64) -> Result<Vec<(StatementId, LatestEvent)>, StoreError> {
         licensing::not_in_force(&mut *self.inner.pool.get().await?, below).await
     }
 

@@ -1,12 +1,10 @@
 //! Licensing as it is read: terms, offers and licences by id and by filters, in order of entry, a page at a time.
 
 use chopmark_core::admission::{LatestEvent, LicenceEventRecord, LicenceRecord, OfferRecord, TermsRecord};
-use chopmark_core::licensing::ListedStatus;
 use chopmark_core::statement::StatementId;
 use chopmark_core::terms::TermsId;
 use chopmark_core::terms::period::Date;
 use chopmark_core::time::Timestamp;
-use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -42,7 +40,7 @@ pub struct LicenceFilter {
     pub licensor: Option<StatementId>,
     /// Who holds them.
     pub licensee: Option<StatementId>,
-    /// What happened to them last: `granted` when nothing did, or a [`LicenceEvent`].
+    /// What happened to them last: `granted` when nothing did, or a [`chopmark_core::licensing::LicenceEvent`].
     pub status: Option<String>,
     /// Neither suspended nor terminated, and within their own term on this day.
     pub in_force_on: Option<Date>,
@@ -138,8 +136,7 @@ pub(crate) async fn offers(
         query = query.filter(offer::licensee.eq(licensee.as_bytes().to_vec()));
     }
     if let Some(moment) = filter.open_at {
-        let moment: DateTime<Utc> = DateTime::from_timestamp_millis(moment.unix_ms()).unwrap_or_default();
-        query = query.filter(offer::expires_at.ge(moment));
+        query = query.filter(offer::expires_at.ge(moment.to_utc()));
     }
     let rows: Vec<OfferRow> = query.load(connection).await?;
     rows.into_iter().map(OfferRow::record).collect()
@@ -243,7 +240,7 @@ pub(crate) async fn licences(
 pub(crate) async fn not_in_force(
     connection: &mut AsyncPgConnection,
     below: u64,
-) -> Result<Vec<(StatementId, ListedStatus)>, StoreError> {
+) -> Result<Vec<(StatementId, LatestEvent)>, StoreError> {
     let rows: Vec<LatestRow> = fixed(
         "SELECT licence, status, since FROM (
              SELECT DISTINCT ON (licence) licence, status, since FROM licence_event
@@ -253,9 +250,5 @@ pub(crate) async fn not_in_force(
     .bind::<BigInt, _>(bigint(below))
     .load(connection)
     .await?;
-    let listed = |row: LatestRow| {
-        let (licence, LatestEvent { status, since }) = row.read()?;
-        Ok((licence, ListedStatus { status, since }))
-    };
-    rows.into_iter().map(listed).collect()
+    rows.into_iter().map(LatestRow::read).collect()
 }

@@ -16,8 +16,10 @@ use std::time::Duration;
 
 use chopmark_core::access::Principal;
 use chopmark_core::code::ResidencyZone;
+use diesel::deserialize::QueryableByName;
+use diesel::pg::Pg;
 use diesel::sql_types::Text;
-use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
 
 pub(crate) use accesses::check as check_accesses;
 pub use accesses::{AccessHead, AccessLog, ListedAccess};
@@ -27,8 +29,9 @@ pub use readings::{KeptOpening, Reading};
 pub use rotation::Rotated;
 pub use tokens::StoredToken;
 
+use crate::Store;
 use crate::error::StoreError;
-use crate::fixed::fixed;
+use crate::fixed::{Fixed, fixed};
 
 /// What a vault is opened with.
 pub struct VaultConfig {
@@ -87,6 +90,33 @@ pub(crate) enum Acting<'a> {
     Service,
     /// Whoever has shown a token.
     Principal(&'a Principal),
+}
+
+impl Store {
+    /// The rows that a query gives to whoever acts.
+    async fn load_as<R>(&self, acting: Acting<'_>, query: Fixed<'_>) -> Result<Vec<R>, StoreError>
+    where
+        R: QueryableByName<Pg> + Send + 'static,
+    {
+        let mut connection = self.inner.pool.get().await?;
+        connection
+            .transaction(async |connection| {
+                act(connection, acting).await?;
+                Ok(query.load(connection).await?)
+            })
+            .await
+    }
+
+    /// How many rows a statement of whoever acts has changed.
+    async fn execute_as(&self, acting: Acting<'_>, statement: Fixed<'_>) -> Result<usize, StoreError> {
+        let mut connection = self.inner.pool.get().await?;
+        connection
+            .transaction(async |connection| {
+                act(connection, acting).await?;
+                Ok(statement.execute(connection).await?)
+            })
+            .await
+    }
 }
 
 /// Says who acts until the end of the transaction that the connection is in.

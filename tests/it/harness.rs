@@ -94,6 +94,14 @@ impl Home {
         self.work().join(name)
     }
 
+    /// Changes a JSON document in place.
+    pub fn edit(&self, name: &str, change: impl FnOnce(&mut Value)) {
+        let path = self.file(name);
+        let mut document: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        change(&mut document);
+        fs::write(path, document.to_string()).unwrap();
+    }
+
     pub fn config(&self) -> PathBuf {
         self.directory.join("config/chopmark")
     }

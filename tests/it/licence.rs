@@ -16,14 +16,6 @@ const PRESETS: [&str; 7] = [
     "exclusive-territorial",
 ];
 
-/// Changes a terms document in place.
-fn edit(home: &Home, name: &str, change: impl FnOnce(&mut Value)) {
-    let path = home.file(name);
-    let mut terms: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    change(&mut terms);
-    fs::write(path, terms.to_string()).unwrap();
-}
-
 #[test]
 fn every_preset_is_written_shown_and_never_overwritten() {
     let home = Home::new();
@@ -40,7 +32,7 @@ fn every_preset_is_written_shown_and_never_overwritten() {
             assert!(ran.code == 0 && ran.stdout.starts_with(summary), "{ran:?}");
         }
         // Spelled otherwise, they are the same terms.
-        edit(&home, &name, |_| {});
+        home.edit(&name, |_| {});
         assert_eq!(home.json(&["licence", "show", &name]).1["terms_id"], made["terms_id"]);
     }
     let ran = home.run(&["licence", "new", "--preset", "permissive", "--out", "copyleft.json"]);
@@ -58,7 +50,7 @@ fn a_conflict_is_said_with_its_clause_and_ends_with_10() {
     for (preset, name) in [("permissive", "art_base"), ("commercial-revenue-share", "terms.json")] {
         assert_eq!(home.run(&["licence", "new", "--preset", preset, "--out", name]).code, 0);
     }
-    edit(&home, "art_base", |terms| {
+    home.edit("art_base", |terms| {
         terms.as_object_mut().unwrap().remove("licence");
         terms["field"]["exclude"] = json!(["86"]);
     });
@@ -117,7 +109,7 @@ fn verdicts_have_their_exit_codes() {
 fn what_is_wrong_with_a_document_is_said_with_its_place() {
     let home = Home::new();
     assert_eq!(home.run(&["licence", "new", "--preset", "commercial-revenue-share", "--out", "t.json"]).code, 0);
-    edit(&home, "t.json", |terms| terms["consideration"][1]["figures"]["rate"] = json!("1.5"));
+    home.edit("t.json", |terms| terms["consideration"][1]["figures"]["rate"] = json!("1.5"));
     let (code, document) = home.json(&["licence", "show", "t.json"]);
     assert_eq!((code, &document["error"]["code"]), (2, &json!("terms_malformed")), "{document}");
     assert!(document["error"]["message"].as_str().unwrap().contains("/consideration/1/figures/rate"), "{document}");

@@ -118,15 +118,15 @@ async fn bundle(
     licence: Option<LicenceProof>,
 ) -> Result<Bundle, ApiError> {
     let submission = parse_entry(entry)?;
-    let mut documents = BTreeMap::new();
-    for digest in submission.statement.documents() {
-        documents.insert(digest, document(service, &digest).await?);
-    }
     let claim = &submission.statement.claim;
-    if !matches!(claim, Claim::Artefact(_)) && claim.kind().sealed_fields(&documents).is_empty() {
+    if !matches!(claim, Claim::Artefact(_)) && claim.kind().sealed_fields().is_empty() {
         return Err(ApiError::not_found(
             "only a statement that registers an artefact, or has sealed fields, has a bundle",
         ));
+    }
+    let mut documents = BTreeMap::new();
+    for digest in submission.statement.documents() {
+        documents.insert(digest, document(service, &digest).await?);
     }
     let documents = documents.values().map(|bytes| BASE64.encode(bytes)).collect();
     let mut key_chains = Vec::new();

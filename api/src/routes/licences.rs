@@ -13,7 +13,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::statements::resolve;
-use super::{page, revalidated};
+use super::{listed, page, revalidated};
 use crate::problem::{ApiError, BadParameter, Missing, NotNow, Unchanged, internal};
 use crate::service::Service;
 
@@ -303,7 +303,5 @@ async fn list(
     let page = page::parse(cursor, limit, service.published()?.size)?;
     let licences: Vec<LicenceView> = service.store.licences(&filter, page).await?.iter().map(view).collect();
     let next = page::next(page, licences.len(), licences.last().map(|licence| licence.index));
-    let mut response = revalidated(&LicenceList { applied_size: page.below, licences, next: next.clone() })?;
-    page::link(&mut response, request.path(), request.query_string(), next.as_deref());
-    Ok(response)
+    listed(request, &LicenceList { applied_size: page.below, licences, next: next.clone() }, next.as_deref())
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::statements::resolve;
-use super::{page, revalidated};
+use super::{listed, page, revalidated};
 use crate::problem::{ApiError, BadParameter, Missing, NotNow, Unchanged};
 use crate::service::Service;
 
@@ -141,7 +141,5 @@ pub async fn find(
     let page = page::parse(query.cursor.as_deref(), query.limit, service.published()?.size)?;
     let offers: Vec<OfferView> = service.store.offers(&filter, page).await?.iter().map(view).collect();
     let next = page::next(page, offers.len(), offers.last().map(|offer| offer.index));
-    let mut response = revalidated(&OfferList { applied_size: page.below, offers, next: next.clone() })?;
-    page::link(&mut response, request.path(), request.query_string(), next.as_deref());
-    Ok(response)
+    listed(&request, &OfferList { applied_size: page.below, offers, next: next.clone() }, next.as_deref())
 }

@@ -1,19 +1,13 @@
 //! `chopmark erase request`: sealed values of a statement are destroyed, and an entry says so.
 
-use std::collections::BTreeMap;
-
-use chopmark_core::digest::Sha256Digest;
 use chopmark_core::erased::ErasedClaim;
 use chopmark_core::kind::Claim;
 use chopmark_core::sealed::{Field, SealedField};
-use chopmark_core::statement::Statement;
-use chopmark_core::submission::DOCUMENT_BYTES_MAX;
 use serde_json::json;
 
 use super::Context;
 use super::say::{Saying, Speaker, say};
 use crate::arguments::EraseRequestArguments;
-use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::printer::Report;
 
@@ -24,9 +18,8 @@ use crate::printer::Report;
 pub(crate) fn request(context: &Context<'_>, arguments: EraseRequestArguments) -> Result<Exit, Failure> {
     let EraseRequestArguments { statement, fields, say: said } = arguments;
     let speaker = Speaker::own(context, said, None)?;
-    let client = &speaker.client;
-    let sealing = client.statement(&statement)?;
-    let fields = chosen(&sealed_fields(client, &sealing)?, &fields)?;
+    let sealing = speaker.client.statement(&statement)?;
+    let fields = chosen(&sealing.claim.kind().sealed_fields(), &fields)?;
     let (id, shown) = (sealing.id, sealing.id.shown(sealing.claim.id_prefix()));
     let names: Vec<&str> = fields.iter().map(Field::as_str).collect();
     let saying = Saying {
@@ -38,18 +31,6 @@ pub(crate) fn request(context: &Context<'_>, arguments: EraseRequestArguments) -
         claim: Claim::Erased(ErasedClaim { statement: id, fields: fields.clone() }),
     };
     say(context, &speaker, saying)
-}
-
-/// The sealed fields of a statement, from its public documents.
-fn sealed_fields(client: &Client, statement: &Statement) -> Result<Vec<SealedField>, Failure> {
-    let mut documents: BTreeMap<Sha256Digest, Vec<u8>> = BTreeMap::new();
-    for digest in statement.documents() {
-        let bytes = client.file(&format!("/v1/documents/{digest}"), DOCUMENT_BYTES_MAX)?;
-        let bytes = bytes.filter(|bytes| Sha256Digest::of(bytes) == digest);
-        let bytes = bytes.ok_or_else(|| Failure::proof(format!("the service does not give the document {digest}")))?;
-        documents.insert(digest, bytes);
-    }
-    Ok(statement.claim.kind().sealed_fields(&documents))
 }
 
 /// Those that were named, or all; ascending.

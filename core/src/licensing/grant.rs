@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::title::Deal;
 use super::{ARTEFACTS_MAX, UNDER_MAX, validate_ids};
 use crate::admission::{Change, Code, Entry, LicenceRecord, OfferRecord, Reads, Rejection, View};
-use crate::kind::Kind;
+use crate::kind::{Kind, NewReader, OpeningsOf};
 use crate::statement::{Issuer, Statement, StatementId};
 use crate::strict::{StrictError, present};
 use crate::terms::period::Date;
@@ -142,6 +142,11 @@ impl Kind for GrantClaim {
         }
         validate_ids(&self.artefacts, ARTEFACTS_MAX, "artefacts")?;
         validate_ids(&self.under, UNDER_MAX, "under")
+    }
+
+    fn new_readers(&self, _: &Statement) -> Vec<NewReader> {
+        let of = OpeningsOf::Terms { id: self.terms, publisher: self.licensor };
+        vec![NewReader { party: self.licensee, of }]
     }
 
     fn reads(&self, _: &Statement, reads: &mut Reads) {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::title::Deal;
 use super::{ARTEFACTS_MAX, UNDER_MAX, validate_ids};
 use crate::admission::{Change, Code, Entry, OfferRecord, Reads, Rejection, View};
-use crate::kind::Kind;
+use crate::kind::{Kind, NewReader, OpeningsOf};
 use crate::statement::{Statement, StatementId};
 use crate::strict::{StrictError, present};
 use crate::terms::TermsId;
@@ -52,6 +52,11 @@ impl Kind for OfferClaim {
         }
         validate_ids(&self.artefacts, ARTEFACTS_MAX, "artefacts")?;
         validate_ids(&self.under, UNDER_MAX, "under")
+    }
+
+    fn new_readers(&self, statement: &Statement) -> Vec<NewReader> {
+        let of = OpeningsOf::Terms { id: self.terms, publisher: statement.issuer() };
+        self.licensee.map(|party| NewReader { party, of }).into_iter().collect()
     }
 
     fn reads(&self, statement: &Statement, reads: &mut Reads) {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::standing::{Standing, standing};
 use super::status_list::StatusList;
-use crate::admission::{LatestEvent, LicenceRecord, PartyRecord, View};
+use crate::admission::{LicenceRecord, PartyRecord, View};
 use crate::bundle::{BundleError, ProvenEntry, Verifier, invalid, rejected};
 use crate::kind::Claim;
 use crate::statement::StatementId;
@@ -66,8 +66,7 @@ impl ProvenLicence {
     /// How the licence stands on a day, as far as the status list knows.
     pub fn standing(&self, on: Date) -> Standing {
         let with_status = |(id, record): (&StatementId, &LicenceRecord)| {
-            let listed = self.status.listed.get(id);
-            let event = listed.map(|listed| LatestEvent { status: listed.status, since: listed.since });
+            let event = self.status.listed.get(id).copied();
             (*id, LicenceRecord { event, ..record.clone() })
         };
         let licences: BTreeMap<StatementId, LicenceRecord> = self.licences.iter().map(with_status).collect();

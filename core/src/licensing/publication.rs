@@ -1,6 +1,5 @@
 //! Kind `terms`: a licensor publishes a terms document. The claim is the document, so its id is the statement's subject.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -40,11 +39,11 @@ impl Kind for TermsClaim {
         self.id().ok().map(|id| Sha256Digest::from_bytes(*id.as_bytes()))
     }
 
-    fn sealed_fields(&self, _: &BTreeMap<Sha256Digest, Vec<u8>>) -> Vec<SealedField> {
+    fn sealed_fields(&self) -> Vec<SealedField> {
         self.0.sealed_fields()
     }
 
-    fn check_opened(&self, _: &BTreeMap<Sha256Digest, Vec<u8>>, openings: &[Opening]) -> Result<(), StrictError> {
+    fn check_opened(&self, openings: &[Opening]) -> Result<(), StrictError> {
         self.0.opened(openings).map(|_| ())
     }
 

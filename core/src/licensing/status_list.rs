@@ -12,11 +12,11 @@
 use std::collections::BTreeMap;
 
 use super::status::LicenceEvent;
+use crate::admission::LatestEvent;
 use crate::digest::Sha256Digest;
 use crate::ledger::note::{Note, NoteError, NoteSigner, VerifierKey};
 use crate::ledger::{format_hash, parse_decimal, parse_hash};
 use crate::statement::StatementId;
-use crate::terms::period::Date;
 use crate::terms::vocabulary::Vocabulary as _;
 use crate::time::Timestamp;
 
@@ -54,15 +54,6 @@ pub enum StatusListError {
     },
 }
 
-/// What is listed of a licence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ListedStatus {
-    /// Suspended or terminated.
-    pub status: LicenceEvent,
-    /// The day on which that was said, in Hong Kong.
-    pub since: Date,
-}
-
 /// A status list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusList {
@@ -76,14 +67,14 @@ pub struct StatusList {
     pub signed_at: Timestamp,
     /// Until when it may be relied on.
     pub not_after: Timestamp,
-    /// Licences that are not in force for what happened to them. Terms that are over by themselves are not listed.
-    pub listed: BTreeMap<StatementId, ListedStatus>,
+    /// Licences that are not in force for what happened to them last. Terms that are over by themselves are not listed.
+    pub listed: BTreeMap<StatementId, LatestEvent>,
 }
 
 impl StatusList {
     /// One line for each licence.
     fn lines(&self) -> String {
-        let line = |(id, ListedStatus { status, since }): (&StatementId, &ListedStatus)| {
+        let line = |(id, LatestEvent { status, since }): (&StatementId, &LatestEvent)| {
             format!("{id} {} {since}\n", status.as_str())
         };
         self.listed.iter().map(line).collect()
@@ -147,7 +138,7 @@ impl StatusList {
         Ok(Self { origin: origin.to_owned(), size, root, signed_at, not_after, listed })
     }
 
-    fn parse_lines(lines: &str) -> Result<BTreeMap<StatementId, ListedStatus>, StatusListError> {
+    fn parse_lines(lines: &str) -> Result<BTreeMap<StatementId, LatestEvent>, StatusListError> {
         let mut listed = BTreeMap::new();
         for text in lines.lines() {
             let parsed = (|| {
@@ -158,7 +149,7 @@ impl StatusList {
                     "terminated" => LicenceEvent::Terminated,
                     _ => return None,
                 };
-                Some((id.parse::<StatementId>().ok()?, ListedStatus { status, since: since.parse().ok()? }))
+                Some((id.parse::<StatementId>().ok()?, LatestEvent { status, since: since.parse().ok()? }))
             })();
             let (id, status) = parsed.ok_or_else(|| StatusListError::Listed { text: text.to_owned() })?;
             if listed.last_key_value().is_some_and(|(last, _)| *last >= id) {

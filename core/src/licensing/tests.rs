@@ -165,7 +165,7 @@ fn signer() -> NoteSigner {
 fn list(listed: &[(&str, LicenceEvent)]) -> StatusList {
     let listed = listed.iter().map(|(name, status)| {
         let since = day("2027-02-03");
-        (id(name), ListedStatus { status: *status, since })
+        (id(name), LatestEvent { status: *status, since })
     });
     StatusList {
         origin: "a.example/log".to_owned(),

@@ -91,7 +91,7 @@ impl Disclosure {
         let proved = self.bundle.prove(trust)?;
         let statement = proved.submission.statement;
         let claim = &statement.claim;
-        let sealed = claim.kind().sealed_fields(&proved.submission.documents);
+        let sealed = claim.kind().sealed_fields();
         let there = sealed.iter().find(|there| there.field == self.opening.field);
         let there = there.ok_or_else(|| {
             invalid("opening/field", format!("the statement has no sealed field {}", self.opening.field))

@@ -6,7 +6,6 @@
 use chopmark_core::access::access_log_origin;
 use chopmark_core::ledger::note::VerifierKey;
 use chopmark_core::time::Timestamp;
-use chrono::{DateTime, Utc};
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
 
 use super::tables::Tables;
@@ -191,14 +190,13 @@ impl Audit<'_> {
 
 /// An entry as the read tables take it.
 fn fold(entry: JudgedEntry, contents: &Contents) -> Fold {
-    let recorded_at = entry.recorded_at.map_or(0, Timestamp::unix_ms);
     let documents = entry.statement.documents();
     Fold {
         issuer: entry.statement.issuer(),
         nonce: entry.statement.header.nonce,
         followed: Followed {
             index: entry.index,
-            recorded_at: DateTime::<Utc>::from_timestamp_millis(recorded_at).unwrap_or_default(),
+            recorded_at: entry.recorded_at.map(Timestamp::to_utc).unwrap_or_default(),
             changes: entry.changes,
             content: documents.iter().find_map(|digest| contents.get(digest)).cloned(),
         },

@@ -79,10 +79,6 @@ pub(crate) struct OfferRow {
     claim: Value,
 }
 
-fn moment(time: Timestamp) -> DateTime<Utc> {
-    DateTime::from_timestamp_millis(time.unix_ms()).unwrap_or_default()
-}
-
 impl OfferRow {
     fn of(record: &OfferRecord) -> Result<Self, StoreError> {
         Ok(Self {
@@ -90,8 +86,8 @@ impl OfferRow {
             idx: bigint(record.index),
             licensor: record.licensor.as_bytes().to_vec(),
             licensee: record.claim.licensee.map(|id| id.as_bytes().to_vec()),
-            issued_at: moment(record.issued_at),
-            expires_at: moment(record.claim.expires_at),
+            issued_at: record.issued_at.to_utc(),
+            expires_at: record.claim.expires_at.to_utc(),
             claim: json(&record.claim)?,
         })
     }
@@ -256,6 +252,16 @@ async fn published(
     Ok(rows)
 }
 
+/// Terms by who published them.
+async fn documents(
+    connection: &AsyncPgConnection,
+    wanted: &BTreeSet<(StatementId, TermsId)>,
+) -> Result<BTreeMap<(StatementId, TermsId), Arc<Terms>>, StoreError> {
+    let rows = published(connection, wanted).await?.into_iter();
+    let records = rows.map(TermsRow::record).collect::<Result<Vec<_>, _>>()?;
+    Ok(records.into_iter().map(|record| ((record.issuer, record.id), record.terms)).collect())
+}
+
 /// Licences by id with all that they rest on, level by level: each rests on earlier ones.
 pub(crate) async fn with_all_under(
     connection: &AsyncPgConnection,
@@ -362,11 +368,7 @@ pub(crate) async fn records(
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let mut documents = BTreeMap::new();
-    for row in published(connection, &wanted).await? {
-        let record = row.record()?;
-        documents.insert((record.issuer, record.id), record.terms);
-    }
+    let documents = documents(connection, &wanted).await?;
     let record = |(key, row): ((StatementId, TermsId), LicenceRow)| {
         let terms = documents.get(&key).ok_or_else(|| StoreError::damaged(row.place(), "its terms are missing"))?;
         row.record(terms)
@@ -422,11 +424,7 @@ async fn write_licences(connection: &AsyncPgConnection, licences: &[&LicenceChan
         return Ok(());
     }
     let wanted: BTreeSet<_> = licences.iter().map(|change| (change.claim.licensor, change.claim.terms)).collect();
-    let mut documents = BTreeMap::new();
-    for row in published(connection, &wanted).await? {
-        let record = row.record()?;
-        documents.insert((record.issuer, record.id), record.terms);
-    }
+    let documents = documents(connection, &wanted).await?;
     for changes in licences.chunks(ROWS_MAX) {
         let mut rows = Vec::with_capacity(changes.len());
         for change in changes {

@@ -210,23 +210,14 @@ impl Store {
     /// # Errors
     /// When the database can't be written.
     pub async fn insert_access_checkpoint(&self, signed: &StoredCheckpoint) -> Result<(), StoreError> {
-        self.inner
-            .pool
-            .get()
-            .await?
-            .transaction(async |connection| {
-                act(connection, Acting::Service).await?;
-                fixed(
-                    "INSERT INTO vault.access_checkpoint (size, root, note) VALUES ($1, $2, $3) ON CONFLICT (size) DO NOTHING",
-                )
-                .bind::<BigInt, _>(bigint(signed.size))
-                .bind::<Binary, _>(signed.root.as_bytes().to_vec())
-                .bind::<Text, _>(signed.note.clone())
-                .execute(connection)
-                .await?;
-                Ok(())
-            })
-            .await
+        let query = fixed(
+            "INSERT INTO vault.access_checkpoint (size, root, note) VALUES ($1, $2, $3) ON CONFLICT (size) DO NOTHING",
+        )
+        .bind::<BigInt, _>(bigint(signed.size))
+        .bind::<Binary, _>(signed.root.as_bytes().to_vec())
+        .bind::<Text, _>(signed.note.clone());
+        self.execute_as(Acting::Service, query).await?;
+        Ok(())
     }
 
     /// The newest checkpoint of the access log.
@@ -246,21 +237,14 @@ impl Store {
     /// # Errors
     /// When the database can't be read.
     pub async fn accesses(&self, principal: &Principal, page: Page) -> Result<Vec<ListedAccess>, StoreError> {
-        let rows: Vec<LeafRow> = self
-            .inner
-            .pool
-            .get()
-            .await?
-            .transaction(async |connection| {
-                act(connection, Acting::Principal(principal)).await?;
-                let query = fixed(
-                    "SELECT idx, leaf_hash, body FROM vault.access_leaf JOIN vault.access ON access.id = access_leaf.access
-                     WHERE idx >= $1 AND idx < $2 ORDER BY idx LIMIT $3",
-                );
-                let query = query.bind::<BigInt, _>(bigint(page.from)).bind::<BigInt, _>(bigint(page.below));
-                Ok::<_, StoreError>(query.bind::<BigInt, _>(i64::from(page.limit)).load(connection).await?)
-            })
-            .await?;
+        let query = fixed(
+            "SELECT idx, leaf_hash, body FROM vault.access_leaf JOIN vault.access ON access.id = access_leaf.access
+             WHERE idx >= $1 AND idx < $2 ORDER BY idx LIMIT $3",
+        )
+        .bind::<BigInt, _>(bigint(page.from))
+        .bind::<BigInt, _>(bigint(page.below))
+        .bind::<BigInt, _>(i64::from(page.limit));
+        let rows: Vec<LeafRow> = self.load_as(Acting::Principal(principal), query).await?;
         let listed = |row: LeafRow| {
             let place = "vault.access_leaf";
             Ok(ListedAccess { index: count(row.idx, place)?, leaf_hash: hash(&row.leaf_hash, place)?, body: row.body })

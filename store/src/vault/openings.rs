@@ -3,26 +3,21 @@
 use std::collections::BTreeMap;
 
 use chopmark_core::admission::KeptOpenings;
-use chopmark_core::kind::Claim;
+use chopmark_core::kind::{Claim, NewReader, OpeningsOf};
 use chopmark_core::sealed::Field;
 use chopmark_core::statement::{Issuer, Statement, StatementId};
 use chopmark_core::submission::Submission;
-use chopmark_core::terms::TermsId;
 use chopmark_core::time::Timestamp;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Integer, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
 
+use super::rotation::KeyRow;
 use super::seal::seal;
 use super::{Acting, MasterKeys, Vault, act};
 use crate::error::{StoreError, bigint};
 use crate::fixed::fixed;
-
-/// A moment as PostgreSQL takes it.
-pub(super) fn moment(at: Timestamp) -> DateTime<Utc> {
-    DateTime::from_timestamp_millis(at.unix_ms()).unwrap_or(DateTime::UNIX_EPOCH)
-}
 
 /// Whether entering this statement touches the vault.
 fn touches(submission: &Submission) -> bool {
@@ -30,17 +25,6 @@ fn touches(submission: &Submission) -> bool {
     submission.openings.as_ref().is_some_and(|openings| !openings.fields.is_empty())
         || !claim.kind().new_readers(&submission.statement).is_empty()
         || matches!(claim, Claim::Erased(_))
-        || licensee(submission).is_some()
-}
-
-/// A party that is offered or granted a licence, and so may read the openings of its terms: the terms, and who published
-/// them.
-fn licensee(submission: &Submission) -> Option<(StatementId, TermsId, StatementId)> {
-    match &submission.statement.claim {
-        Claim::Offer(claim) => Some((claim.licensee?, claim.terms, submission.statement.issuer())),
-        Claim::Grant(claim) => Some((claim.licensee, claim.terms, claim.licensor)),
-        _ => None,
-    }
 }
 
 /// Writes what these new entries bring into the vault, and destroys what they say is destroyed.
@@ -54,12 +38,13 @@ pub(crate) async fn insert(
         return Ok(());
     }
     act(connection, Acting::Service).await?;
+    let mut readers = Vec::new();
     for (index, submission) in appended {
         let statement = &submission.statement;
         if let Some(openings) = submission.openings.as_ref().filter(|openings| !openings.fields.is_empty()) {
             let vault = vault.ok_or_else(|| StoreError::Vault("there is no vault".to_owned()))?;
             let keys = usable_keys(connection, vault).await?;
-            let retained_until = moment(recorded_at) + vault.config.retention;
+            let retained_until = recorded_at.to_utc() + vault.config.retention;
             let (mut fields, mut positions, mut wrapped, mut sealed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
             for (position, opening) in (0_i32..).zip(&openings.fields) {
                 let row = seal(&keys, &statement.id, opening)?;
@@ -82,42 +67,15 @@ pub(crate) async fn insert(
             .bind::<Array<Binary>, _>(sealed)
             .execute(&mut &*connection)
             .await?;
-            admit_readers(connection, signers(statement).into_iter().map(|party| (statement.id, party))).await?;
+            let of = OpeningsOf::Statement(statement.id);
+            readers.extend(signers(statement).into_iter().map(|party| NewReader { party, of }));
         }
-        admit_readers(connection, statement.claim.kind().new_readers(statement).into_iter()).await?;
+        readers.extend(statement.claim.kind().new_readers(statement));
         if let Claim::Erased(claim) = &statement.claim {
             erase(connection, &claim.statement, &claim.fields, *index).await?;
         }
     }
-    admit_licensees(connection, appended).await
-}
-
-/// Lets licensees read the openings of the terms that they are offered or granted.
-async fn admit_licensees(connection: &AsyncPgConnection, appended: &[(u64, &Submission)]) -> Result<(), StoreError> {
-    let (mut licensees, mut terms, mut licensors) = (Vec::new(), Vec::new(), Vec::new());
-    for (licensee, terms_id, licensor) in appended.iter().filter_map(|(_, submission)| licensee(submission)) {
-        licensees.push(licensee.as_bytes().to_vec());
-        terms.push(terms_id.as_bytes().to_vec());
-        licensors.push(licensor.as_bytes().to_vec());
-    }
-    if licensees.is_empty() {
-        return Ok(());
-    }
-    fixed(
-        "INSERT INTO vault.reader (statement, party, jurisdiction)
-         SELECT terms.statement, new.licensee, party.jurisdiction
-         FROM unnest($1, $2, $3) AS new (licensee, terms, licensor)
-         JOIN terms ON terms.id = new.terms AND terms.issuer = new.licensor
-         LEFT JOIN party ON party.id = new.licensee
-         WHERE EXISTS (SELECT FROM vault.reader AS known WHERE known.statement = terms.statement)
-         ON CONFLICT (statement, party) DO NOTHING",
-    )
-    .bind::<Array<Binary>, _>(licensees)
-    .bind::<Array<Binary>, _>(terms)
-    .bind::<Array<Binary>, _>(licensors)
-    .execute(&mut &*connection)
-    .await?;
-    Ok(())
+    admit(connection, &readers).await
 }
 
 /// The parties that sign a statement.
@@ -132,26 +90,51 @@ fn signers(statement: &Statement) -> Vec<StatementId> {
     parties
 }
 
-/// Lets parties read the openings of statements from now on.
-async fn admit_readers(
-    connection: &AsyncPgConnection,
-    readers: impl Iterator<Item = (StatementId, StatementId)>,
-) -> Result<(), StoreError> {
-    let bytes = |id: StatementId| id.as_bytes().to_vec();
-    let (statements, parties): (Vec<_>, Vec<_>) =
-        readers.map(|(statement, party)| (bytes(statement), bytes(party))).unzip();
-    if statements.is_empty() {
-        return Ok(());
+/// Lets parties read openings from now on: of statements first, because terms that have no reader have no opening.
+async fn admit(connection: &AsyncPgConnection, readers: &[NewReader]) -> Result<(), StoreError> {
+    let (mut statements, mut parties) = (Vec::new(), Vec::new());
+    let (mut terms, mut publishers, mut licensees) = (Vec::new(), Vec::new(), Vec::new());
+    for NewReader { party, of } in readers {
+        let party = party.as_bytes().to_vec();
+        match of {
+            OpeningsOf::Statement(statement) => {
+                statements.push(statement.as_bytes().to_vec());
+                parties.push(party);
+            }
+            OpeningsOf::Terms { id, publisher } => {
+                terms.push(id.as_bytes().to_vec());
+                publishers.push(publisher.as_bytes().to_vec());
+                licensees.push(party);
+            }
+        }
     }
-    fixed(
-        "INSERT INTO vault.reader (statement, party, jurisdiction)
-         SELECT new.statement, new.party, party.jurisdiction FROM unnest($1, $2) AS new (statement, party)
-         LEFT JOIN party ON party.id = new.party ON CONFLICT (statement, party) DO NOTHING",
-    )
-    .bind::<Array<Binary>, _>(statements)
-    .bind::<Array<Binary>, _>(parties)
-    .execute(&mut &*connection)
-    .await?;
+    if !statements.is_empty() {
+        fixed(
+            "INSERT INTO vault.reader (statement, party, jurisdiction)
+             SELECT new.statement, new.party, party.jurisdiction FROM unnest($1, $2) AS new (statement, party)
+             LEFT JOIN party ON party.id = new.party ON CONFLICT (statement, party) DO NOTHING",
+        )
+        .bind::<Array<Binary>, _>(statements)
+        .bind::<Array<Binary>, _>(parties)
+        .execute(&mut &*connection)
+        .await?;
+    }
+    if !terms.is_empty() {
+        fixed(
+            "INSERT INTO vault.reader (statement, party, jurisdiction)
+             SELECT terms.statement, new.party, party.jurisdiction
+             FROM unnest($1, $2, $3) AS new (terms, publisher, party)
+             JOIN terms ON terms.id = new.terms AND terms.issuer = new.publisher
+             LEFT JOIN party ON party.id = new.party
+             WHERE EXISTS (SELECT FROM vault.reader AS known WHERE known.statement = terms.statement)
+             ON CONFLICT (statement, party) DO NOTHING",
+        )
+        .bind::<Array<Binary>, _>(terms)
+        .bind::<Array<Binary>, _>(publishers)
+        .bind::<Array<Binary>, _>(licensees)
+        .execute(&mut &*connection)
+        .await?;
+    }
     Ok(())
 }
 
@@ -232,19 +215,12 @@ async fn usable_keys(connection: &AsyncPgConnection, vault: &Vault) -> Result<Ma
     Err(StoreError::Vault(reason))
 }
 
-#[derive(QueryableByName)]
-struct KeyId {
-    #[diesel(sql_type = Text)]
-    #[expect(dead_code, reason = "whether there is a row is what is asked")]
-    id: String,
-}
-
 async fn is_usable(connection: &AsyncPgConnection, id: &str) -> Result<bool, StoreError> {
     fixed("INSERT INTO vault.wrapping_key (id) VALUES ($1) ON CONFLICT (id) DO NOTHING")
         .bind::<Text, _>(id.to_owned())
         .execute(&mut &*connection)
         .await?;
-    let rows: Vec<KeyId> = fixed("SELECT id FROM vault.wrapping_key WHERE id = $1 AND retired_at IS NULL FOR SHARE")
+    let rows: Vec<KeyRow> = fixed("SELECT id FROM vault.wrapping_key WHERE id = $1 AND retired_at IS NULL FOR SHARE")
         .bind::<Text, _>(id.to_owned())
         .load(&mut &*connection)
         .await?;

@@ -13,7 +13,6 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
 
-use super::openings::moment;
 use super::seal::{self, SealedOpening};
 use super::{Acting, Vault, act};
 use crate::Store;
@@ -160,7 +159,7 @@ async fn record(connection: &AsyncPgConnection, vault: &Vault, reading: Reading<
     .bind::<Text, _>(record.bound_to)
     .bind::<Text, _>(record.token)
     .bind::<Binary, _>(body)
-    .bind::<Timestamptz, _>(moment(now) + delay)
+    .bind::<Timestamptz, _>(now.to_utc() + delay)
     .execute(&mut &*connection)
     .await?;
     fixed("INSERT INTO vault.access_pending (access) VALUES ($1)")

@@ -39,8 +39,9 @@ struct Row {
     wrapped_key: Vec<u8>,
 }
 
+/// A master key's row.
 #[derive(QueryableByName)]
-struct KeyRow {
+pub(super) struct KeyRow {
     #[diesel(sql_type = Text)]
     id: String,
 }
@@ -51,17 +52,9 @@ impl Store {
     /// # Errors
     /// When the database can't be read.
     pub async fn is_wrapping(&self, id: &str) -> Result<bool, StoreError> {
-        self.inner
-            .pool
-            .get()
-            .await?
-            .transaction(async |connection| {
-                act(connection, Acting::Service).await?;
-                let query = fixed("SELECT id FROM vault.wrapping_key WHERE id = $1 AND retired_at IS NULL");
-                let rows: Vec<KeyRow> = query.bind::<Text, _>(id.to_owned()).load(connection).await?;
-                Ok::<_, StoreError>(!rows.is_empty())
-            })
-            .await
+        let query = fixed("SELECT id FROM vault.wrapping_key WHERE id = $1 AND retired_at IS NULL");
+        let rows: Vec<KeyRow> = self.load_as(Acting::Service, query.bind::<Text, _>(id.to_owned())).await?;
+        Ok(!rows.is_empty())
     }
 
     /// Whether no opening was ever kept here, and no master key used.
@@ -69,16 +62,9 @@ impl Store {
     /// # Errors
     /// When the database can't be read.
     pub async fn is_vault_new(&self) -> Result<bool, StoreError> {
-        self.inner
-            .pool
-            .get()
-            .await?
-            .transaction(async |connection| {
-                act(connection, Acting::Service).await?;
-                let rows: Vec<KeyRow> = fixed("SELECT id FROM vault.wrapping_key LIMIT 1").load(connection).await?;
-                Ok::<_, StoreError>(rows.is_empty())
-            })
-            .await
+        let rows: Vec<KeyRow> =
+            self.load_as(Acting::Service, fixed("SELECT id FROM vault.wrapping_key LIMIT 1")).await?;
+        Ok(rows.is_empty())
     }
 
     /// Wraps every data key by the first of these master keys, and retires the others.

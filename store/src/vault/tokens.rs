@@ -9,7 +9,6 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncConnection as _, RunQueryDsl as _};
 
-use super::openings::moment;
 use super::{Acting, act};
 use crate::Store;
 use crate::error::StoreError;
@@ -104,7 +103,7 @@ impl Store {
     /// When the database can't be written.
     pub async fn insert_token(&self, token: &StoredToken) -> Result<(), StoreError> {
         let scopes: Vec<&str> = token.scopes.iter().map(|scope| scope.as_str()).collect();
-        let forgotten = moment(token.made_at) - chrono::Days::new(EXPIRED_KEPT_DAYS);
+        let forgotten = token.made_at.to_utc() - chrono::Days::new(EXPIRED_KEPT_DAYS);
         self.inner
             .pool
             .get()
@@ -125,8 +124,8 @@ impl Store {
                 .bind::<Text, _>(token.who.bound_to())
                 .bind::<Array<Text>, _>(scopes)
                 .bind::<Text, _>(token.name.clone())
-                .bind::<Timestamptz, _>(moment(token.made_at))
-                .bind::<Timestamptz, _>(moment(token.expires_at))
+                .bind::<Timestamptz, _>(token.made_at.to_utc())
+                .bind::<Timestamptz, _>(token.expires_at.to_utc())
                 .execute(connection)
                 .await?;
                 Ok(())
@@ -139,20 +138,11 @@ impl Store {
     /// # Errors
     /// When the database can't be read.
     pub async fn token(&self, id: &TokenId) -> Result<Option<StoredToken>, StoreError> {
-        let found: Vec<TokenRow> = self
-            .inner
-            .pool
-            .get()
-            .await?
-            .transaction(async |connection| {
-                act(connection, Acting::Service).await?;
-                let query = fixed(
-                    "SELECT id, hash, role, bound_to, scopes, name, made_at, expires_at, revoked_at FROM vault.token
-                     WHERE id = $1",
-                );
-                Ok::<_, StoreError>(query.bind::<Text, _>(id.as_str().to_owned()).load(connection).await?)
-            })
-            .await?;
+        let query = fixed(
+            "SELECT id, hash, role, bound_to, scopes, name, made_at, expires_at, revoked_at FROM vault.token WHERE id = $1",
+        );
+        let query = query.bind::<Text, _>(id.as_str().to_owned());
+        let found: Vec<TokenRow> = self.load_as(Acting::Service, query).await?;
         found.into_iter().next().map(TokenRow::token).transpose()
     }
 
@@ -161,20 +151,11 @@ impl Store {
     /// # Errors
     /// When the database can't be read.
     pub async fn tokens(&self) -> Result<Vec<StoredToken>, StoreError> {
-        let found: Vec<TokenRow> = self
-            .inner
-            .pool
-            .get()
-            .await?
-            .transaction(async |connection| {
-                act(connection, Acting::Service).await?;
-                let query = fixed(
-                    "SELECT id, hash, role, bound_to, scopes, name, made_at, expires_at, revoked_at FROM vault.token
-                     WHERE role <> 'party' ORDER BY made_at DESC, id",
-                );
-                Ok::<_, StoreError>(query.load(connection).await?)
-            })
-            .await?;
+        let query = fixed(
+            "SELECT id, hash, role, bound_to, scopes, name, made_at, expires_at, revoked_at FROM vault.token
+             WHERE role <> 'party' ORDER BY made_at DESC, id",
+        );
+        let found: Vec<TokenRow> = self.load_as(Acting::Service, query).await?;
         found.into_iter().map(TokenRow::token).collect()
     }
 
@@ -183,20 +164,10 @@ impl Store {
     /// # Errors
     /// When the database can't be written.
     pub async fn revoke_token(&self, id: &TokenId, now: Timestamp) -> Result<bool, StoreError> {
-        let revoked = self
-            .inner
-            .pool
-            .get()
-            .await?
-            .transaction(async |connection| {
-                act(connection, Acting::Service).await?;
-                let query = fixed("UPDATE vault.token SET revoked_at = coalesce(revoked_at, $1) WHERE id = $2")
-                    .bind::<Timestamptz, _>(moment(now))
-                    .bind::<Text, _>(id.as_str().to_owned());
-                Ok::<_, StoreError>(query.execute(connection).await?)
-            })
-            .await?;
-        Ok(revoked == 1)
+        let query = fixed("UPDATE vault.token SET revoked_at = coalesce(revoked_at, $1) WHERE id = $2")
+            .bind::<Timestamptz, _>(now.to_utc())
+            .bind::<Text, _>(id.as_str().to_owned());
+        Ok(self.execute_as(Acting::Service, query).await? == 1)
     }
 
     /// Keeps a challenge until it expires, and forgets those that have; false when too many wait for an answer.
@@ -211,7 +182,7 @@ impl Store {
             .transaction(async |connection| {
                 act(connection, Acting::Service).await?;
                 fixed("DELETE FROM vault.challenge WHERE expires_at < $1")
-                    .bind::<Timestamptz, _>(moment(now))
+                    .bind::<Timestamptz, _>(now.to_utc())
                     .execute(connection)
                     .await?;
                 let Number { number } =
@@ -221,7 +192,7 @@ impl Store {
                 }
                 fixed("INSERT INTO vault.challenge (id, expires_at) VALUES ($1, $2)")
                     .bind::<Text, _>(id.to_owned())
-                    .bind::<Timestamptz, _>(moment(expires_at))
+                    .bind::<Timestamptz, _>(expires_at.to_utc())
                     .execute(connection)
                     .await?;
                 Ok::<_, StoreError>(true)
@@ -234,17 +205,8 @@ impl Store {
     /// # Errors
     /// When the database can't be written.
     pub async fn take_challenge(&self, id: &str, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        let taken: Vec<ExpiryRow> = self
-            .inner
-            .pool
-            .get()
-            .await?
-            .transaction(async |connection| {
-                act(connection, Acting::Service).await?;
-                let query = fixed("DELETE FROM vault.challenge WHERE id = $1 RETURNING expires_at");
-                Ok::<_, StoreError>(query.bind::<Text, _>(id.to_owned()).load(connection).await?)
-            })
-            .await?;
+        let query = fixed("DELETE FROM vault.challenge WHERE id = $1 RETURNING expires_at");
+        let taken: Vec<ExpiryRow> = self.load_as(Acting::Service, query.bind::<Text, _>(id.to_owned())).await?;
         let expires_at = taken.into_iter().next().map(|row| Timestamp::from(row.expires_at));
         Ok(expires_at.filter(|expires_at| *expires_at >= now))
     }
