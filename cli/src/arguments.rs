@@ -34,7 +34,7 @@ pub(crate) use key::{
 };
 pub(crate) use licence::{
     LicenceAcceptArguments, LicenceCheckArguments, LicenceCommand, LicenceEndArguments, LicenceFileArguments,
-    LicenceListArguments, LicenceNewArguments, LicenceOfferArguments, LicencePublishArguments,
+    LicenceGrantArguments, LicenceListArguments, LicenceNewArguments, LicenceOfferArguments, LicencePublishArguments,
     LicenceReinstateArguments, LicenceShowArguments, Sealing, StatusListArguments,
 };
 pub(crate) use party::{PartyCommand, PartyRegisterArguments};

@@ -13,6 +13,7 @@ use chopmark_core::policy::PolicyClaim;
 use chopmark_core::statement::{ENTRY_BYTES_MAX, Envelope, Statement, StatementId};
 use chopmark_core::strict;
 use chopmark_core::submission::{REQUEST_BYTES_MAX, Submission};
+use chopmark_core::terms::{Terms, TermsId};
 use chopmark_core::text::Names;
 use data_encoding::BASE64;
 use ed25519_dalek::SigningKey;
@@ -26,7 +27,7 @@ use crate::files::{self, Access};
 const SCHEMA: &str = "chopmark.statement/v1";
 
 /// Most statements that come along to explain the one to be signed.
-const STATEMENTS_MAX: usize = 8;
+pub(crate) const STATEMENTS_MAX: usize = 8;
 
 /// Largest file, in bytes: a request, and the statements that explain it in base64.
 const FILE_BYTES_MAX: usize = REQUEST_BYTES_MAX + STATEMENTS_MAX * ENTRY_BYTES_MAX * 4 / 3 + (64 << 10);
@@ -162,6 +163,14 @@ impl StatementFile {
     /// A statement that this one names, where it came along.
     pub(crate) fn named(&self, id: &StatementId) -> Option<&Statement> {
         self.statements.get(id).map(|(_, statement)| statement)
+    }
+
+    /// Terms, where the statement that published them came along.
+    pub(crate) fn terms(&self, id: &TermsId) -> Option<&Terms> {
+        self.statements.values().find_map(|(_, statement)| match &statement.claim {
+            Claim::Terms(claim) if claim.id().as_ref() == Ok(id) => Some(&*claim.0),
+            _ => None,
+        })
     }
 
     /// The names of a party, where the statement that created it came along.

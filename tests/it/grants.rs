@@ -21,13 +21,6 @@ fn id(document: &Value) -> String {
     document["id"].as_str().unwrap().to_owned()
 }
 
-fn edit(home: &Home, name: &str, change: impl FnOnce(&mut Value)) {
-    let path = home.file(name);
-    let mut terms: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    change(&mut terms);
-    fs::write(path, terms.to_string()).unwrap();
-}
-
 #[test]
 #[expect(clippy::too_many_lines, reason = "one story, in the order it happens")]
 fn a_licence_is_offered_accepted_filed_verified_and_revoked() {
@@ -155,6 +148,63 @@ fn a_licence_is_offered_accepted_filed_verified_and_revoked() {
     refused(&bob, &["licence", "status-list", "--out", "model/weights.bin"], 2, "usage");
 }
 
+/// The documented way of a licence, command by command.
+#[test]
+fn from_terms_to_revocation_as_documented() {
+    let ((alice, _), (bob, _), (carol, _)) =
+        (party("Documented Alice Limited"), party("Documented Bob Limited"), party("Documented Carol Limited"));
+    for home in [&alice, &bob] {
+        fs::create_dir(home.file("model")).unwrap();
+        fs::write(home.file("model/weights.bin"), "weights that one company has, by the seat").unwrap();
+        done(home, &["licence", "new", "--preset", "commercial-per-seat", "--out", "terms.json"]);
+    }
+    let shown = done(&alice, &["licence", "show", "terms.json"]);
+    for language in ["en", "zh-Hant", "zh-Hans"] {
+        assert!(shown["summary"][language].as_str().unwrap().contains("50"), "{shown}");
+    }
+    alice.edit("terms.json", |terms| {
+        terms["field"]["exclude"] = json!(["86"]);
+        terms["exclusivity"] = json!({ "kind": "exclusive" });
+        terms["term"].as_object_mut().unwrap().remove("renewal");
+    });
+    let published = done(&alice, &["licence", "publish", "terms.json"]);
+    let licence_ref = published["licence_ref"].as_str().unwrap();
+    let model = id(&done(&alice, &["register", "model", "--licence", licence_ref]));
+
+    let check = ["licence", "check", "--parent", &model, "--relation", "finetune", "--terms", "terms.json"];
+    let ran = bob.run(&[&check[..], &["--url", shared::service().url()]].concat());
+    let line = format!("  conflict  FIELD_OF_USE   parent {model} excludes healthcare (its terms, /field)");
+    assert!(ran.code == 10 && ran.stdout.lines().any(|said| said == line), "{ran:?}");
+
+    let offer = id(&done(&alice, &["licence", "offer", "--artefact", &model, "--terms", "terms.json"]));
+    assert!(offer.starts_with("off_"), "{offer}");
+    let granted = done(&bob, &["licence", "accept", &offer]);
+    let licence = id(&granted);
+    let refusal = refused(&carol, &["licence", "accept", &offer], 10, "exclusive_overlap");
+    assert_eq!(refusal["existing"], granted["statement_id"]);
+
+    let filed = bob.run(&["licence", "file", &licence, "--ttl", "P90D", "--url", shared::service().url()]);
+    assert_eq!(filed.code, 0, "{filed:?}");
+    fs::write(bob.file("lic.chop"), filed.stdout).unwrap();
+    let verify = ["verify", "./model", "--bundle", "lic.chop", "--offline"];
+    let in_three_days = today_plus(3);
+    let in_three_days = [&verify[..], &["--on", &in_three_days]].concat();
+    let ran = bob.run(&in_three_days);
+    let held = bob.json(&in_three_days).1["licence"].clone();
+    let words = format!("in force until {}, 50 seats, status 3 days old", held["ends_on"].as_str().unwrap());
+    assert!(ran.code == 0 && ran.stdout.contains(&words), "{words}: {ran:?}");
+    let status = &held["status"];
+    assert!(status["size"].as_u64() > granted["index"].as_u64(), "{held}");
+    let words =
+        format!("as of size {} of the log, signed at {}", status["size"], status["signed_at"].as_str().unwrap());
+    assert!(ran.stdout.contains(&words), "{words}: {ran:?}");
+
+    done(&alice, &["licence", "revoke", &licence, "--reason", "breach"]);
+    done(&bob, &["licence", "status-list", "--out", "fresh.txt"]);
+    let (code, over) = bob.json(&[&verify[..], &["--status-list", "fresh.txt"]].concat());
+    assert_eq!((code, &over["licence"]["standing"]["standing"]), (7, &json!("terminated")), "{over}");
+}
+
 fn today_plus(days: u64) -> String {
     let now = crate::make::now().plus_days(u16::try_from(days).unwrap());
     chopmark_core::terms::period::Date::in_hong_kong(now).to_string()
@@ -168,7 +218,7 @@ fn a_conflict_with_what_it_was_made_from_is_registered_only_visibly() {
     for home in [&alice, &bob] {
         done(home, &["licence", "new", "--preset", "commercial-revenue-share", "--out", "wide.json"]);
     }
-    edit(&alice, "wide.json", |terms| terms["field"]["exclude"] = json!(["86"]));
+    alice.edit("wide.json", |terms| terms["field"]["exclude"] = json!(["86"]));
     let base_terms = done(&alice, &["licence", "publish", "wide.json"]);
     let licence_ref = base_terms["licence_ref"].as_str().unwrap();
     let base = id(&done(&alice, &["register", "base.bin", "--licence", licence_ref]));
@@ -233,13 +283,66 @@ fn an_exclusive_licence_keeps_others_from_making_things_of_it() {
 }
 
 #[test]
+fn a_grant_without_an_offer_is_signed_by_both_sides() {
+    let ((alice, _), (bob, bobs), (carol, _)) = (
+        party("Granting Both Alice Limited"),
+        party("Granting Both Bob Limited"),
+        party("Granting Both Carol Limited"),
+    );
+    fs::write(alice.file("m.bin"), "weights whose licence two companies sign").unwrap();
+    let model = id(&done(&alice, &["register", "m.bin", "--licence", "mit"]));
+    done(&alice, &["licence", "new", "--preset", "commercial-per-seat", "--out", "terms.json"]);
+    let grant = [
+        "licence",
+        "grant",
+        "--artefact",
+        &model,
+        "--terms",
+        "terms.json",
+        "--to",
+        &bobs,
+        "--starts-on",
+        "2027-01-31",
+        "--sign-only",
+        "grant.json",
+    ];
+    let error = refused(&alice, &grant, 2, "usage");
+    assert!(error["message"].as_str().unwrap().contains("chopmark licence publish terms.json"), "{error}");
+    done(&alice, &["licence", "publish", "terms.json"]);
+    let error = refused(&alice, &grant[..10], 2, "usage");
+    assert!(error["message"].as_str().unwrap().contains("--sign-only"), "{error}");
+    let drafted = done(&alice, &grant);
+    assert_eq!((&drafted["signatures"], &drafted["missing"]), (&json!(1), &json!(1)), "{drafted}");
+    refused(&alice, &["submit", "grant.json"], 4, "threshold_not_met");
+
+    let hand = |to: &Home| fs::copy(alice.file("grant.json"), to.file("grant.json")).unwrap();
+    hand(&carol);
+    refused(&carol, &["sign", "grant.json", "--accept-public-record"], 4, "signer_not_listed");
+    hand(&bob);
+    let signed = done(&bob, &["sign", "grant.json", "--accept-public-record"]);
+    let explained = signed["explained"].to_string();
+    for said in ["Granting Both Alice Limited", "Granting Both Bob Limited", "2027-01-31", "50"] {
+        assert!(explained.contains(said), "{said}: {explained}");
+    }
+    let entered = done(&bob, &["submit", "grant.json"]);
+    assert!(id(&entered).starts_with("lic_") && entered["complete"] == true, "{entered}");
+    let list = done(&bob, &["licence", "list", "--licensee", &bobs]);
+    let licence = &list["licences"][0];
+    assert_eq!((&licence["id"], &licence["starts_on"]), (&entered["id"], &json!("2027-01-31")), "{list}");
+
+    // Terms that say when it starts are not contradicted.
+    alice.edit("terms.json", |terms| terms["term"]["start"] = json!("2027-02-01"));
+    refused(&alice, &grant, 2, "usage");
+}
+
+#[test]
 fn a_sealed_fee_is_opened_by_its_parties_and_stands_nowhere_else() {
     let ((alice, _), (bob, bobs), (carol, _)) =
         (party("Sealing Alice Limited"), party("Sealing Bob Limited"), party("Sealing Carol Limited"));
     fs::write(alice.file("m.bin"), "weights for a confidential fee").unwrap();
     let model = id(&done(&alice, &["register", "m.bin", "--licence", "mit"]));
     done(&alice, &["licence", "new", "--preset", "commercial-per-seat", "--out", "terms.json"]);
-    edit(&alice, "terms.json", |terms| terms["consideration"][0]["figures"]["amount"] = json!("31337.25"));
+    alice.edit("terms.json", |terms| terms["consideration"][0]["figures"]["amount"] = json!("31337.25"));
     let offer = ["licence", "offer", "--artefact", &model, "--terms", "terms.json", "--to", &bobs, "--seal", "amount"];
     let offered = done(&alice, &offer);
     let terms = offered["terms_id"].as_str().unwrap();

@@ -27,6 +27,8 @@ pub(crate) enum LicenceCommand {
     Offer(LicenceOfferArguments),
     /// Accept an offer: from then on you hold the licence
     Accept(LicenceAcceptArguments),
+    /// Grant a licence without an offer, by a statement that the licensee signs as well
+    Grant(LicenceGrantArguments),
     /// List licences that are granted
     List(LicenceListArguments),
     /// Write an offline licence: one file that proves the licence and its artefact without a network
@@ -51,6 +53,7 @@ impl LicenceCommand {
             Self::Publish(_) => "licence publish",
             Self::Offer(_) => "licence offer",
             Self::Accept(_) => "licence accept",
+            Self::Grant(_) => "licence grant",
             Self::List(_) => "licence list",
             Self::File(_) => "licence file",
             Self::StatusList(_) => "licence status-list",
@@ -199,6 +202,28 @@ pub(crate) struct LicenceAcceptArguments {
     /// Language in which the terms are shown
     #[arg(long, value_name = "LANGUAGE", default_value = "en", value_parser = one_of::<Language, 3>(LANGUAGES))]
     pub(crate) lang: Language,
+    #[command(flatten)]
+    pub(crate) say: SayArguments,
+}
+
+/// Arguments of `chopmark licence grant`.
+#[derive(Debug, Args)]
+pub(crate) struct LicenceGrantArguments {
+    /// An artefact that is licensed: its id, whole or shown; several times for several
+    #[arg(long = "artefact", value_name = "ID", required = true)]
+    pub(crate) artefacts: Vec<String>,
+    /// The terms document, which is published
+    #[arg(long, value_name = "FILE")]
+    pub(crate) terms: PathBuf,
+    /// The licensee, who signs with `chopmark sign`: its id, whole or shown
+    #[arg(long = "to", value_name = "PARTY")]
+    pub(crate) licensee: String,
+    /// Its first day in Hong Kong, such as 2027-01-31 [default: that of the terms, or else today]
+    #[arg(long, value_name = "DATE")]
+    pub(crate) starts_on: Option<Date>,
+    /// A licence of yours on which it rests; several times for several
+    #[arg(long = "under", value_name = "LICENCE")]
+    pub(crate) under: Vec<String>,
     #[command(flatten)]
     pub(crate) say: SayArguments,
 }

@@ -15,7 +15,7 @@ use crate::config::Directories;
 use crate::exit::{Exit, Failure};
 use crate::files;
 use crate::printer::{Report, Tone};
-use crate::statement_file::{self, StatementFile};
+use crate::statement_file::{self, STATEMENTS_MAX, StatementFile};
 use crate::units;
 
 /// Checks, before slow work begins, that the file can be written.
@@ -46,7 +46,7 @@ pub(super) fn write(
         Issuer::Party(party) => Some(party),
     };
     let mut payloads = Vec::new();
-    for id in issuer.iter().chain(named) {
+    for id in issuer.iter().chain(named).take(STATEMENTS_MAX) {
         payloads.push(client.payload(id)?);
     }
     draft.contact.pin(directories, context.printer)?;

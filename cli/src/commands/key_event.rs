@@ -107,6 +107,7 @@ fn submit(
     let draft = Draft {
         contact: &contact,
         signers: &signers,
+        beside: &[],
         keys: &keys,
         subject_name: &subject_name,
         claim: &claim,

@@ -4,6 +4,7 @@ mod accept;
 mod check;
 mod event;
 mod file;
+mod grant;
 mod list;
 mod offer;
 
@@ -40,6 +41,7 @@ pub(crate) fn run(context: &Context<'_>, command: LicenceCommand) -> Result<Exit
         LicenceCommand::Publish(arguments) => offer::publish(context, arguments),
         LicenceCommand::Offer(arguments) => offer::run(context, arguments),
         LicenceCommand::Accept(arguments) => accept::run(context, arguments),
+        LicenceCommand::Grant(arguments) => grant::run(context, arguments),
         LicenceCommand::List(arguments) => list::run(context, &arguments),
         LicenceCommand::File(arguments) => file::run(context, &arguments),
         LicenceCommand::StatusList(arguments) => file::status_list(context, &arguments),

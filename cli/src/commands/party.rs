@@ -52,6 +52,7 @@ pub(crate) fn register(context: &Context<'_>, arguments: PartyRegisterArguments)
     let draft = Draft {
         contact: &contact,
         signers: &signers,
+        beside: &[],
         keys: &keys,
         subject_name: &name,
         claim: &claim,

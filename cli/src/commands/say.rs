@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use chopmark_core::key::PublicKey;
 use chopmark_core::kind::Claim;
 use chopmark_core::sealed::{Openings, Place};
 use chopmark_core::statement::{Nonce, RegistryRef, SignerGroup, StatementId};
@@ -33,6 +34,10 @@ pub(super) struct Speaker {
     pub(super) party: PartyDescription,
     /// Its keys that sign.
     signers: SignerGroup,
+    /// Those of another party, which signs as well.
+    beside: Vec<SignerGroup>,
+    /// Their public keys.
+    keys_beside: Vec<PublicKey>,
     consent: Consent,
     /// Who else signs.
     cosign: CosignArguments,
@@ -106,12 +111,41 @@ impl Speaker {
         let client = Client::new(&settings.url)?;
         let contact = Contact::meet(&settings, &client)?;
         let (party, signers) = party(&settings, &client, &contact, &keys, &cosign)?;
-        Ok(Self { settings, client, contact, keys, party, signers, consent, cosign, until: None })
+        Ok(Self {
+            settings,
+            client,
+            contact,
+            keys,
+            party,
+            signers,
+            beside: Vec::new(),
+            keys_beside: Vec::new(),
+            consent,
+            cosign,
+            until: None,
+        })
+    }
+
+    /// Has another party sign as well, with as many of its root keys as it needs: what is said can only be written to a
+    /// file, for it to sign.
+    ///
+    /// # Errors
+    /// A usage failure when there is no file to write to.
+    pub(super) fn signs_with(&mut self, other: &PartyDescription) -> Result<(), Failure> {
+        if self.cosign.sign_only.is_none() && self.consent != Consent::NotNeeded {
+            let message =
+                format!("{} has to sign, too: give the statement a file with --sign-only", other.name.display());
+            return Err(Failure::usage(message));
+        }
+        let signers = signers::all_root_keys(other);
+        self.keys_beside.extend(signers::public_keys(other, &signers));
+        self.beside.push(signers);
+        Ok(())
     }
 
     fn draft<'a>(&'a self, subject_name: &'a str, claim: &'a Claim) -> Draft<'a> {
-        let Self { contact, signers, keys, until, .. } = self;
-        Draft { contact, signers, keys, subject_name, claim, document: None, until: *until, sealed: None }
+        let Self { contact, signers, beside, keys, until, .. } = self;
+        Draft { contact, signers, beside, keys, subject_name, claim, document: None, until: *until, sealed: None }
     }
 
     /// Says something that what is said next rests on, and tells no more of it than a note. A dry run leaves it out.
@@ -191,7 +225,8 @@ pub(super) fn say(context: &Context<'_>, speaker: &Speaker, saying: Saying<'_>) 
     }
     consent.obtain(printer, &contact.registry.origin, &[format!("{name}: {said}")])?;
     if let Some(path) = &cosign.sign_only {
-        let keys = signers::public_keys(party, signers);
+        let mut keys = signers::public_keys(party, signers);
+        keys.extend(&speaker.keys_beside);
         return cosign::write(context, &draft, path, (client, &settings.directories), keys, named);
     }
     let signed = draft.signed(&settings.directories)?;

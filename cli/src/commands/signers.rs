@@ -76,6 +76,11 @@ pub(super) fn statement_signers(
     Ok(group(party, listed, threshold))
 }
 
+/// The group of a party whose keys are all elsewhere.
+pub(super) fn all_root_keys(party: &PartyDescription) -> SignerGroup {
+    group(party, root_keys(party).collect(), party.threshold)
+}
+
 /// The group that signs a key event: every listed key must, so it is exactly as many root keys as needed, and the new key.
 ///
 /// # Errors

@@ -26,8 +26,10 @@ const STALE: [&str; 2] = ["expired", "stale_key_head"];
 pub(crate) struct Draft<'a> {
     /// Where the statement goes.
     pub(crate) contact: &'a Contact,
-    /// Who signs.
+    /// The keys of the issuer that sign.
     pub(crate) signers: &'a SignerGroup,
+    /// Those of other parties that sign as well.
+    pub(crate) beside: &'a [SignerGroup],
     /// With which keys at hand; among those in `signers`, or all of them.
     pub(crate) keys: &'a [Key],
     /// A label for the subject.
@@ -109,7 +111,7 @@ impl Draft<'_> {
             issued_at,
             not_after: self.until.into_iter().chain([issued_at.plus_days(ADMISSION_DAYS)]).min().unwrap_or(issued_at),
             nonce,
-            signers: vec![self.signers.clone()],
+            signers: [core::slice::from_ref(self.signers), self.beside].concat(),
         };
         let payload = Statement::compose(self.subject_name, &header, self.claim)
             .map_err(|rejection| not_acceptable(&rejection))?;

@@ -2,8 +2,8 @@
 
 use chopmark_core::licensing::{GrantClaim, LicenceEvent, LicenceStatusClaim, OfferClaim, TermsClaim};
 use chopmark_core::statement::StatementId;
-use chopmark_core::terms::TermsId;
 use chopmark_core::terms::vocabulary::{Language, Vocabulary as _};
+use chopmark_core::terms::{Terms, TermsId};
 
 use super::{Row, party_words, subject_words};
 use crate::statement_file::StatementFile;
@@ -11,7 +11,11 @@ use crate::statement_file::StatementFile;
 pub(super) fn terms(claim: &TermsClaim, rows: &mut Vec<Row>) {
     rows.push(("says", "we license on these terms".to_owned()));
     rows.extend(claim.id().map(|id| ("terms", id.to_string())));
-    if let Ok(summary) = claim.0.summary(Language::English) {
+    summary(&claim.0, rows);
+}
+
+fn summary(terms: &Terms, rows: &mut Vec<Row>) {
+    if let Ok(summary) = terms.summary(Language::English) {
         rows.extend(summary.to_string().lines().map(|line| ("", line.to_owned())));
     }
 }
@@ -44,6 +48,9 @@ fn about(
         rows.extend(file.named(artefact).map(|statement| ("", subject_words(&statement.claim))));
     }
     rows.push(("terms", terms.to_string()));
+    if let Some(terms) = file.terms(&terms) {
+        summary(terms, rows);
+    }
     rows.extend(under.iter().map(|licence| ("rests on", format!("the licence {licence}"))));
 }
 

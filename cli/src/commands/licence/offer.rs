@@ -143,7 +143,10 @@ fn publish_sealed(
 }
 
 /// Whole ids, ascending, none twice.
-fn ids(given: &[String], find: impl Fn(&str) -> Result<StatementId, Failure>) -> Result<Vec<StatementId>, Failure> {
+pub(super) fn ids(
+    given: &[String],
+    find: impl Fn(&str) -> Result<StatementId, Failure>,
+) -> Result<Vec<StatementId>, Failure> {
     let found: BTreeSet<StatementId> = given.iter().map(|id| find(id)).collect::<Result<_, _>>()?;
     Ok(found.into_iter().collect())
 }

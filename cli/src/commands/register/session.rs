@@ -128,6 +128,7 @@ impl Session {
         Draft {
             contact: &self.contact,
             signers: &self.signers,
+            beside: &[],
             keys: &self.keys,
             subject_name: name,
             claim,

@@ -108,6 +108,12 @@ impl Held {
         )
     }
 
+    /// What that rests on: a status list, which is signed by the log and not witnessed.
+    pub(super) fn status_row(&self) -> String {
+        let StatusList { size, signed_at, not_after, .. } = &self.licence.status;
+        format!("as of size {size} of the log, signed at {signed_at}, good until {not_after}")
+    }
+
     /// The same for programs.
     pub(super) fn members(&self) -> Value {
         let Self { licence, on, judgement, age_days_max } = self;

@@ -245,7 +245,7 @@ impl Verdict<'_> {
             .row("trust", self.trust.source.to_string())
             .row("closure", closure.explanation());
         if let Some(held) = &self.held {
-            report = report.row("granted", held.row());
+            report = report.row("granted", held.row()).row("status", held.status_row());
         }
         if let Some(image) = manifest.image() {
             let digest = format!("{}@sha256:{}, checked by SHA-256 and size alone", image.name, image.sha256);
