@@ -7,11 +7,12 @@ mod reader;
 mod signer;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use chopmark_core::ledger::edge::Edge;
 use chopmark_core::ledger::note::{NoteSigner, VerifierKey};
+use chopmark_core::ledger::tile::TileNodes;
 use chopmark_store::{News, Store, StoreError};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
@@ -44,6 +45,21 @@ pub struct Published {
     pub note: String,
     /// Right edge of the tree at this size.
     pub edge: Edge,
+    /// The unfinished tiles of the edge, from level 0 up, once a proof has asked for them.
+    partials: OnceLock<Vec<Arc<TileNodes>>>,
+}
+
+impl Published {
+    fn new(size: u64, note: String, edge: Edge) -> Self {
+        Self { size, note, edge, partials: OnceLock::new() }
+    }
+
+    /// The unfinished tile of this level.
+    pub fn partial(&self, level: u8) -> Option<Arc<TileNodes>> {
+        let nodes = |level| Arc::new(TileNodes::new(self.edge.partial(level).to_vec()));
+        let partials = self.partials.get_or_init(|| Edge::levels(self.size).map(nodes).collect());
+        partials.get(usize::from(level)).cloned()
+    }
 }
 
 /// What the publisher makes known: the latest published state, and why nothing more is signed, if so.

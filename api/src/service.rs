@@ -9,11 +9,12 @@ use chopmark_core::digest::Sha256Digest;
 use chopmark_core::key::KeyId;
 use chopmark_core::ledger::note::NoteSigner;
 use chopmark_core::ledger::proof::TlogProof;
-use chopmark_core::ledger::tile::{TileCoordinate, TileSet};
+use chopmark_core::ledger::tile::{TILE_WIDTH, TileCoordinate, TileNodes, TileSet};
 use chopmark_core::ledger::tree::ProofPlan;
+use chopmark_core::statement::IdReference;
 use chopmark_core::submission::Submission;
 use chopmark_core::time::Timestamp;
-use chopmark_store::{Registry, Store, StoreError};
+use chopmark_store::{Registry, Store, StoreError, StoredLeaf};
 use tokio::sync::{Notify, watch};
 
 use crate::problem::ApiError;
@@ -26,7 +27,7 @@ const CHECKPOINT_WAIT: Duration = Duration::from_secs(10);
 /// How long a search waits for the tables it reads.
 const APPLIED_WAIT: Duration = Duration::from_secs(3);
 
-/// Full tiles kept in memory, 8 KiB each: those of the newest million entries.
+/// Full tiles kept in memory, 16 KiB each with the nodes over their hashes: those of a million entries.
 const TILES_KEPT_MAX: usize = 4_096;
 
 /// Public keys kept in memory. Keys are never taken back from a party in place, so an entry is always right; whether
@@ -39,7 +40,11 @@ const LIST_AGE_MAX_MS: i64 = 60_000;
 /// Status lists kept in memory, one for each length of time asked for.
 const LISTS_KEPT_MAX: usize = 16;
 
-type TileCache = Mutex<HashMap<(u8, u64), Arc<Vec<Sha256Digest>>>>;
+type TileCache = Mutex<HashMap<(u8, u64), Arc<TileNodes>>>;
+
+fn place(coordinate: TileCoordinate) -> (u8, u64) {
+    (coordinate.level(), coordinate.n())
+}
 
 /// Shared by all handlers.
 pub struct Service {
@@ -186,23 +191,43 @@ impl Service {
         Ok(applied.min(published))
     }
 
-    /// The hashes of a full tile, kept in memory once read.
-    async fn full_tile(&self, coordinate: TileCoordinate) -> Result<Arc<Vec<Sha256Digest>>, StoreError> {
-        let place = (coordinate.level(), coordinate.n());
-        let kept = self.tiles.lock().unwrap_or_else(PoisonError::into_inner).get(&place).cloned();
-        if let Some(hashes) = kept {
-            return Ok(hashes);
+    /// A full tile, kept in memory once read.
+    async fn full_tile(&self, coordinate: TileCoordinate) -> Result<Arc<TileNodes>, StoreError> {
+        let kept = self.tiles.lock().unwrap_or_else(PoisonError::into_inner).get(&place(coordinate)).cloned();
+        if let Some(nodes) = kept {
+            return Ok(nodes);
         }
-        let hashes = Arc::new(self.store.full_tile(coordinate).await?);
+        let hashes = self.store.full_tile(coordinate).await?;
+        Ok(self.keep_tile(coordinate, hashes))
+    }
+
+    fn keep_tile(&self, coordinate: TileCoordinate, hashes: Vec<Sha256Digest>) -> Arc<TileNodes> {
+        let nodes = Arc::new(TileNodes::new(hashes));
         let mut tiles = self.tiles.lock().unwrap_or_else(PoisonError::into_inner);
         if tiles.len() >= TILES_KEPT_MAX {
             tiles.clear();
         }
-        tiles.insert(place, Arc::clone(&hashes));
-        Ok(hashes)
+        tiles.insert(place(coordinate), Arc::clone(&nodes));
+        nodes
     }
 
-    /// The hashes of any tile that the published state covers; a partial tile is a prefix of a full one or of the edge.
+    /// A statement's leaf; its tile, if that is full, is kept for the proof that will be asked for next.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn leaf(&self, id: &IdReference) -> Result<Option<StoredLeaf>, StoreError> {
+        let mut leaf = self.store.leaf_by_id(id).await?;
+        if let Some(StoredLeaf { index, tile, .. }) = &mut leaf
+            && let Some(hashes) = tile.take()
+            && let Ok(coordinate) = TileCoordinate::full(0, *index / u64::from(TILE_WIDTH))
+            && !self.tiles.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&place(coordinate))
+        {
+            self.keep_tile(coordinate, hashes);
+        }
+        Ok(leaf)
+    }
+
+    /// Any tile that the published state covers, or a wider one; a partial tile is a prefix of a full one or of the edge.
     ///
     /// # Errors
     /// When a full tile can't be read.
@@ -210,20 +235,18 @@ impl Service {
         &self,
         published: &Published,
         coordinate: TileCoordinate,
-    ) -> Result<Option<Vec<Sha256Digest>>, StoreError> {
+    ) -> Result<Option<Arc<TileNodes>>, StoreError> {
         if !coordinate.is_covered_by(published.size) {
             return Ok(None);
         }
-        let width = usize::from(coordinate.width());
         let full = TileCoordinate::full(coordinate.level(), coordinate.n()).map_err(|error| StoreError::Damaged {
             place: "a tile coordinate".to_owned(),
             reason: error.to_string(),
         })?;
         if full.is_covered_by(published.size) {
-            let hashes = self.full_tile(full).await?;
-            return Ok(hashes.get(..width).map(<[_]>::to_vec));
+            return self.full_tile(full).await.map(Some);
         }
-        Ok(published.edge.partial(coordinate.level()).get(..width).map(<[_]>::to_vec))
+        Ok(published.partial(coordinate.level()))
     }
 
     /// Computes a proof from tiles.
@@ -234,9 +257,9 @@ impl Service {
         let damaged = |reason: String| StoreError::Damaged { place: "tiles".to_owned(), reason };
         let mut tiles = TileSet::default();
         for coordinate in plan.tiles() {
-            let hashes = self.tile(published, coordinate).await?;
-            let hashes = hashes.ok_or_else(|| damaged(format!("{coordinate:?} is not there")))?;
-            tiles.insert(coordinate, hashes).map_err(|error| damaged(error.to_string()))?;
+            let nodes = self.tile(published, coordinate).await?;
+            let nodes = nodes.ok_or_else(|| damaged(format!("{coordinate:?} is not there")))?;
+            tiles.insert(coordinate, nodes).map_err(|error| damaged(error.to_string()))?;
         }
         plan.resolve(|node| tiles.node(node)).map_err(|error| damaged(error.to_string()))
     }

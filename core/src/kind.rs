@@ -151,6 +151,11 @@ macro_rules! kinds {
                 match self { $(Self::$variant(_) => $name,)* }
             }
 
+            /// Prefix of ids shown to people, of the kind with this short name.
+            pub fn id_prefix_of(name: &str) -> Option<&'static str> {
+                match name { $($name => Some($prefix),)* _ => None }
+            }
+
             /// Prefix of ids shown to people.
             pub fn id_prefix(&self) -> &'static str {
                 match self { $(Self::$variant(_) => $prefix,)* }

@@ -55,7 +55,7 @@ pub use lineage::{
 };
 pub use news::{News, NewsLine};
 pub use party::FoundParty;
-pub use query::{Head, StoredCheckpoint, StoredEntry};
+pub use query::{Head, StoredCheckpoint, StoredEntry, StoredLeaf};
 pub use rebuild::Rebuilt;
 pub use vault::{
     AccessHead, AccessLog, KeptOpening, ListedAccess, MASTER_KEY_FORMAT, MasterKeys, Reading, Rotated, StoredToken,
@@ -230,6 +230,14 @@ impl Store {
     /// When the database can't be read.
     pub async fn entry_by_id(&self, id: &IdReference) -> Result<Option<StoredEntry>, StoreError> {
         query::entry_by_id(&mut *self.inner.pool.get().await?, id).await
+    }
+
+    /// The leaf of a statement, with its tile; `None` when none, or more than one, fits the reference.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn leaf_by_id(&self, id: &IdReference) -> Result<Option<StoredLeaf>, StoreError> {
+        query::leaf_by_id(&mut *self.inner.pool.get().await?, id).await
     }
 
     /// The 256 hashes of a full tile.

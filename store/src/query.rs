@@ -5,15 +5,17 @@
 
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::ledger::edge::Edge;
-use chopmark_core::ledger::tile::{TileCoordinate, decode_hashes, full_tiles, partial_width};
+use chopmark_core::ledger::tile::{TILE_WIDTH, TileCoordinate, decode_hashes, full_tiles, partial_width};
 use chopmark_core::ledger::tree::perfect_root;
 use chopmark_core::statement::{IdReference, StatementId};
 use chopmark_core::time::Timestamp;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Binary, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::error::{StoreError, bigint, count};
+use crate::fixed::fixed;
 use crate::schema::{checkpoint, document, entry, log_state, tile};
 
 /// An entry as it is stored.
@@ -29,6 +31,23 @@ pub struct StoredEntry {
     pub recorded_at: Timestamp,
     /// The envelope.
     pub body: Vec<u8>,
+}
+
+/// An entry's place in the tree: what a proof of it starts from.
+#[derive(Debug, Clone)]
+pub struct StoredLeaf {
+    /// Position in the log.
+    pub index: u64,
+    /// SHA-256 of the payload.
+    pub statement_id: StatementId,
+    /// Leaf hash as stored; not recomputed.
+    pub leaf_hash: Sha256Digest,
+    /// Short name of the kind.
+    pub kind: String,
+    /// The operator's clock when it was appended.
+    pub recorded_at: Timestamp,
+    /// The hashes of its tile, if that is full: one question fewer.
+    pub tile: Option<Vec<Sha256Digest>>,
 }
 
 /// A signed checkpoint as it is stored.
@@ -205,20 +224,92 @@ pub(crate) async fn entry_by_id(
     }
 }
 
+/// The leaf of a statement, with its tile; `None` when no statement, or more than one, fits the reference.
+pub(crate) async fn leaf_by_id(
+    connection: &mut AsyncPgConnection,
+    id: &IdReference,
+) -> Result<Option<StoredLeaf>, StoreError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        idx: i64,
+        #[diesel(sql_type = Binary)]
+        statement_id: Vec<u8>,
+        #[diesel(sql_type = Binary)]
+        leaf_hash: Vec<u8>,
+        #[diesel(sql_type = Text)]
+        kind: String,
+        #[diesel(sql_type = Timestamptz)]
+        recorded_at: DateTime<Utc>,
+        #[diesel(sql_type = Nullable<Binary>)]
+        hashes: Option<Vec<u8>>,
+    }
+    // Two statements, as in `entry_by_id`.
+    let rows: Vec<Row> = match id {
+        IdReference::Full(id) => {
+            fixed(
+                "SELECT e.idx, e.statement_id, e.leaf_hash, e.kind, e.recorded_at, t.hashes
+                 FROM log.entry e LEFT JOIN log.tile t ON t.level = 0 AND t.n = e.idx >> 8
+                 WHERE e.statement_id = $1 LIMIT 2",
+            )
+            .bind::<Binary, _>(id.as_bytes().as_slice())
+            .load(connection)
+            .await?
+        }
+        IdReference::Shown { low, high } => {
+            fixed(
+                "SELECT e.idx, e.statement_id, e.leaf_hash, e.kind, e.recorded_at, t.hashes
+                 FROM log.entry e LEFT JOIN log.tile t ON t.level = 0 AND t.n = e.idx >> 8
+                 WHERE e.statement_id BETWEEN $1 AND $2 LIMIT 2",
+            )
+            .bind::<Binary, _>(low.as_bytes().as_slice())
+            .bind::<Binary, _>(high.as_bytes().as_slice())
+            .load(connection)
+            .await?
+        }
+    };
+    let Ok([row]) = <[Row; 1]>::try_from(rows) else { return Ok(None) };
+    let place = format!("log.entry {}", row.idx);
+    let index = count(row.idx, &place)?;
+    let tile = row.hashes.map(|bytes| tile_hashes(leaf_tile(index)?, &bytes)).transpose()?;
+    Ok(Some(StoredLeaf {
+        index,
+        statement_id: StatementId::from_slice(&row.statement_id)
+            .ok_or_else(|| StoreError::damaged(&place, "statement_id"))?,
+        leaf_hash: hash(&row.leaf_hash, &place)?,
+        kind: row.kind,
+        recorded_at: Timestamp::from(row.recorded_at),
+        tile,
+    }))
+}
+
+/// The level-0 tile that an entry's leaf hash lies in once it is full.
+fn leaf_tile(index: u64) -> Result<TileCoordinate, StoreError> {
+    TileCoordinate::full(0, index / u64::from(TILE_WIDTH))
+        .map_err(|error| StoreError::damaged(format!("log.entry {index}"), error))
+}
+
+fn tile_place(coordinate: TileCoordinate) -> String {
+    format!("log.tile level {} number {}", coordinate.level(), coordinate.n())
+}
+
+fn tile_hashes(coordinate: TileCoordinate, bytes: &[u8]) -> Result<Vec<Sha256Digest>, StoreError> {
+    decode_hashes(coordinate, bytes).map_err(|error| StoreError::damaged(tile_place(coordinate), error))
+}
+
 /// Hashes of a full tile.
 pub(crate) async fn full_tile(
     connection: &mut AsyncPgConnection,
     coordinate: TileCoordinate,
 ) -> Result<Vec<Sha256Digest>, StoreError> {
-    let place = format!("log.tile level {} number {}", coordinate.level(), coordinate.n());
     let bytes: Option<Vec<u8>> = tile::table
         .find((i16::from(coordinate.level()), bigint(coordinate.n())))
         .select(tile::hashes)
         .first(connection)
         .await
         .optional()?;
-    let bytes = bytes.ok_or_else(|| StoreError::damaged(&place, "the row is missing"))?;
-    decode_hashes(coordinate, &bytes).map_err(|error| StoreError::damaged(&place, error))
+    let bytes = bytes.ok_or_else(|| StoreError::damaged(tile_place(coordinate), "the row is missing"))?;
+    tile_hashes(coordinate, &bytes)
 }
 
 /// The checkpoint with the largest size.

@@ -50,7 +50,7 @@ pub(super) async fn newest(
         );
         return Err(PublishError::Halt(reason));
     }
-    Ok(Some(Published { size, note: latest.note, edge }))
+    Ok(Some(Published::new(size, latest.note, edge)))
 }
 
 fn behind(size: u64, shown: u64) -> PublishError {

@@ -144,7 +144,7 @@ impl Signer {
         self.advance_mark(size, root).await?;
         let note = checkpoint.note.clone();
         self.unstored = Some(checkpoint);
-        Ok(Some(Published { size, note, edge }))
+        Ok(Some(Published::new(size, note, edge)))
     }
 
     /// The disk is waited for off the runtime. The mark comes back with its lock, whatever became of the write.

@@ -89,8 +89,9 @@ pub async fn tile(service: web::Data<Service>, path: web::Path<String>) -> Resul
     let missing = || ApiError::not_found(format!("the tree of {} entries has no such tile", published.size));
     match path {
         TilePath::Hashes(coordinate) => {
-            let hashes = service.tile(&published, coordinate).await?.ok_or_else(missing)?;
-            Ok(tagged("application/octet-stream", FOR_EVER, encode_hashes(&hashes)))
+            let nodes = service.tile(&published, coordinate).await?.ok_or_else(missing)?;
+            let hashes = nodes.hashes().get(..usize::from(coordinate.width())).ok_or_else(missing)?;
+            Ok(tagged("application/octet-stream", FOR_EVER, encode_hashes(hashes)))
         }
         TilePath::Entries(bundle) => {
             let indices = bundle.indices();

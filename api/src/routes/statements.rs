@@ -1,5 +1,7 @@
 //! Statements: the one way in, and what is known of one that is in.
 
+use std::sync::Arc;
+
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use chopmark_core::admission::{Code, Rejection};
@@ -14,7 +16,7 @@ use chopmark_core::terms::period::Date;
 use chopmark_core::terms::vocabulary::{Language, Vocabulary as _};
 use chopmark_core::terms::words::Words;
 use chopmark_core::time::Timestamp;
-use chopmark_store::{Candidate, Outcome, StoreError, StoredEntry};
+use chopmark_store::{Candidate, Outcome, StoreError, StoredEntry, StoredLeaf};
 use data_encoding::BASE64;
 use serde::Serialize;
 use serde_json::Value;
@@ -188,8 +190,8 @@ pub async fn submit(
             (StatusCode::CREATED, Entered { statement_id: id, index, recorded_at, leaf_hash }, false)
         }
         Outcome::Existing { signatures_differ, .. } => {
-            let entry = entry_of(&service, &IdReference::Full(id)).await?;
-            (StatusCode::OK, Entered::from(&entry), signatures_differ)
+            let leaf = service.leaf(&IdReference::Full(id)).await?.ok_or_else(no_statement)?;
+            (StatusCode::OK, Entered::from(&leaf), signatures_differ)
         }
         Outcome::Rejected(rejection) => return Err(rejection.into()),
     };
@@ -283,21 +285,30 @@ async fn parse(body: web::Bytes) -> Result<Submission, ApiError> {
 
 pub(super) async fn entry_of(service: &Service, id: &IdReference) -> Result<StoredEntry, ApiError> {
     let entry = service.store.entry_by_id(id).await?;
-    entry.ok_or_else(|| ApiError::not_found("the log holds no statement with this id"))
+    entry.ok_or_else(no_statement)
+}
+
+fn no_statement() -> ApiError {
+    ApiError::not_found("the log holds no statement with this id")
 }
 
 /// The entry a path names and a published state that covers it.
-pub(super) async fn published_entry(
-    service: &Service,
-    id: &str,
-) -> Result<(StoredEntry, std::sync::Arc<Published>), ApiError> {
+pub(super) async fn published_entry(service: &Service, id: &str) -> Result<(StoredEntry, Arc<Published>), ApiError> {
     let entry = entry_of(service, &id_in_path(id)?).await?;
-    let published = service.published()?;
-    if entry.index < published.size {
-        return Ok((entry, published));
-    }
-    let published = service.published_beyond(entry.index).await?;
+    let published = covering(service, entry.index).await?;
     Ok((entry, published))
+}
+
+/// The leaf of the statement a path names, and a published state that covers it.
+async fn published_leaf(service: &Service, id: &str) -> Result<(StoredLeaf, Arc<Published>), ApiError> {
+    let leaf = service.leaf(&id_in_path(id)?).await?.ok_or_else(no_statement)?;
+    let published = covering(service, leaf.index).await?;
+    Ok((leaf, published))
+}
+
+async fn covering(service: &Service, index: u64) -> Result<Arc<Published>, ApiError> {
+    let published = service.published()?;
+    if index < published.size { Ok(published) } else { service.published_beyond(index).await }
 }
 
 pub(super) fn parse_entry(entry: &StoredEntry) -> Result<Submission, ApiError> {
@@ -314,13 +325,13 @@ struct Entered {
     leaf_hash: Sha256Digest,
 }
 
-impl From<&StoredEntry> for Entered {
-    fn from(entry: &StoredEntry) -> Self {
+impl From<&StoredLeaf> for Entered {
+    fn from(leaf: &StoredLeaf) -> Self {
         Self {
-            statement_id: entry.statement_id,
-            index: entry.index,
-            recorded_at: entry.recorded_at,
-            leaf_hash: entry.leaf_hash,
+            statement_id: leaf.statement_id,
+            index: leaf.index,
+            recorded_at: leaf.recorded_at,
+            leaf_hash: leaf.leaf_hash,
         }
     }
 }
@@ -394,10 +405,13 @@ pub async fn show(service: web::Data<Service>, id: web::Path<String>) -> Result<
 )]
 #[get("/v1/statements/{id}/receipt")]
 pub async fn show_receipt(service: web::Data<Service>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
-    let (entry, published) = published_entry(&service, &id).await?;
-    let claim = parse_entry(&entry)?.statement.claim;
-    let proof = service.receipt(&published, entry.index).await?;
-    current(&receipt(&Entered::from(&entry), claim.id_prefix(), claim.name(), &published, &proof, false))
+    let (leaf, published) = published_leaf(&service, &id).await?;
+    let prefix = Claim::id_prefix_of(&leaf.kind).ok_or_else(|| StoreError::Damaged {
+        place: format!("log.entry {}", leaf.index),
+        reason: format!("kind is {:?}", leaf.kind),
+    })?;
+    let proof = service.receipt(&published, leaf.index).await?;
+    current(&receipt(&Entered::from(&leaf), prefix, &leaf.kind, &published, &proof, false))
 }
 
 /// The same proof as a C2SP tlog-proof file.
@@ -415,8 +429,8 @@ pub async fn show_receipt(service: web::Data<Service>, id: web::Path<String>) ->
 )]
 #[get("/v1/statements/{id}/receipt.tlog-proof")]
 pub async fn show_tlog_proof(service: web::Data<Service>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
-    let (entry, published) = published_entry(&service, &id).await?;
-    let proof = service.receipt(&published, entry.index).await?;
+    let (leaf, published) = published_leaf(&service, &id).await?;
+    let proof = service.receipt(&published, leaf.index).await?;
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8"))
         .insert_header((header::CACHE_CONTROL, "no-store"))

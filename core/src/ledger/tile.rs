@@ -7,10 +7,11 @@ use core::fmt;
 use core::ops::Range;
 use core::str::FromStr;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::digest::Sha256Digest;
 
-use super::tree::{Node, ProofPlan, SIZE_MAX, perfect_root};
+use super::tree::{Node, ProofPlan, SIZE_MAX, node_hash};
 
 /// Number of hashes in a full tile, and of entries in a full bundle.
 pub const TILE_WIDTH: u16 = 256;
@@ -49,8 +50,8 @@ pub enum TileError {
         /// Number of bytes found.
         found: usize,
     },
-    /// A tile was given with more or fewer hashes than its name says.
-    #[error("{coordinate} must hold {} hashes, {found} were given: fetch it again", coordinate.width())]
+    /// A tile was given with fewer hashes than its name says.
+    #[error("{coordinate} must hold {} hashes, only {found} were given: fetch it again", coordinate.width())]
     HashCount {
         /// The tile in question.
         coordinate: TileCoordinate,
@@ -375,37 +376,68 @@ impl ProofPlan {
     }
 }
 
+/// The hashes of a tile with every node above them that lies in it, each hashed once: whoever proves more than one entry of
+/// a tile keeps these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TileNodes {
+    /// By height above the tile's own hashes; a node is there once everything below it is.
+    rows: Vec<Vec<Sha256Digest>>,
+}
+
+impl TileNodes {
+    /// Computes the nodes over the hashes of a tile, at most 256.
+    pub fn new(hashes: Vec<Sha256Digest>) -> Self {
+        let mut rows = vec![hashes];
+        for _ in 1..TILE_HEIGHT {
+            let below = rows.last().map(Vec::as_slice).unwrap_or_default();
+            let pairs = below.as_chunks::<2>().0;
+            if pairs.is_empty() {
+                break;
+            }
+            rows.push(pairs.iter().map(|[left, right]| node_hash(left, right)).collect());
+        }
+        Self { rows }
+    }
+
+    /// The tile's own hashes.
+    pub fn hashes(&self) -> &[Sha256Digest] {
+        self.rows.first().map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
 /// The tiles fetched for a plan. A wider tile serves where a narrower one was asked for: it begins with the same hashes.
 #[derive(Debug, Clone, Default)]
-pub struct TileSet(BTreeMap<(u8, u64), Vec<Sha256Digest>>);
+pub struct TileSet(BTreeMap<(u8, u64), Arc<TileNodes>>);
 
 impl TileSet {
     /// Adds a tile, unless a wider version of it is already there.
     ///
     /// # Errors
     ///
-    /// [`TileError::HashCount`] unless `hashes` are as many as the coordinate says.
-    pub fn insert(&mut self, coordinate: TileCoordinate, hashes: Vec<Sha256Digest>) -> Result<(), TileError> {
-        if hashes.len() != usize::from(coordinate.width) {
-            return Err(TileError::HashCount { coordinate, found: hashes.len() });
+    /// [`TileError::HashCount`] when there are fewer hashes than the coordinate says.
+    pub fn insert(&mut self, coordinate: TileCoordinate, nodes: Arc<TileNodes>) -> Result<(), TileError> {
+        let found = nodes.hashes().len();
+        if found < usize::from(coordinate.width) {
+            return Err(TileError::HashCount { coordinate, found });
         }
-        let stored = self.0.entry((coordinate.level, coordinate.n)).or_default();
-        if stored.len() < hashes.len() {
-            *stored = hashes;
+        let stored = self.0.entry((coordinate.level, coordinate.n)).or_insert_with(|| Arc::clone(&nodes));
+        if stored.hashes().len() < found {
+            *stored = nodes;
         }
         Ok(())
     }
 
-    /// The hash of `node`, computed from the hashes below it in its tile.
+    /// The hash of `node`.
     ///
     /// # Errors
     ///
     /// [`TileError::NodeMissing`] when the tile is not here or not wide enough.
     pub fn node(&self, node: Node) -> Result<Sha256Digest, TileError> {
-        slot(node)
-            .and_then(|(level, n, range)| self.0.get(&(level, n))?.get(range))
-            .map(perfect_root)
-            .ok_or(TileError::NodeMissing { node })
+        let find = |(level, n, positions): (u8, u64, Range<usize>)| {
+            let row = self.0.get(&(level, n))?.rows.get(usize::try_from(node.level % TILE_HEIGHT).ok()?)?;
+            row.get(positions.start / positions.len().max(1)).copied()
+        };
+        slot(node).and_then(find).ok_or(TileError::NodeMissing { node })
     }
 }
 

@@ -83,14 +83,16 @@ pub enum PlanError {
 /// The nodes that a proof, or a root, is computed from; geometry only, no hashes yet.
 ///
 /// ```
-/// use chopmark_core::ledger::tile::TileSet;
+/// use std::sync::Arc;
+///
+/// use chopmark_core::ledger::tile::{TileNodes, TileSet};
 /// use chopmark_core::ledger::tree::{ProofPlan, leaf_hash, node_hash, verify_inclusion};
 ///
 /// let leaves = [leaf_hash(b"first"), leaf_hash(b"second")];
 /// let plan = ProofPlan::inclusion(0, 2)?;
 /// let mut tiles = TileSet::default();
 /// for coordinate in plan.tiles() {
-///     tiles.insert(coordinate, leaves.to_vec())?; // from storage, possibly awaited
+///     tiles.insert(coordinate, Arc::new(TileNodes::new(leaves.to_vec())))?; // from storage, possibly awaited
 /// }
 /// let path = plan.resolve(|node| tiles.node(node))?;
 /// verify_inclusion(leaves[0], 0, 2, &path, node_hash(&leaves[0], &leaves[1]))?;

@@ -1,6 +1,8 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::ledger::fixtures::{MemoryTree, entry};
-use crate::ledger::tile::{TileSet, full_tiles, tiles_for};
+use crate::ledger::tile::{TileNodes, TileSet, full_tiles, tiles_for};
 use crate::ledger::tree::{Node, ProofPlan, leaf_hash, verify_consistency, verify_inclusion};
 
 fn partials_of(edge: &Edge) -> Vec<Vec<Sha256Digest>> {
@@ -58,13 +60,13 @@ fn appending_70_000_entries_completes_the_published_tiles() {
             let level = u32::from(tile.coordinate.level()) * TILE_HEIGHT;
             assert_eq!(*hash, tree.node(Node { level, index: position }));
         }
-        tiles.insert(tile.coordinate, tile.hashes).unwrap();
+        tiles.insert(tile.coordinate, Arc::new(TileNodes::new(tile.hashes))).unwrap();
     }
     for level in Edge::levels(SIZE) {
         let width = partial_width(level, SIZE);
         let coordinate = TileCoordinate::new(level, full_tiles(level, SIZE), width).unwrap();
         named.push(coordinate);
-        tiles.insert(coordinate, edge.partial(level).to_vec()).unwrap();
+        tiles.insert(coordinate, Arc::new(TileNodes::new(edge.partial(level).to_vec()))).unwrap();
     }
     named.sort();
     assert_eq!(named, tiles_for(SIZE).collect::<Vec<_>>());

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -170,7 +172,7 @@ fn every_proof_up_to_600_entries_comes_out_of_the_tiles_its_plan_names() {
                 assert!(tiles_for(size).any(|existing| existing == tile), "{tile} at size {size}");
                 let level = u32::from(tile.level()) * TILE_HEIGHT;
                 let hashes = tile.positions().map(|index| tree.node(Node { level, index })).collect();
-                tiles.insert(tile, hashes).unwrap();
+                tiles.insert(tile, Arc::new(TileNodes::new(hashes))).unwrap();
             }
             let path = plan.resolve(|node| tiles.node(node)).unwrap();
             assert_eq!(verify_inclusion(tree.leaf(index), index, size, &path, tree.root(size)), Ok(()));
@@ -181,7 +183,7 @@ fn every_proof_up_to_600_entries_comes_out_of_the_tiles_its_plan_names() {
 #[test]
 fn a_missing_or_narrow_tile_is_named() {
     let tree = MemoryTree::of_size(300);
-    let hashes = |width: u64| (0..width).map(|index| tree.leaf(index)).collect::<Vec<_>>();
+    let hashes = |width: u64| Arc::new(TileNodes::new((0..width).map(|index| tree.leaf(index)).collect()));
     let mut tiles = TileSet::default();
     let node = Node { level: 2, index: 1 };
     assert_eq!(tiles.node(node), Err(TileError::NodeMissing { node }));
@@ -192,8 +194,12 @@ fn a_missing_or_narrow_tile_is_named() {
     // A narrower version arriving later takes nothing away.
     tiles.insert(coordinate(0, 0, 7), hashes(7)).unwrap();
     assert_eq!(tiles.node(node), Ok(tree.node(node)));
-    let wrong = TileError::HashCount { coordinate: coordinate(0, 0, 7), found: 8 };
-    assert_eq!(tiles.insert(coordinate(0, 0, 7), hashes(8)), Err(wrong));
+    let wrong = TileError::HashCount { coordinate: coordinate(0, 0, 9), found: 8 };
+    assert_eq!(tiles.insert(coordinate(0, 0, 9), hashes(8)), Err(wrong));
+    // One that holds more than it was asked for is as good.
+    let mut tiles = TileSet::default();
+    tiles.insert(coordinate(0, 0, 7), hashes(256)).unwrap();
+    assert_eq!(tiles.node(node), Ok(tree.node(node)));
 }
 
 #[test]
