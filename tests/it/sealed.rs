@@ -1,6 +1,7 @@
 //! Confidential values: what is sealed stays sealed, for everybody but those concerned, until it is destroyed.
 
 mod erasure;
+mod guessing;
 mod matrix;
 mod tokens;
 
