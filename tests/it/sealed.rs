@@ -1,5 +1,6 @@
 //! Confidential values: what is sealed stays sealed, for everybody but those concerned, until it is destroyed.
 
+mod accesses;
 mod erasure;
 mod guessing;
 mod matrix;

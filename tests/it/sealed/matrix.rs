@@ -80,6 +80,7 @@ fn every_endpoint_shows_every_role_what_it_may_see_and_no_more() {
             };
             let filled = path.replace("{id}", &id).replace("{sha256}", &manifest).replace("{path:.*}", "0/000.p/2");
             let filled = filled.replace("{path}", "0/000.p/2");
+            let filled = filled.replace("{size}/{index}", "2/0").replace("{old}/{new}", "1/2");
             let mut statuses = Vec::new();
             for (role, token) in ROLES.iter().zip(&tokens) {
                 let reason = if role.starts_with("officer") && path.ends_with("openings") {
