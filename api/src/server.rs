@@ -155,6 +155,8 @@ macro_rules! with_routes {
             .service(openings::show)
             .service(accesses::list)
             .service(accesses::checkpoint)
+            .service(accesses::inclusion)
+            .service(accesses::consistency)
             .service(tokens::challenge)
             .service(tokens::log_in)
             .service(bundles::show)

@@ -173,6 +173,11 @@ impl Failure {
         Self::new(Exit::ProofInvalid, "proof_invalid", message)
     }
 
+    /// The same from an error.
+    pub(crate) fn proof_of(error: impl std::fmt::Display) -> Self {
+        Self::proof(error.to_string())
+    }
+
     /// The user asked to stop.
     pub(crate) fn interrupted() -> Self {
         Self::new(Exit::Interrupted, "interrupted", "interrupted; nothing was left half-done, run it again to go on")

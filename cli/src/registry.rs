@@ -103,7 +103,17 @@ impl DataDirectory {
 
     /// What checkpoints of its access log are signed with: the same key, under another name and with a mark of its own.
     pub(crate) fn access_signing(&self, origin: &str) -> Result<Signing, Failure> {
-        Ok(Signing { key: self.signer(&access_log_origin(origin))?, mark: self.path.join("access.mark") })
+        Ok(Signing { key: self.signer(&access_log_origin(origin))?, mark: self.access_mark() })
+    }
+
+    /// What was signed of the access log.
+    pub(crate) fn access_mark(&self) -> PathBuf {
+        self.path.join("access.mark")
+    }
+
+    /// What that mark says, when there is one.
+    pub(crate) fn peek_access_mark(&self) -> Result<Option<Signed>, Failure> {
+        Ok(Mark::peek(&self.access_mark())?)
     }
 
     /// What the mark says, when there is one.

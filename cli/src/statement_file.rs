@@ -1,7 +1,8 @@
 //! Statements on their way from one signer to the next: a file with everything a signer needs to know, without network.
 //!
 //! Nothing in it has to be believed: key ids are digests of keys, statement ids digests of statements, documents are
-//! hashed again. What the payload does not bind is not in the file.
+//! hashed again, commitments computed again from their openings. What the payload does not bind is not in the file.
+//! A file with openings is the user's alone (0600): whoever reads it reads what is sealed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,8 +11,9 @@ use chopmark_core::admission::{Code, Rejection};
 use chopmark_core::key::{KeyId, PublicKey};
 use chopmark_core::kind::Claim;
 use chopmark_core::policy::PolicyClaim;
+use chopmark_core::sealed::{self, OPENINGS_MAX, Opening, Openings, Place, VALUE_BYTES_MAX};
 use chopmark_core::statement::{ENTRY_BYTES_MAX, Envelope, Statement, StatementId};
-use chopmark_core::strict;
+use chopmark_core::strict::{self, present};
 use chopmark_core::submission::{REQUEST_BYTES_MAX, Submission};
 use chopmark_core::terms::{Terms, TermsId};
 use chopmark_core::text::Names;
@@ -29,8 +31,11 @@ const SCHEMA: &str = "chopmark.statement/v1";
 /// Most statements that come along to explain the one to be signed.
 pub(crate) const STATEMENTS_MAX: usize = 8;
 
-/// Largest file, in bytes: a request, and the statements that explain it in base64.
-const FILE_BYTES_MAX: usize = REQUEST_BYTES_MAX + STATEMENTS_MAX * ENTRY_BYTES_MAX * 4 / 3 + (64 << 10);
+/// Largest file, in bytes: a request, the statements that explain it in base64, and the openings of all of them.
+const FILE_BYTES_MAX: usize = REQUEST_BYTES_MAX
+    + STATEMENTS_MAX * ENTRY_BYTES_MAX * 4 / 3
+    + (STATEMENTS_MAX + 1) * OPENINGS_MAX * (VALUE_BYTES_MAX + 300)
+    + (64 << 10);
 
 /// A statement file as it is written and read.
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,6 +51,20 @@ struct WireFile {
     keys: Vec<PublicKey>,
     /// Payloads of statements that this one names, padded base64.
     statements: Vec<String>,
+    /// Openings of the statement's sealed fields.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    openings: Option<Openings>,
+    /// Openings of sealed fields of the statements that come along.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    opened: Vec<WireOpened>,
+}
+
+/// Openings of a statement that comes along.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireOpened {
+    statement: StatementId,
+    fields: Vec<Opening>,
 }
 
 /// A statement that is being signed.
@@ -55,20 +74,27 @@ pub(crate) struct StatementFile {
     pub(crate) submission: Submission,
     keys: Vec<PublicKey>,
     statements: BTreeMap<StatementId, (Vec<u8>, Statement)>,
+    opened: BTreeMap<StatementId, Vec<Opening>>,
 }
 
 impl StatementFile {
-    /// A statement with the public keys of those who sign, and the payloads of statements that it names.
+    /// A statement with the public keys of those who sign, the payloads of statements that it names, and openings of the
+    /// sealed fields of those.
     ///
     /// # Errors
-    /// When one of those can't be read, or a signature does not hold.
-    pub(crate) fn new(submission: Submission, keys: Vec<PublicKey>, payloads: Vec<Vec<u8>>) -> Result<Self, Failure> {
+    /// When one of those can't be read, a signature does not hold, or an opening opens something else.
+    pub(crate) fn new(
+        submission: Submission,
+        keys: Vec<PublicKey>,
+        payloads: Vec<Vec<u8>>,
+        opened: BTreeMap<StatementId, Vec<Opening>>,
+    ) -> Result<Self, Failure> {
         let mut statements = BTreeMap::new();
         for payload in payloads {
             let statement = Statement::parse(&payload).map_err(|rejection| not_acceptable(&rejection))?;
             statements.insert(statement.id, (payload, statement));
         }
-        let file = Self { submission, keys, statements };
+        let file = Self { submission, keys, statements, opened };
         file.check()?;
         Ok(file)
     }
@@ -101,12 +127,34 @@ impl StatementFile {
         let envelope = Envelope::from_value(&wire.envelope).map_err(|error| malformed(format!("envelope: {error}")))?;
         let documents = decode(&wire.documents, "documents")?;
         let submission = Submission::assemble(envelope, documents).map_err(|rejection| not_acceptable(&rejection))?;
-        Self::new(submission, wire.keys, decode(&wire.statements, "statements")?)
+        let submission = submission.with_openings(wire.openings).map_err(|rejection| not_acceptable(&rejection))?;
+        let number = wire.opened.len();
+        let opened: BTreeMap<_, _> = wire.opened.into_iter().map(|opened| (opened.statement, opened.fields)).collect();
+        if opened.len() < number {
+            return Err(malformed("opened: a statement is opened twice".to_owned()));
+        }
+        Self::new(submission, wire.keys, decode(&wire.statements, "statements")?, opened)
     }
 
-    /// Documents are what the statement says of them, and every signature holds.
+    /// Documents are what the statement says of them, openings open what stands there, and every signature holds.
     fn check(&self) -> Result<(), Failure> {
         self.submission.check_documents().map_err(|rejection| not_acceptable(&rejection))?;
+        self.submission.check_openings().map_err(|rejection| opens_nothing(&rejection, ""))?;
+        for (id, fields) in &self.opened {
+            let Some(statement) = self.named(id) else {
+                let message = format!("the statement {id}, of which there are openings, did not come along");
+                return Err(Failure::new(Exit::Usage, "opening_unreferenced", message));
+            };
+            let kind = statement.claim.kind();
+            let place = Place::of(&statement.header, statement.claim.predicate_type());
+            let of = format!(" of the statement {id}");
+            sealed::check_fields(&place, &kind.sealed_fields(), fields)
+                .map_err(|rejection| opens_nothing(&rejection, &of))?;
+            kind.check_opened(fields).map_err(|error| {
+                let message = format!("opened, the sealed values{of} are not acceptable: {error}");
+                Failure::new(Exit::Usage, "invalid_statement", message)
+            })?;
+        }
         let find = |id: &KeyId| self.keys.iter().find(|key| key.id() == *id);
         self.submission.verify_signatures(find).map_err(|rejection| match rejection.code {
             Code::UnknownKey => Failure::proof(format!(
@@ -130,10 +178,27 @@ impl StatementFile {
             documents: self.submission.documents.values().map(|bytes| encode(bytes)).collect(),
             keys: self.keys.clone(),
             statements: self.statements.values().map(|(payload, _)| encode(payload)).collect(),
+            openings: self.submission.openings.clone(),
+            opened: self
+                .opened
+                .iter()
+                .map(|(statement, fields)| WireOpened { statement: *statement, fields: fields.clone() })
+                .collect(),
         };
         let mut bytes = strict::to_canonical(&wire).map_err(|error| internal(error.to_string()))?;
         bytes.push(b'\n');
         Ok(bytes)
+    }
+
+    /// Who may read the file: the user alone where something in it is sealed.
+    fn access(&self) -> Access {
+        if self.submission.openings.is_some() || !self.opened.is_empty() { Access::Private } else { Access::Shared }
+    }
+
+    /// Openings of sealed fields, with the statement that they are of where it is not this one.
+    pub(crate) fn openings(&self) -> impl Iterator<Item = (Option<&Statement>, &[Opening])> {
+        let own = self.submission.openings.iter().map(|openings| (None, openings.fields.as_slice()));
+        own.chain(self.opened.iter().map(|(id, fields)| (self.named(id), fields.as_slice())))
     }
 
     /// Writes the file where nothing is yet.
@@ -141,7 +206,7 @@ impl StatementFile {
     /// # Errors
     /// A usage failure when there is something.
     pub(crate) fn create(&self, path: &Path) -> Result<(), Failure> {
-        files::create(path, &self.to_bytes()?, Access::Shared).map_err(|error| match error.kind() {
+        files::create(path, &self.to_bytes()?, self.access()).map_err(|error| match error.kind() {
             std::io::ErrorKind::AlreadyExists => exists(path),
             _ => Failure::file("write", path, &error),
         })
@@ -152,7 +217,7 @@ impl StatementFile {
     /// # Errors
     /// When that fails; the file is then as it was.
     pub(crate) fn replace(&self, path: &Path) -> Result<(), Failure> {
-        files::replace(path, &self.to_bytes()?, Access::Shared).map_err(|error| Failure::file("write", path, &error))
+        files::replace(path, &self.to_bytes()?, self.access()).map_err(|error| Failure::file("write", path, &error))
     }
 
     /// The payload.
@@ -238,18 +303,23 @@ impl StatementFile {
                 self.keys.push(key);
             }
         }
+        if self.submission.openings.as_ref().is_none_or(|openings| openings.fields.is_empty()) {
+            self.submission.openings = other.submission.openings;
+        }
         self.with(other.submission.envelope)
     }
 
     fn with(self, envelope: Envelope) -> Result<Self, Failure> {
-        let Self { submission, keys, statements } = self;
+        let Self { submission, keys, statements, opened } = self;
+        let openings = submission.openings;
         let documents = submission.documents.into_values().collect();
         let envelope = submission
             .envelope
             .merge(envelope)
             .ok_or_else(|| Failure::usage("the files hold different statements; give copies of one"))?;
         let submission = Submission::assemble(envelope, documents).map_err(|rejection| not_acceptable(&rejection))?;
-        let file = Self { submission, keys, statements };
+        let submission = submission.with_openings(openings).map_err(|rejection| not_acceptable(&rejection))?;
+        let file = Self { submission, keys, statements, opened };
         file.check()?;
         Ok(file)
     }
@@ -258,6 +328,15 @@ impl StatementFile {
 /// The failure when a statement would be written over something.
 pub(crate) fn exists(path: &Path) -> Failure {
     Failure::usage(format!("{} exists and is left as it is; choose another file with --sign-only", path.display()))
+}
+
+/// Openings that do not open what is sealed.
+fn opens_nothing(rejection: &Rejection, of: &str) -> Failure {
+    let message = format!("{}{of} ({})", rejection.detail, rejection.pointer);
+    match rejection.code {
+        Code::CommitmentMismatch => Failure::new(Exit::ProofInvalid, rejection.code.as_str(), message),
+        code => Failure::new(Exit::Usage, code.as_str(), message),
+    }
 }
 
 /// A statement that this program would refuse to read.

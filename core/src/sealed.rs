@@ -174,9 +174,18 @@ pub fn check(place: &Place, sealed: &[SealedField], openings: Option<&Openings>)
     if openings.fields.is_empty() && !sealed.is_empty() {
         return Ok(());
     }
-    for (position, opening) in openings.fields.iter().enumerate() {
+    check_fields(place, sealed, &openings.fields)
+}
+
+/// As [`check`], where every sealed field has to be opened.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_fields(place: &Place, sealed: &[SealedField], openings: &[Opening]) -> Result<(), Rejection> {
+    let refuse = |code, pointer: String, reason: String| Rejection::in_request(code, StrictError::new(pointer, reason));
+    for (position, opening) in openings.iter().enumerate() {
         let at = |member: &str| format!("/openings/fields/{position}{member}");
-        let earlier = openings.fields.iter().take(position);
+        let earlier = openings.iter().take(position);
         let Some(there) = sealed.iter().find(|there| there.field == opening.field) else {
             let reason = format!("the statement has no sealed field {}", opening.field);
             return Err(refuse(Code::OpeningUnreferenced, at("/field"), reason));
@@ -198,7 +207,7 @@ pub fn check(place: &Place, sealed: &[SealedField], openings: Option<&Openings>)
             return Err(refuse(Code::CommitmentMismatch, at(""), reason));
         }
     }
-    match sealed.iter().find(|there| openings.fields.iter().all(|opening| opening.field != there.field)) {
+    match sealed.iter().find(|there| openings.iter().all(|opening| opening.field != there.field)) {
         None => Ok(()),
         Some(missing) => {
             let reason = format!("the opening of {} is missing; absent values have one, too", missing.field);

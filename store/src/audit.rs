@@ -42,6 +42,8 @@ pub struct Options {
     pub log_key: VerifierKey,
     /// Roots kept outside.
     pub known: Vec<KnownRoot>,
+    /// The same of the access log.
+    pub known_accesses: Vec<KnownRoot>,
     /// Entries that an earlier audit found good, up to a root that must be among [`Options::known`]: they are hashed and
     /// taken in, but not judged again, and the read tables are not compared.
     pub verified_size: u64,
@@ -61,6 +63,7 @@ impl Options {
         Self {
             log_key,
             known: Vec::new(),
+            known_accesses: Vec::new(),
             verified_size: 0,
             signatures: true,
             documents: true,
@@ -111,6 +114,8 @@ pub struct Clean {
     pub checkpoints: u64,
     /// Times that a document was read for an entry that names it.
     pub documents: u64,
+    /// Records of the access log checked, where it is audited as well.
+    pub accesses: Option<u64>,
     /// Read tables compared.
     pub tables: u64,
     /// Root over all entries.

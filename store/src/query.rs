@@ -77,7 +77,8 @@ fn stored_entry((index, id, leaf, recorded_at, body): EntryColumns) -> Result<St
     })
 }
 
-fn hash(bytes: &[u8], place: &str) -> Result<Sha256Digest, StoreError> {
+/// A stored hash.
+pub(crate) fn hash(bytes: &[u8], place: &str) -> Result<Sha256Digest, StoreError> {
     Sha256Digest::from_slice(bytes).ok_or_else(|| StoreError::damaged(place, "a hash is not 32 bytes long"))
 }
 
@@ -165,7 +166,12 @@ async fn tile_roots(
 }
 
 /// Checks that rows are exactly `first..first + number`, and drops their numbers.
-fn dense(rows: Vec<(i64, Vec<u8>)>, first: u64, number: u64, place: &str) -> Result<Vec<Vec<u8>>, StoreError> {
+pub(crate) fn dense(
+    rows: Vec<(i64, Vec<u8>)>,
+    first: u64,
+    number: u64,
+    place: &str,
+) -> Result<Vec<Vec<u8>>, StoreError> {
     let mut expected = first;
     let mut values = Vec::with_capacity(rows.len());
     for (index, value) in rows {

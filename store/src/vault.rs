@@ -3,6 +3,8 @@
 //! Everything here happens in a transaction that says who is acting ([`act`]); PostgreSQL's row security shows nothing to
 //! a transaction that did not. Values leave only after the record of their being read was committed.
 
+mod access_audit;
+mod access_tiles;
 mod accesses;
 mod keys;
 mod openings;
@@ -21,7 +23,7 @@ use diesel::pg::Pg;
 use diesel::sql_types::Text;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
 
-pub(crate) use accesses::check as check_accesses;
+pub(crate) use access_audit::check as check_accesses;
 pub use accesses::{AccessHead, AccessLog, ListedAccess};
 pub use keys::{MASTER_KEY_FORMAT, MasterKeys};
 pub(crate) use openings::{insert, kept};

@@ -11,7 +11,9 @@ import re
 import sys
 
 import ed25519
+import licensing
 import rules
+import sealed
 import strict_json
 from strict_json import Fault
 
@@ -104,7 +106,8 @@ def check_signatures(payload, signatures, groups, keys):
 
 def request(value):
     documents = lambda inner, at: rules.each(inner, at, rules.text)
-    found = rules.members(value, [], {"envelope": rules.any_value}, {"documents": documents})
+    optional = {"documents": documents, "openings": sealed.openings}
+    found = rules.members(value, [], {"envelope": rules.any_value}, optional)
     if len(found.get("documents", [])) > DOCUMENTS_MAX:
         raise Fault(["documents"], "too many documents")
     return found
@@ -122,9 +125,11 @@ def judge(body, registered):
     entry = stored(payload, signatures)
     if len(entry) > ENTRY_BYTES_MAX:
         raise Refused("entry_too_large", "request", "/envelope")
-    groups, named, introduced = in_document(
+    groups, named, introduced, confidential = in_document(
         "invalid_statement", "payload", lambda: rules.statement(strict_json.read(payload))
     )
+    if len(found.get("openings", {"fields": []})["fields"]) > sealed.OPENINGS_MAX:
+        raise Refused("malformed_request", "request", "/openings/fields")
     sizes = {}
     for position, data in enumerate(documents):
         where, own = f"documents/{position}", hashlib.sha256(data).hexdigest()
@@ -137,6 +142,9 @@ def judge(body, registered):
         stated = strict_json.read(payload)["predicate"]["claim"]["manifest"]
         if (stated["files"], stated["content_size_bytes"]) != sizes[wanted]:
             raise Refused("document_invalid", "payload", "/predicate/claim/manifest")
+    wrong = sealed.wrong(confidential, found.get("openings"))
+    if wrong:
+        raise Refused(wrong[0], "request", wrong[1])
     keys = {**registered, **{rules.key_id(key): key for key in introduced}}
     check_signatures(payload, signatures, groups, keys)
     identity = hashlib.sha256(payload).digest()

@@ -6,6 +6,7 @@
 
 mod bases;
 mod hostile;
+mod licensed;
 mod values;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use hostile::Case;
 fn ours(body: &[u8], keys: &BTreeMap<KeyId, PublicKey>) -> Value {
     let verdict = Submission::parse(body).and_then(|submission| {
         submission.check_documents()?;
+        submission.check_openings()?;
         submission.verify(|id| keys.get(id))?;
         Ok(submission)
     });
@@ -100,17 +102,20 @@ fn two_programs_that_share_no_code_say_the_same() {
     let differences = differences(&cases, &ours, &theirs);
     println!("{} inputs, {} verdicts differ: {codes:?}", cases.len(), differences.len());
     assert!(differences.is_empty(), "{} differ:\n{}", differences.len(), differences.join("\n"));
-    assert!(cases.len() >= 4_000, "{}", cases.len());
+    assert!(cases.len() >= 10_000, "{}", cases.len());
     // Everything that can be said without a registry was said, and often enough to mean something.
     for (code, at_least) in [
         ("accepted", 200),
         ("document_invalid", 20),
         ("document_missing", 1),
         ("document_unreferenced", 1),
+        ("commitment_mismatch", 100),
         ("entry_too_large", 1),
-        ("invalid_statement", 2_000),
+        ("invalid_statement", 4_000),
         ("malformed_envelope", 100),
         ("malformed_request", 100),
+        ("opening_missing", 20),
+        ("opening_unreferenced", 10),
         ("signature_invalid", 50),
         ("signer_not_listed", 1),
         ("threshold_not_met", 1),

@@ -10,7 +10,7 @@ use crate::licensing::licensed;
 use crate::shared;
 
 /// Every route there is, by hand: a handler that is added without its description vanishes from the document silently.
-const ROUTES: [&str; 35] = [
+const ROUTES: [&str; 37] = [
     "get /checkpoint",
     "get /docs",
     "get /docs/style.css",
@@ -20,6 +20,8 @@ const ROUTES: [&str; 35] = [
     "get /tile/{path}",
     "get /v1/accesses",
     "get /v1/accesses/checkpoint",
+    "get /v1/accesses/inclusion/{size}/{index}",
+    "get /v1/accesses/consistency/{old}/{new}",
     "get /v1/artefacts",
     "get /v1/artefacts/{id}",
     "get /v1/artefacts/{id}/ancestry",

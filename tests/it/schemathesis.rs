@@ -151,6 +151,8 @@ fn material(service: &Service) -> Value {
             "GET /v1/offers/{id}": [offer.to_hex(), offer.shown("off").to_string()],
             "GET /v1/terms/{id}": [terms.to_hex(), terms.shown().to_string()],
             "GET /v1/documents/{sha256}": manifests,
+            "GET /v1/accesses/inclusion/{size}/{index}": [{ "size": 2, "index": 0 }, { "size": 2, "index": 1 }],
+            "GET /v1/accesses/consistency/{old}/{new}": [{ "old": 1, "new": 2 }, { "old": 2, "new": 2 }],
             "GET /tile/{path}": ["0/000.p/2", "0/000.p/7", "entries/000.p/1", "entries/000.p/7", "0/001", "1/000", "0/x001/000"],
         },
         "queries": {

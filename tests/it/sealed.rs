@@ -1,6 +1,8 @@
 //! Confidential values: what is sealed stays sealed, for everybody but those concerned, until it is destroyed.
 
+mod accesses;
 mod erasure;
+mod guessing;
 mod matrix;
 mod tokens;
 
@@ -35,13 +37,13 @@ fn service() -> &'static Service {
 }
 
 /// A payment whose figures are sealed, and their openings.
-struct Payment {
-    submission: Submission,
-    id: String,
+pub struct Payment {
+    pub submission: Submission,
+    pub id: String,
 }
 
 impl Payment {
-    fn new(payer: &Author, payee: &Author, label: &str, amount: &str) -> Self {
+    pub fn new(payer: &Author, payee: &Author, label: &str, amount: &str) -> Self {
         Self::in_zone(payer, payee, label, amount, ResidencyZone::HongKong)
     }
 
@@ -140,14 +142,14 @@ fn get_as(service: &Service, path: &str, token: &str) -> Answer {
 }
 
 /// Somebody at the command line with an author's key.
-struct Desk {
-    home: Home,
+pub struct Desk {
+    pub home: Home,
     url: String,
     party: String,
 }
 
 impl Desk {
-    fn of(service: &Service, author: &Author) -> Self {
+    pub fn of(service: &Service, author: &Author) -> Self {
         let home = Home::new();
         let line = format!("chopmark-key-v1 {}\n", BASE64.encode(&author.keys[0].to_bytes()));
         let path = home.file("own.key");
@@ -165,7 +167,7 @@ impl Desk {
         Ran::of(command.output().unwrap())
     }
 
-    fn json(&self, arguments: &[&str], token: Option<&str>) -> (i32, Value) {
+    pub fn json(&self, arguments: &[&str], token: Option<&str>) -> (i32, Value) {
         let ran = self.run(&[arguments, &["--json"]].concat(), token);
         let document = ran.document();
         (ran.code, document)

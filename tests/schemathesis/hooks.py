@@ -46,7 +46,8 @@ def before_call(context, case, kwargs):
     if number % 4 == 0:
         return
     for name in list(case.path_parameters or {}):
-        case.path_parameters[name] = pick(names(label), number // 4)
+        chosen = pick(names(label), number // 4)
+        case.path_parameters[name] = chosen[name] if isinstance(chosen, dict) else chosen
     for name in list(case.query or {}):
         if name in MATERIAL["queries"]:
             case.query[name] = pick(MATERIAL["queries"][name], number // 4)

@@ -154,7 +154,25 @@ pub(crate) struct LicencePublishArguments {
     #[arg(value_name = "FILE")]
     pub(crate) terms: PathBuf,
     #[command(flatten)]
+    pub(crate) seal: SealArguments,
+    /// With --seal: where to write the terms as they are published, with commitments, for `licence grant`; never
+    /// overwritten
+    #[arg(long, value_name = "FILE", requires = "seal")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
     pub(crate) say: SayArguments,
+}
+
+/// What of terms does not become public.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct SealArguments {
+    /// Publish commitments in the place of the figures of what is paid: amounts, rates, tiers and ceilings together,
+    /// because one that stays open would tell of the others. The parties and officers can open them
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) seal: Option<Sealing>,
+    /// With --seal: the zone whose vault keeps the figures
+    #[arg(long, default_value = "HK", value_parser = one_of::<ResidencyZone, 4>(["HK", "CN-GBA", "CN", "WORLD"]))]
+    pub(crate) vault_zone: ResidencyZone,
 }
 
 /// Arguments of `chopmark licence offer`.
@@ -175,18 +193,13 @@ pub(crate) struct LicenceOfferArguments {
     /// A licence of yours on which licences granted under this offer rest; several times for several
     #[arg(long = "under", value_name = "LICENCE")]
     pub(crate) under: Vec<String>,
-    /// Publish commitments in the place of the figures of what is paid: amounts, rates, tiers and ceilings together,
-    /// because one that stays open would tell of the others. The parties and officers can open them
-    #[arg(long, value_name = "WHAT")]
-    pub(crate) seal: Option<Sealing>,
-    /// With --seal: the zone whose vault keeps the figures
-    #[arg(long, default_value = "HK", value_parser = one_of::<ResidencyZone, 4>(["HK", "CN-GBA", "CN", "WORLD"]))]
-    pub(crate) vault_zone: ResidencyZone,
+    #[command(flatten)]
+    pub(crate) seal: SealArguments,
     #[command(flatten)]
     pub(crate) say: SayArguments,
 }
 
-/// What of an offer may be sealed.
+/// What of terms may be sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Sealing {
     /// What is paid.

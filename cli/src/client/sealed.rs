@@ -1,5 +1,6 @@
 //! What only those may ask who show a token: openings, and who has read them.
 
+use chopmark_core::digest::Sha256Digest;
 use chopmark_core::key::KeyId;
 use chopmark_core::statement::StatementId;
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,13 @@ pub(crate) struct AccessPage {
     pub(crate) next: Option<String>,
 }
 
+/// `GET /v1/accesses/inclusion/…` and `/consistency/…`.
+#[derive(Debug, Clone, Deserialize)]
+struct AccessProof {
+    /// The hashes.
+    path: Vec<Sha256Digest>,
+}
+
 impl Client {
     /// A challenge to sign.
     ///
@@ -103,6 +111,24 @@ impl Client {
     /// An authorisation failure; a network or service failure.
     pub(crate) fn accesses(&self, query: &str, token: &str) -> Result<AccessPage, Failure> {
         self.get_as(&format!("/v1/accesses{query}"), token)
+    }
+
+    /// The hashes that prove a record in an access log of `size` records.
+    ///
+    /// # Errors
+    /// A network or service failure.
+    pub(crate) fn access_inclusion(&self, size: u64, index: u64) -> Result<Vec<Sha256Digest>, Failure> {
+        let proof: AccessProof = self.get_json(&format!("/v1/accesses/inclusion/{size}/{index}"))?;
+        Ok(proof.path)
+    }
+
+    /// The hashes that prove that an access log of `new` records begins with one of `old`.
+    ///
+    /// # Errors
+    /// A network or service failure.
+    pub(crate) fn access_consistency(&self, old: u64, new: u64) -> Result<Vec<Sha256Digest>, Failure> {
+        let proof: AccessProof = self.get_json(&format!("/v1/accesses/consistency/{old}/{new}"))?;
+        Ok(proof.path)
     }
 
     fn get_as<T: serde::de::DeserializeOwned>(&self, path: &str, token: &str) -> Result<T, Failure> {

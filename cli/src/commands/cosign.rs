@@ -1,8 +1,10 @@
 //! `--sign-only`: a statement signed with the keys at hand goes into a file for others to sign, and nowhere else.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use chopmark_core::key::PublicKey;
+use chopmark_core::sealed::Opening;
 use chopmark_core::statement::{Issuer, StatementId};
 use serde_json::{Value, json};
 
@@ -41,6 +43,21 @@ pub(super) fn write(
     keys: Vec<PublicKey>,
     named: &[StatementId],
 ) -> Result<Exit, Failure> {
+    write_opened(context, draft, path, (client, directories), keys, (named, BTreeMap::new()))
+}
+
+/// As [`write`], with openings of sealed fields of statements that it names.
+///
+/// # Errors
+/// As [`write`].
+pub(super) fn write_opened(
+    context: &Context<'_>,
+    draft: &Draft<'_>,
+    path: &Path,
+    (client, directories): (&Client, &Directories),
+    keys: Vec<PublicKey>,
+    (named, opened): (&[StatementId], BTreeMap<StatementId, Vec<Opening>>),
+) -> Result<Exit, Failure> {
     let issuer = match draft.signers.party {
         Issuer::Own => None,
         Issuer::Party(party) => Some(party),
@@ -50,9 +67,13 @@ pub(super) fn write(
         payloads.push(client.payload(id)?);
     }
     draft.contact.pin(directories, context.printer)?;
-    let file = StatementFile::new(draft.sign()?, keys, payloads)?;
+    let file = StatementFile::new(draft.sign()?, keys, payloads, opened)?;
     file.create(path)?;
-    let report = next_step(Report::default().row("statement", file.statement().id.to_string()), path, &file);
+    let mut report = Report::default().row("statement", file.statement().id.to_string());
+    if file.openings().next().is_some() {
+        report = report.row("confidential", "the file holds the openings of sealed values: give it to signers only");
+    }
+    let report = next_step(report, path, &file);
     context.done(members(path, &file), &report)
 }
 

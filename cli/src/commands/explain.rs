@@ -65,6 +65,7 @@ pub(super) fn rows(file: &StatementFile) -> Result<Vec<Row>, Failure> {
         Claim::Grant(claim) => licensing::grant(file, claim, &mut rows),
         Claim::LicenceStatus(claim) => licensing::status(claim, &mut rows),
     }
+    sealed(file, &mut rows);
     let header = &statement.header;
     if let Some(registry) = &header.registry {
         rows.push(("registry", format!("{}, genesis {}", registry.origin, registry.genesis)));
@@ -81,6 +82,26 @@ pub(super) fn rows(file: &StatementFile) -> Result<Vec<Row>, Failure> {
         rows.push(("signatures", format!("{signed} there, {needed} needed, of {listed} keys of {of}")));
     }
     Ok(rows)
+}
+
+/// The sealed values, opened: their commitments were computed again.
+fn sealed(file: &StatementFile, rows: &mut Vec<Row>) {
+    if let Some(openings) = file.submission.openings.as_ref().filter(|openings| openings.fields.is_empty()) {
+        let zone = zone_words(openings.zone);
+        rows.push(("sealed", format!("values that a vault in {zone} keeps, and that this file can't show")));
+    }
+    for (of, openings) in file.openings() {
+        let of = match of {
+            None => String::new(),
+            Some(statement) if matches!(statement.claim, Claim::Terms(_)) => " of the terms".to_owned(),
+            Some(statement) => format!(" of the statement {}", statement.id),
+        };
+        for opening in openings {
+            let value = opening.value().map(String::from_utf8_lossy);
+            let value = value.map_or("has no value".to_owned(), |value| format!("is {value}"));
+            rows.push(("sealed", format!("{}{of} {value}; only a commitment to it is public", opening.field)));
+        }
+    }
 }
 
 /// One line about what a claim does.

@@ -1,18 +1,20 @@
 //! A statement about something else: what `attest`, `endorse` and `party verify` have in common once they know what to say.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use chopmark_core::key::PublicKey;
 use chopmark_core::kind::Claim;
-use chopmark_core::sealed::{Openings, Place};
+use chopmark_core::sealed::{Opening, Openings, Place};
 use chopmark_core::statement::{Nonce, RegistryRef, SignerGroup, StatementId};
+use chopmark_core::strict;
 use chopmark_core::time::Timestamp;
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
 use super::consent::Consent;
 use super::submit::{Draft, Registered, random};
-use super::{Context, cosign, dry_run, signers};
+use super::{Context, cosign, dry_run, signers, token};
 use crate::arguments::{ConsentArguments, CosignArguments, SayArguments};
 use crate::client::{Client, PartyDescription};
 use crate::config::{Overrides, Settings};
@@ -59,6 +61,15 @@ pub(super) struct Saying<'a> {
     pub(super) report: Report,
     /// The same for programs.
     pub(super) members: Value,
+}
+
+/// What goes with a statement to those concerned, and never becomes public.
+#[derive(Default)]
+pub(super) struct Confidential {
+    /// The nonce that its sealed fields were made for, and their openings.
+    pub(super) sealed: Option<(Nonce, Openings)>,
+    /// Openings of sealed fields of statements that it names, for whoever signs as well.
+    pub(super) opened: BTreeMap<StatementId, Vec<Opening>>,
 }
 
 impl Speaker {
@@ -143,6 +154,28 @@ impl Speaker {
         Ok(())
     }
 
+    /// Whether nothing is to be written or sent.
+    pub(super) fn is_dry_run(&self) -> bool {
+        self.consent == Consent::NotNeeded
+    }
+
+    /// Openings of a statement's sealed fields, for whoever signs as well; none where they are not kept here any more.
+    ///
+    /// # Errors
+    /// When nobody can log in with the keys at hand; a network or service failure.
+    pub(super) fn openings(&self, statement: &StatementId) -> Result<Option<Vec<Opening>>, Failure> {
+        let (_, token) = token::of_key(&self.settings, &self.client, &self.contact)?;
+        let record = match self.client.openings(statement, "", &token) {
+            Err(failure) if failure.exit == Exit::NotRegistered => return Ok(None),
+            record => record?,
+        };
+        if record.fields.iter().any(|field| field.get("erased_by").is_some()) {
+            return Ok(None);
+        }
+        let openings = record.fields.iter().map(strict::decode).collect::<Result<_, _>>();
+        openings.map(Some).map_err(Failure::proof_of)
+    }
+
     fn draft<'a>(&'a self, subject_name: &'a str, claim: &'a Claim) -> Draft<'a> {
         let Self { contact, signers, beside, keys, until, .. } = self;
         Draft { contact, signers, beside, keys, subject_name, claim, document: None, until: *until, sealed: None }
@@ -215,10 +248,24 @@ impl Speaker {
 /// # Errors
 /// As the registry or the person answers; see `submit`.
 pub(super) fn say(context: &Context<'_>, speaker: &Speaker, saying: Saying<'_>) -> Result<Exit, Failure> {
+    say_with(context, speaker, saying, Confidential::default())
+}
+
+/// As [`say`], with what does not become public.
+///
+/// # Errors
+/// As [`say`].
+pub(super) fn say_with(
+    context: &Context<'_>,
+    speaker: &Speaker,
+    saying: Saying<'_>,
+    confidential: Confidential,
+) -> Result<Exit, Failure> {
     let Speaker { settings, client, contact, party, signers, consent, cosign, .. } = speaker;
     let printer = context.printer;
     let Saying { subject_name, claim, said, named, report, members } = saying;
-    let draft = speaker.draft(subject_name, &claim);
+    let Confidential { sealed, opened } = confidential;
+    let draft = Draft { sealed: sealed.as_ref(), ..speaker.draft(subject_name, &claim) };
     let name = party.name.display();
     if *consent == Consent::NotNeeded {
         return dry_run::print(context, &draft.signed(&settings.directories)?, &contact.registry);
@@ -227,7 +274,7 @@ pub(super) fn say(context: &Context<'_>, speaker: &Speaker, saying: Saying<'_>) 
     if let Some(path) = &cosign.sign_only {
         let mut keys = signers::public_keys(party, signers);
         keys.extend(&speaker.keys_beside);
-        return cosign::write(context, &draft, path, (client, &settings.directories), keys, named);
+        return cosign::write_opened(context, &draft, path, (client, &settings.directories), keys, (named, opened));
     }
     let signed = draft.signed(&settings.directories)?;
     contact.pin(&settings.directories, printer)?;

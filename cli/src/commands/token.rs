@@ -60,16 +60,21 @@ pub(crate) fn login(context: &Context<'_>, arguments: LoginArguments) -> Result<
 pub(super) fn at_hand(settings: &Settings, client: &Client, contact: &Contact) -> Result<Zeroizing<String>, Failure> {
     match std::env::var(VARIABLE) {
         Ok(token) if !token.is_empty() => Ok(Zeroizing::new(token)),
-        _ => of_key(settings, client, contact),
+        _ => Ok(of_key(settings, client, contact)?.1),
     }
 }
 
-/// The token of a login with the key at hand.
+/// The token of a login with the key at hand, and the party it is of.
 ///
 /// # Errors
 /// As [`login`].
-pub(super) fn of_key(settings: &Settings, client: &Client, contact: &Contact) -> Result<Zeroizing<String>, Failure> {
-    Ok(Zeroizing::new(log_in(settings, client, contact)?.1.token))
+pub(super) fn of_key(
+    settings: &Settings,
+    client: &Client,
+    contact: &Contact,
+) -> Result<(StatementId, Zeroizing<String>), Failure> {
+    let (party, logged_in) = log_in(settings, client, contact)?;
+    Ok((party, Zeroizing::new(logged_in.token)))
 }
 
 fn log_in(settings: &Settings, client: &Client, contact: &Contact) -> Result<(StatementId, LoggedIn), Failure> {

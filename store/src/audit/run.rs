@@ -62,6 +62,7 @@ async fn run(store: &Store, options: Options, progress: &mut (impl FnMut(Progres
         tiles: 0,
         checkpoints: 0,
         documents: 0,
+        accesses: None,
         tables: tables.as_ref().map_or(0, Tables::number),
         root,
         newest: None,
@@ -82,12 +83,13 @@ async fn run(store: &Store, options: Options, progress: &mut (impl FnMut(Progres
         let reason = format!("the entries have the root {}, log.log_state says {root}", examiner.edge().root());
         return Err(found("log.log_state", size, reason));
     }
-    let Audit { connection, clean, .. } = audit;
+    let Audit { connection, mut clean, .. } = audit;
     beyond::check(connection, size, &known).await?;
     if options.documents {
         beyond::check_documents(connection).await?;
     }
-    crate::vault::check_accesses(connection, access_key.as_ref()).await?;
+    let accesses = crate::vault::check_accesses(connection, access_key.as_ref(), &options.known_accesses).await?;
+    clean.accesses = Some(accesses);
     if let Some(tables) = tables {
         let of = tables.number();
         if let Some(finding) = tables.compare(connection, |done| progress(Progress::Tables { done, of })).await? {

@@ -2,18 +2,16 @@
 
 use chopmark_core::access::Principal;
 use chopmark_core::digest::Sha256Digest;
-use chopmark_core::ledger::checkpoint::open_checkpoint;
 use chopmark_core::ledger::edge::Edge;
-use chopmark_core::ledger::note::VerifierKey;
 use chopmark_core::ledger::tree::leaf_hash;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Text};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
 
-use super::{Acting, act};
+use super::{Acting, access_tiles, act};
 use crate::error::{StoreError, bigint, count};
 use crate::fixed::fixed;
-use crate::query::StoredCheckpoint;
+use crate::query::{StoredCheckpoint, hash};
 use crate::{Page, Store};
 
 /// Records taken in at a time.
@@ -75,19 +73,40 @@ struct CheckpointRow {
     note: String,
 }
 
-fn hash(bytes: &[u8], place: &str) -> Result<Sha256Digest, StoreError> {
-    Sha256Digest::from_slice(bytes).ok_or_else(|| StoreError::damaged(place, "a hash is not 32 bytes long"))
+impl StateRow {
+    fn head(&self) -> Result<AccessHead, StoreError> {
+        let place = "vault.access_state";
+        Ok(AccessHead { size: count(self.size, place)?, root: hash(&self.root, place)? })
+    }
 }
 
-async fn state(connection: &AsyncPgConnection) -> Result<AccessHead, StoreError> {
+/// Size and root as committed.
+pub(super) async fn head(connection: &AsyncPgConnection) -> Result<AccessHead, StoreError> {
+    let row: StateRow = fixed("SELECT size, root FROM vault.access_state").get_result(&mut &*connection).await?;
+    row.head()
+}
+
+/// The same, to be changed in this transaction and by nobody else meanwhile.
+async fn locked_head(connection: &AsyncPgConnection) -> Result<AccessHead, StoreError> {
     let row: StateRow =
         fixed("SELECT size, root FROM vault.access_state FOR UPDATE").get_result(&mut &*connection).await?;
-    let place = "vault.access_state";
-    Ok(AccessHead { size: count(row.size, place)?, root: hash(&row.root, place)? })
+    row.head()
+}
+
+/// What becomes of tiles that fill up while records are hashed anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Filled {
+    /// They are kept.
+    Keep,
+    /// They have to be kept already.
+    Compare,
 }
 
 /// Leaves from `first` on, at most [`RECORDS_AT_A_TIME`], with their records, in order and without gaps.
-async fn leaves(connection: &AsyncPgConnection, first: u64) -> Result<Vec<(Sha256Digest, Vec<u8>)>, StoreError> {
+pub(super) async fn leaves(
+    connection: &AsyncPgConnection,
+    first: u64,
+) -> Result<Vec<(Sha256Digest, Vec<u8>)>, StoreError> {
     let rows: Vec<LeafRow> = fixed(
         "SELECT idx, leaf_hash, body FROM vault.access_leaf JOIN vault.access ON access.id = access_leaf.access
          WHERE idx >= $1 ORDER BY idx LIMIT $2",
@@ -108,20 +127,29 @@ async fn leaves(connection: &AsyncPgConnection, first: u64) -> Result<Vec<(Sha25
 }
 
 /// Hashes the records anew; the edge of the tree over them.
-async fn rebuild(connection: &AsyncPgConnection, head: AccessHead) -> Result<Edge, StoreError> {
+pub(super) async fn rebuild(
+    connection: &AsyncPgConnection,
+    head: AccessHead,
+    filled: Filled,
+) -> Result<Edge, StoreError> {
     let mut edge = Edge::new();
     loop {
         let leaves = leaves(connection, edge.size()).await?;
         if leaves.is_empty() {
             break;
         }
+        let mut full = Vec::new();
         for (stored, body) in leaves {
             let leaf = leaf_hash(&body);
             if leaf != stored {
                 let place = format!("vault.access_leaf {}", edge.size());
                 return Err(StoreError::damaged(place, format!("the record hashes to {leaf}, the row says {stored}")));
             }
-            edge.append(leaf);
+            full.extend(edge.append(leaf));
+        }
+        match filled {
+            Filled::Keep => access_tiles::insert(connection, &full).await?,
+            Filled::Compare => access_tiles::compare(connection, &full).await?,
         }
     }
     if (edge.size(), edge.root()) == (head.size, head.root) {
@@ -154,11 +182,11 @@ impl AccessLog {
         self.edge = connection
             .transaction(async |connection| {
                 act(connection, Acting::Service).await?;
-                let head = state(connection).await?;
+                let head = locked_head(connection).await?;
                 let mut edge = if (known.size(), known.root()) == (head.size, head.root) {
                     known
                 } else {
-                    rebuild(connection, head).await?
+                    rebuild(connection, head, Filled::Keep).await?
                 };
                 let pending: Vec<PendingRow> = fixed(
                     "SELECT access.id, access.body FROM vault.access_pending JOIN vault.access ON access.id = access_pending.access
@@ -178,14 +206,15 @@ impl AccessLog {
 }
 
 async fn append(connection: &AsyncPgConnection, edge: &mut Edge, pending: Vec<PendingRow>) -> Result<(), StoreError> {
-    let (mut indices, mut ids, mut hashes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut indices, mut ids, mut hashes, mut full) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for PendingRow { id, body } in pending {
         let leaf = leaf_hash(&body);
         indices.push(bigint(edge.size()));
         ids.push(id);
         hashes.push(leaf.as_bytes().to_vec());
-        edge.append(leaf);
+        full.extend(edge.append(leaf));
     }
+    access_tiles::insert(connection, &full).await?;
     fixed("INSERT INTO vault.access_leaf (idx, access, leaf_hash) SELECT * FROM unnest($1, $2, $3)")
         .bind::<Array<BigInt>, _>(indices)
         .bind::<Array<Binary>, _>(ids.clone())
@@ -257,58 +286,19 @@ impl Store {
     /// # Errors
     /// When the database can't be read.
     pub async fn access_log_size(&self) -> Result<u64, StoreError> {
-        let row: StateRow =
-            fixed("SELECT size, root FROM vault.access_state").get_result(&mut *self.inner.pool.get().await?).await?;
-        count(row.size, "vault.access_state")
+        let connection = self.inner.pool.get().await?;
+        Ok(head(&connection).await?.size)
     }
+}
+
+/// All signed checkpoints, ascending.
+pub(super) async fn all_checkpoints(connection: &AsyncPgConnection) -> Result<Vec<StoredCheckpoint>, StoreError> {
+    let rows: Vec<CheckpointRow> =
+        fixed("SELECT size, root, note FROM vault.access_checkpoint ORDER BY size").load(&mut &*connection).await?;
+    rows.into_iter().map(checkpoint).collect()
 }
 
 fn checkpoint(row: CheckpointRow) -> Result<StoredCheckpoint, StoreError> {
     let place = "vault.access_checkpoint";
     Ok(StoredCheckpoint { size: count(row.size, place)?, root: hash(&row.root, place)?, note: row.note })
-}
-
-/// Checks the whole access log: records, hashes, state, and checkpoints by `key` where it is known. How many records.
-///
-/// # Errors
-/// [`StoreError::Damaged`] for the first thing that does not hold.
-pub(crate) async fn check(connection: &AsyncPgConnection, key: Option<&VerifierKey>) -> Result<u64, StoreError> {
-    act(connection, Acting::Service).await?;
-    let row: StateRow = fixed("SELECT size, root FROM vault.access_state").get_result(&mut &*connection).await?;
-    let place = "vault.access_state";
-    let head = AccessHead { size: count(row.size, place)?, root: hash(&row.root, place)? };
-    rebuild(connection, head).await?;
-    let rows: Vec<CheckpointRow> =
-        fixed("SELECT size, root, note FROM vault.access_checkpoint ORDER BY size").load(&mut &*connection).await?;
-    let mut edge = Edge::new();
-    let mut known: std::collections::VecDeque<Sha256Digest> = std::collections::VecDeque::new();
-    let mut read = 0;
-    for row in rows {
-        let signed = checkpoint(row)?;
-        let place = format!("vault.access_checkpoint {}", signed.size);
-        if signed.size > head.size {
-            return Err(StoreError::damaged(place, format!("there are only {} records", head.size)));
-        }
-        while edge.size() < signed.size {
-            if known.is_empty() {
-                let more = leaves(connection, read).await?;
-                read += u64::try_from(more.len()).unwrap_or(u64::MAX);
-                known.extend(more.into_iter().map(|(leaf, _)| leaf));
-            }
-            let leaf = known.pop_front().ok_or_else(|| StoreError::damaged("vault.access_leaf", "rows are missing"))?;
-            edge.append(leaf);
-        }
-        if edge.root() != signed.root {
-            let reason = format!("the records have the root {}, the row says {}", edge.root(), signed.root);
-            return Err(StoreError::damaged(place, reason));
-        }
-        if let Some(key) = key {
-            let opened = open_checkpoint(&signed.note, core::slice::from_ref(key))
-                .map_err(|error| StoreError::damaged(&place, error))?;
-            if (opened.size(), opened.root()) != (signed.size, signed.root) {
-                return Err(StoreError::damaged(place, "the note says something else than the row"));
-            }
-        }
-    }
-    Ok(head.size)
 }

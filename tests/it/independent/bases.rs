@@ -12,6 +12,7 @@ use chopmark_core::ledger::note::VerifierKey;
 use chopmark_core::ledger::tree::leaf_hash;
 use chopmark_core::party::{Identifier, KeyClaim, KeyEvent, KeyRole, KeySet, PartyClaim, RevocationReason, Scheme};
 use chopmark_core::policy::{Founding, PolicyClaim, TrustAnchors};
+use chopmark_core::sealed::Openings;
 use chopmark_core::statement::{Envelope, Header, Issuer, Nonce, RegistryRef, SignerGroup, Statement, StatementId};
 use chopmark_core::strict::to_canonical;
 use chopmark_core::text::Names;
@@ -20,14 +21,17 @@ use data_encoding::BASE64;
 use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 
+use super::licensed;
 use crate::make::{Author, key, manifest, nonce};
 
 /// A good statement of one kind, from which others are made.
+#[derive(Clone)]
 pub struct Base {
     pub kind: &'static str,
     pub payload: Vec<u8>,
     pub signers: Vec<SigningKey>,
     pub documents: Vec<Vec<u8>>,
+    pub openings: Option<Openings>,
 }
 
 impl Base {
@@ -40,8 +44,9 @@ impl Base {
     pub fn request(&self, payload: &[u8]) -> Vec<u8> {
         let envelope = Envelope::sign(payload.to_vec(), &self.signers.iter().collect::<Vec<_>>()).to_bytes();
         let documents: Vec<_> = self.documents.iter().map(|bytes| BASE64.encode(bytes)).collect();
-        [b"{\"envelope\":", envelope.as_slice(), b",\"documents\":", json!(documents).to_string().as_bytes(), b"}"]
-            .concat()
+        let openings = self.openings.as_ref().map(|openings| format!(",\"openings\":{}", json!(openings)));
+        let documents = format!(",\"documents\":{}{}}}", json!(documents), openings.unwrap_or_default());
+        [b"{\"envelope\":", envelope.as_slice(), documents.as_bytes()].concat()
     }
 
     /// As [`Base::request`], with the subject that the changed claim has.
@@ -59,11 +64,11 @@ impl Base {
     }
 }
 
-fn at(text: &str) -> Timestamp {
+pub fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn header(registry: &RegistryRef, signers: &[(Issuer, &[&SigningKey], u32)], label: &str) -> Header {
+pub fn header(registry: &RegistryRef, signers: &[(Issuer, &[&SigningKey], u32)], label: &str) -> Header {
     let groups = signers.iter().map(|(party, keys, threshold)| {
         let mut ids: Vec<_> = keys.iter().map(|key| PublicKey::from(*key).id()).collect();
         ids.sort();
@@ -102,6 +107,7 @@ pub fn bases() -> Vec<Base> {
         payload: genesis.envelope.payload().to_vec(),
         signers: vec![operator.clone()],
         documents: Vec::new(),
+        openings: None,
     }];
     let keys: Vec<_> = (0..3).map(|number| key(&format!("independent {number}"))).collect();
     let [first, second, third] = [&keys[0], &keys[1], &keys[2]];
@@ -110,7 +116,7 @@ pub fn bases() -> Vec<Base> {
     let mut add = |kind: &'static str, signers: &[(Issuer, &[&SigningKey], u32)], claim: Claim, documents| {
         let payload = Statement::compose(kind, &header(&registry, signers, kind), &claim).unwrap();
         let signers = signers.iter().flat_map(|(_, keys, _)| keys.iter().map(|key| (*key).clone())).collect();
-        all.push(Base { kind, payload, signers, documents });
+        all.push(Base { kind, payload, signers, documents, openings: None });
     };
 
     let mut witnesses: Vec<_> = ["w1.example", "w2.example"]
@@ -186,5 +192,6 @@ pub fn bases() -> Vec<Base> {
     }
     let claim = Claim::Endorsement(EndorsementClaim { statement: other });
     add("endorsement", &[(party, &[first], 1)], claim, Vec::new());
+    all.extend(licensed::bases(&registry, (party, first), other));
     all
 }

@@ -14,7 +14,7 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use serde_json::{Value, json};
 
 use super::bases::{Base, bases};
-use super::values;
+use super::{licensed, values};
 use crate::harness::is_soak;
 use crate::json;
 use crate::make::{Random, key};
@@ -55,6 +55,11 @@ pub fn cases() -> Cases {
     }
     let find = |kind: &str| bases.iter().find(|base| base.kind == kind).unwrap();
     maker.names(find("artefact"));
+    let (payment, sealed_terms) = (find("expenditure"), find("sealed terms"));
+    let opened = [licensed::figures(payment), licensed::openings(payment), licensed::openings(sealed_terms)];
+    for (what, body) in opened.into_iter().flatten() {
+        maker.exact(what, body);
+    }
     maker.keys(find("party"));
     maker.signatures(find("artefact of two"));
     maker.sizes(find("endorsement"), find("artefact"));
@@ -92,11 +97,23 @@ impl Maker {
         let mut alone = request.clone();
         alone.as_object_mut().unwrap().remove("documents");
         self.exact(format!("{} without documents", base.kind), alone.to_string().into_bytes());
-        for (list, place) in [("identifiers", "party"), ("parents", "artefact of two")] {
+        for (list, place) in [
+            ("identifiers", "party"),
+            ("parents", "artefact of two"),
+            ("under", "grant"),
+            ("under", "offer"),
+            ("metric", "sealed terms"),
+            ("consideration", "terms"),
+        ] {
             if base.kind == place {
                 let mut spelled_out = value.clone();
                 spelled_out["predicate"]["claim"][list] = json!([]);
                 self.exact(format!("{place} with no {list}, said so"), base.request_about(&spelled_out));
+                // The subject is what it was without the list.
+                if place == "sealed terms" {
+                    let text = spelled_out.to_string();
+                    self.exact(format!("{place} with no {list}, of the same id"), base.request(text.as_bytes()));
+                }
             }
         }
     }
@@ -499,8 +516,7 @@ impl Maker {
             let digest = Sha256Digest::of(bytes).to_hex();
             payload["predicate"]["claim"]["manifest"]["sha256"] = digest.as_str().into();
             payload["subject"][0]["digest"]["sha256"] = digest.into();
-            let beside =
-                Base { documents: vec![bytes.to_vec()], signers: base.signers.clone(), payload: Vec::new(), ..*base };
+            let beside = Base { documents: vec![bytes.to_vec()], payload: Vec::new(), ..base.clone() };
             beside.request(payload.to_string().as_bytes())
         };
         for (what, text, _) in changes(&honest) {

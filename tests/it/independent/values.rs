@@ -91,13 +91,158 @@ pub fn of_its_name(name: &str) -> Vec<Value> {
         "origin" => {
             ["", "/log", "log/", "https://log", "a b", "a+b", "登記.hk", "localhost:8080"].map(Value::from).into()
         }
-        "predicateType" => ["artefact", "party", "key", "policy", "endorsement", "attestation", "grant"]
-            .map(|kind| json!(format!("urn:chopmark:predicate:{kind}:v1")))
-            .into(),
+        "predicateType" => [
+            "artefact",
+            "party",
+            "key",
+            "policy",
+            "endorsement",
+            "attestation",
+            "terms",
+            "offer",
+            "grant",
+            "licence_status",
+            "erased",
+            "expenditure",
+            "nothing",
+        ]
+        .map(|kind| json!(format!("urn:chopmark:predicate:{kind}:v1")))
+        .into(),
         "_type" => vec![json!("https://in-toto.io/Statement/v0.1"), json!("https://in-toto.io/Statement/v1/")],
         "keys" => vec![json!([]), json!([KeyId::from_digest(Sha256Digest::of(b"k")).to_string()])],
-        _ => Vec::new(),
+        _ => of_terms(name),
     }
+}
+
+/// The same for members of terms and of statements about licences and payments.
+fn of_terms(name: &str) -> Vec<Value> {
+    let words: &[&str] = match name {
+        "start" | "starts_on" | "on" => &[
+            "2027-02-28",
+            "2027-02-29",
+            "2028-02-29",
+            "2027-1-1",
+            "0000-01-01",
+            "0001-01-01",
+            "9999-12-31",
+            "9995-01-01",
+            "9996-02-01",
+            "+2027-01-01",
+            "2027-01-31T00:00:00Z",
+            "２０２７-01-31",
+        ],
+        "duration" | "period" | "notice" | "every" | "within" | "cadence" | "statement_due" | "lookback" => &[
+            "P1Y", "P6M", "P2W", "P90D", "P1Y2M3D", "P9999Y", "P7972Y", "P7973Y", "P10000Y", "P0D", "P01Y", "P1W1D",
+            "P1M1Y", "PT1H", "P", "1Y", "P1.5Y", "p1y",
+        ],
+        "amount" | "ceiling" | "above_amount" => &[
+            "0",
+            "0.00",
+            "0.1",
+            "0.01",
+            "1000.00",
+            "999.99",
+            "5000.00",
+            "1.000",
+            "01.00",
+            "-1.00",
+            "+1.00",
+            "1e3",
+            "99999999999999999999.99",
+            "100000000000000000000.00",
+            "1,000.00",
+            ".50",
+            "1.",
+        ],
+        "rate" | "withholding_rate_claimed" => {
+            &["0", "1", "1.5", "0.96", "0.95", "0.00000001", "0.000000001", "0.50", "99", "100", "5%", "-0.1", "00.1"]
+        }
+        "cap" | "above_units" => {
+            &["0", "1", "999", "100000", "999999999999999999", "1000000000000000000", "01", "1.5", "-1"]
+        }
+        "currency" => &["CNY", "JPY", "KWD", "XXX", "hkd"],
+        "grant_type" => &["sublicence", "assignment", "option", "license"],
+        "kind" => &[
+            "exclusive",
+            "sole",
+            "non_exclusive",
+            "upfront_lump_sum",
+            "milestone",
+            "recurring",
+            "rev_share",
+            "per_unit",
+            "min_guarantee",
+            "ip_purchase",
+        ],
+        "permission" | "transferable" => &["none", "affiliates", "free"],
+        "mode" => &["automatic", "by_agreement"],
+        "metric" | "unit" => &["seats", "devices", "api_call", "token", "compute_hour", "watts"],
+        "overage" => &["forbidden", "by_agreement", "billed"],
+        "share_alike" => &["none", "file", "work", "network"],
+        "effect" => &["survive", "wind_down", "terminate"],
+        "class" => &["free", "restricted", "prohibited"],
+        "catalogue_number" => &["086501J", "086501x", "86501X", "086501"],
+        "approval_number" => &["ABC", "ABCD", "ABCDE-1", "abcd-1", "A B C D"],
+        "article" => {
+            &["12", "12A(3)(b)", "012", "12(2", "12()", "12(2)(2)(2)(2)(2)(2)", "12(22)(33)(44)(55)(66)", "AA"]
+        }
+        "base" => &["gross", "net", "Net"],
+        "status" => &["suspended", "reinstated", "terminated", "granted"],
+        "reason" => &["breach", "licensee_convenience", "whim"],
+        "nature" => &["purchase", "rnd_type_a", "Royalty"],
+        "prevailing_language" => &["zh-Hant", "zh-hant"],
+        "forum" => &["courts", "HKIAC"],
+        "governing_law" | "seat" | "payee_residence" | "with" => &["CN", "MO", "hk", "XX"],
+        _ => &[],
+    };
+    let mut all: Vec<Value> = words.iter().map(|word| json!(word)).collect();
+    all.extend(match name {
+        "include" | "exclude" => vec![
+            json!(["HK"]),
+            json!(["GBA"]),
+            json!(["WORLD"]),
+            json!(["CN", "MO"]),
+            json!(["US", "US"]),
+            json!(["EU"]),
+            json!(["ALL"]),
+            json!(["O", "84"]),
+            json!(["62", "86"]),
+            json!(["8620", "869"]),
+            json!(["04"]),
+            json!(["861", "8611"]),
+            json!(["V"]),
+            json!(["62015"]),
+        ],
+        "rights" => vec![json!(["use"]), json!(["use", "distribute"]), json!(["use", "modify"]), json!(["own"])],
+        "forms" => vec![json!([]), json!(["source"]), json!(["weights", "source"])],
+        "compatible_terms" => {
+            vec![json!([]), json!(["mit"]), json!(["MIT OR Apache-2.0"]), json!(["LicenseRef-own"]), json!([""])]
+        }
+        "fields" => vec![json!(["/a"]), json!(["/b", "/a"]), json!(["a"]), json!(["/a//b"]), json!(["/a.b"])],
+        "codes" => vec![json!([]), json!(["unlawful"]), json!(["evil"])],
+        "perpetual"
+        | "allowed"
+        | "approval_required"
+        | "lineage_disclosure"
+        | "propagates"
+        | "attribution_required"
+        | "recoupable"
+        | "associate" => vec![json!(true), json!(false)],
+        "max_depth" => vec![json!(0), json!(255), json!(256)],
+        "en" | "zh-Hant" => vec![
+            json!("two\nlines"),
+            json!("a tab\there"),
+            json!("a return\r\nhere"),
+            json!("x".repeat(1_000)),
+            json!("x".repeat(1_001)),
+            json!("x".repeat(4_000)),
+            json!("x".repeat(4_001)),
+            json!("\u{a0}x"),
+            json!("\u{202e}x"),
+        ],
+        _ => Vec::new(),
+    });
+    all
 }
 
 /// All orders of a few values, each as a list.

@@ -80,6 +80,7 @@ fn every_endpoint_shows_every_role_what_it_may_see_and_no_more() {
             };
             let filled = path.replace("{id}", &id).replace("{sha256}", &manifest).replace("{path:.*}", "0/000.p/2");
             let filled = filled.replace("{path}", "0/000.p/2");
+            let filled = filled.replace("{size}/{index}", "2/0").replace("{old}/{new}", "1/2");
             let mut statuses = Vec::new();
             for (role, token) in ROLES.iter().zip(&tokens) {
                 let reason = if role.starts_with("officer") && path.ends_with("openings") {
@@ -222,7 +223,10 @@ fn as_many_records_as_readings_however_many_read_at_once() {
     let mut took = took.into_inner().unwrap();
     took.sort_unstable();
     let number = readers * each;
-    println!("{number} readings by {readers} at once: p99 {:?}", took[number * 99 / 100 - 1]);
+    let figure = |percent: usize| took[number * percent / 100 - 1].as_secs_f64() * 1_000.0;
+    println!("{number} readings by {readers} at once, each by one officer, with a case and its record");
+    println!("bench: access.officer_read_p50_ms = {:.1} ms", figure(50));
+    println!("bench: access.officer_read_p99_ms = {:.1} ms", figure(99));
     let rows = service
         .sql(&format!("SELECT count(*) FROM vault.access WHERE statement = '\\x{}' AND role = 'officer'", payment.id))
         .unwrap();

@@ -1,5 +1,7 @@
 //! Tokens that are not good are refused with the same words, whatever is wrong with them.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
 use super::{get_as, login, service, token_made, token_of};
@@ -98,4 +100,64 @@ fn whatever_is_wrong_with_a_token_the_answer_is_the_same() {
     assert!(kept.contains(&expired_id) && !kept.contains(secret), "{kept}");
     let (code, listed) = home.json(&["token", "list", "--data-dir", data]);
     assert!(code == 0 && listed.to_string().contains(&revoked_id) && !listed.to_string().contains("chop_live"));
+}
+
+/// Median time of each request in milliseconds, sent in turn so that whatever else runs slows all of them down.
+fn medians(requests: &[(&str, Box<dyn Fn() -> Answer + '_>)], rounds: usize) -> Vec<f64> {
+    let mut took = vec![Vec::with_capacity(rounds); requests.len()];
+    for round in 0..rounds {
+        for offset in 0..requests.len() {
+            // Not always behind the same one.
+            let at = (round * 3 + offset) % requests.len();
+            let begun = Instant::now();
+            let answer = requests[at].1();
+            took[at].push(begun.elapsed().as_secs_f64() * 1_000.0);
+            assert!(answer.status == 401 || answer.status == 404, "{}: {}", requests[at].0, answer.text());
+        }
+    }
+    for all in &mut took {
+        all.sort_by(f64::total_cmp);
+    }
+    took.iter().map(|all| all[all.len() / 2]).collect()
+}
+
+#[test]
+fn whatever_is_wrong_with_a_token_the_answer_takes_the_same_time() {
+    let service = service();
+    let author = shared::author(service, "timed tokens");
+    let path = format!("/v1/statements/{}/openings", author.party.to_hex());
+    let good = token_of(service, &author);
+    let (expired, expired_id) = token_made(service, &["--role", "officer", "--jurisdiction", "HK"]);
+    service.sql(&format!("UPDATE vault.token SET expires_at = now() WHERE id = '{expired_id}'")).unwrap();
+    let (narrow, _) = token_made(service, &["--role", "officer", "--jurisdiction", "HK", "--scope", "accesses"]);
+    let of = |id: [u8; 10], secret: u8| chopmark_core::token::Token::from_random(id, &[secret; 32]).expose().to_owned();
+    let id = good["chop_live_".len()..].split_once('_').unwrap().0.to_ascii_uppercase();
+    let id: [u8; 10] = data_encoding::BASE32_NOPAD.decode(id.as_bytes()).unwrap().try_into().unwrap();
+    let asked = |token: String| -> Box<dyn Fn() -> Answer + '_> {
+        let path = path.clone();
+        Box::new(move || get_as(service, &path, &token))
+    };
+    let requests = [
+        ("cut short", asked(good[..good.len() - 1].to_owned())),
+        ("of a guessed id", asked(of([7; 10], 1))),
+        ("of another secret", asked(of(id, 1))),
+        ("expired", asked(expired)),
+        ("of another scope", asked(narrow)),
+        // The control: a page that looks nothing up.
+        ("no page at all", Box::new(|| service.get("/v1/nothing")) as Box<dyn Fn() -> Answer + '_>),
+    ];
+    let mut last = String::new();
+    for _ in 0..5 {
+        let medians = medians(&requests, 200);
+        last = requests.iter().zip(&medians).map(|((what, _), median)| format!("{what} {median:.3} ms; ")).collect();
+        let (control, refusals) = medians.split_last().unwrap();
+        let slowest = refusals.iter().copied().fold(0.0, f64::max);
+        let fastest = refusals.iter().copied().fold(f64::MAX, f64::min);
+        // What is compared is small beside the looking up that the control does without, which is seen.
+        if slowest < fastest * 1.2 && *control < fastest * 0.8 {
+            println!("{last}");
+            return;
+        }
+    }
+    panic!("{last}");
 }

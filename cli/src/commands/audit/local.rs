@@ -1,5 +1,6 @@
 //! The audit of a database: its own key, mark and kept checkpoints against its rows.
 
+use chopmark_core::access::access_log_origin;
 use chopmark_core::ledger::note::VerifierKey;
 use chopmark_store::audit::{self, Finding, KnownRoot, Options, Progress, Verdict};
 use chopmark_store::{Registry, Store, StoreError};
@@ -63,11 +64,17 @@ async fn check(
         let source = format!("the signer's mark {}", directory.mark().display());
         options.known.push(KnownRoot { source, size: signed.size, root: signed.root, is_published: false });
     }
+    if let Some(signed) = directory.peek_access_mark()? {
+        let source = format!("the signer's mark {}", directory.access_mark().display());
+        let is_ours = signed.size > 0 && signed.origin == access_log_origin(origin);
+        let known = KnownRoot { source, size: signed.size, root: signed.root, is_published: false };
+        options.known_accesses.extend(Some(known).filter(|_| is_ours));
+    }
     let from = arguments.from.as_ref().map(|path| kept_checkpoint(path, &key)).transpose()?;
     if let Some(from) = &from {
         options = options.starting_from(from.clone());
     }
-    let outside_roots = options.known.len();
+    let outside_roots = options.known.len() + options.known_accesses.len();
     let mut steps = Steps::start(context.printer);
     let verdict = audit::audit(store, options, |progress| match progress {
         Progress::Entries { done, of } => steps.show("auditing entries", "entries", done, of),

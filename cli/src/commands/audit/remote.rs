@@ -148,6 +148,7 @@ impl Remote<'_> {
             tiles: 0,
             checkpoints: 0,
             documents: 0,
+            accesses: None,
             tables: 0,
             root: newest.root,
             newest: None,

@@ -9,6 +9,7 @@ use crate::commands::Context;
 use crate::exit::{Exit, Failure};
 use crate::files::{self, Access};
 use crate::printer::{Report, Tone};
+use crate::units;
 
 /// Reports, and keeps the newest checkpoint where that was asked for.
 ///
@@ -52,6 +53,7 @@ fn report_clean(
         "tiles": clean.tiles,
         "checkpoints": clean.checkpoints,
         "documents": clean.documents,
+        "accesses": clean.accesses,
         "tables": clean.tables,
         "outside_roots": audited.outside_roots,
         "root": clean.root,
@@ -72,6 +74,9 @@ fn report_clean(
         .row("Read tables", clean.tables.to_string())
         .row("Outside roots", audited.outside_roots.to_string())
         .row("Root", clean.root.to_hex());
+    if let Some(records) = clean.accesses {
+        report = report.row("Access log", units::count(records, "record"));
+    }
     for (position, sentence) in audited.not_repeated.iter().enumerate() {
         report = report.row(if position == 0 { "Not repeated" } else { "" }, sentence);
     }

@@ -10,7 +10,7 @@ use super::offer::ids;
 use super::{read, unwritable};
 use crate::arguments::LicenceGrantArguments;
 use crate::commands::Context;
-use crate::commands::say::{Saying, Speaker, say};
+use crate::commands::say::{Confidential, Saying, Speaker, say_with};
 use crate::exit::{Exit, Failure};
 use crate::printer::Report;
 
@@ -46,6 +46,16 @@ pub(super) fn run(context: &Context<'_>, arguments: LicenceGrantArguments) -> Re
         starts_on,
         under: ids(&under, |id| client.statement(id).map(|statement| statement.id))?,
     };
+    let mut confidential = Confidential::default();
+    if terms.is_sealed() && !speaker.is_dry_run() {
+        // The licensee will not sign what it can't read.
+        match speaker.openings(&publication.statement_id)? {
+            Some(openings) => {
+                confidential.opened.insert(publication.statement_id, openings);
+            }
+            None => context.printer.note("the figures of the terms are not kept here: the file can't show them"),
+        }
+    }
     let to = format!("{} (self-declared)", licensee.name.display());
     let mut named = vec![licensee.party_id, publication.statement_id];
     named.extend(&claim.artefacts);
@@ -58,5 +68,5 @@ pub(super) fn run(context: &Context<'_>, arguments: LicenceGrantArguments) -> Re
         members: json!({}),
         claim: Claim::Grant(claim),
     };
-    say(context, &speaker, saying)
+    say_with(context, &speaker, saying, confidential)
 }

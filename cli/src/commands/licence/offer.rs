@@ -1,12 +1,14 @@
 //! `chopmark licence publish` and `offer`: terms become part of the record, and somebody may have them.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::path::Path;
 
 use chopmark_core::code::ResidencyZone;
 use chopmark_core::kind::Claim;
 use chopmark_core::licensing::{OfferClaim, TermsClaim};
 use chopmark_core::sealed::Openings;
-use chopmark_core::statement::StatementId;
+use chopmark_core::statement::{Nonce, StatementId};
 use chopmark_core::terms::{Terms, TermsId};
 use chopmark_core::time::Timestamp;
 use serde_json::json;
@@ -14,9 +16,10 @@ use serde_json::json;
 use super::{id, read, unwritable};
 use crate::arguments::{LicenceOfferArguments, LicencePublishArguments, Sealing};
 use crate::commands::Context;
-use crate::commands::say::{Saying, Speaker, say};
+use crate::commands::say::{Confidential, Saying, Speaker, say, say_with};
 use crate::commands::submit::random;
 use crate::exit::{Exit, Failure};
+use crate::files::{self, Access};
 use crate::printer::Report;
 
 /// Publishes terms.
@@ -24,22 +27,48 @@ use crate::printer::Report;
 /// # Errors
 /// As the registry or the person answers; see `submit`.
 pub(super) fn publish(context: &Context<'_>, arguments: LicencePublishArguments) -> Result<Exit, Failure> {
-    let terms = read(&arguments.terms)?;
-    let shown = id(&terms)?;
-    let whole = terms.id().map_err(|error| unwritable(&error))?;
-    let speaker = Speaker::own(context, arguments.say, None)?;
+    let LicencePublishArguments { terms: path, seal, out, say: said } = arguments;
+    let mut terms = read(&path)?;
+    if let Some(out) = out.as_deref().filter(|out| out.symlink_metadata().is_ok()) {
+        return Err(exists(out));
+    }
+    let speaker = Speaker::own(context, said, None)?;
+    let mut confidential = Confidential::default();
+    if let Some(Sealing::Amount) = seal.seal {
+        let (sealed, openings) = sealed(&speaker, &terms, seal.vault_zone)?;
+        (terms, confidential.sealed) = (sealed, Some(openings));
+    }
+    let (shown, whole) = (id(&terms)?, terms.id().map_err(|error| unwritable(&error))?);
+    let written = out.as_deref().filter(|_| !speaker.is_dry_run());
+    if let Some(out) = written {
+        files::create(out, format!("{terms}\n").as_bytes(), Access::Shared).map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => exists(out),
+            _ => Failure::file("write", out, &error),
+        })?;
+    }
+    let what = if confidential.sealed.is_some() { "terms of ours, with sealed figures" } else { "terms of ours" };
+    let document = out.as_deref().unwrap_or(&path).display();
     let saying = Saying {
         subject_name: &format!("terms {shown}"),
         claim: Claim::Terms(TermsClaim(Box::new(terms))),
-        said: format!("these are terms of ours: {shown}"),
+        said: format!("these are {what}: {shown}"),
         named: &[],
         report: Report::default()
             .row("terms", whole.to_string())
             .row("in an expression", whole.licence_ref())
-            .next(format!("chopmark licence offer --artefact art_… --terms {}", arguments.terms.display())),
+            .next(format!("chopmark licence offer --artefact art_… --terms {document}")),
         members: json!({ "terms_id": whole, "shown_terms_id": shown, "licence_ref": whole.licence_ref() }),
     };
-    say(context, &speaker, saying)
+    let said = say_with(context, &speaker, saying, confidential);
+    if let (Some(out), true) = (written, said.is_err()) {
+        // Terms that were not published are nobody's.
+        let _ = std::fs::remove_file(out);
+    }
+    said
+}
+
+fn exists(out: &Path) -> Failure {
+    Failure::usage(format!("{} exists and is left as it is; choose another with --out", out.display()))
 }
 
 /// Offers terms for artefacts.
@@ -47,8 +76,7 @@ pub(super) fn publish(context: &Context<'_>, arguments: LicencePublishArguments)
 /// # Errors
 /// As the registry or the person answers; see `submit`.
 pub(super) fn run(context: &Context<'_>, arguments: LicenceOfferArguments) -> Result<Exit, Failure> {
-    let LicenceOfferArguments { artefacts, terms: path, licensee, open, under, seal, vault_zone, say: said } =
-        arguments;
+    let LicenceOfferArguments { artefacts, terms: path, licensee, open, under, seal, say: said } = arguments;
     let terms = read(&path)?;
     let now = Timestamp::from(chrono::Utc::now());
     let days = u16::try_from(open.days_max()).map_err(|_| Failure::usage("--open is longer than a lifetime"))?;
@@ -57,8 +85,8 @@ pub(super) fn run(context: &Context<'_>, arguments: LicenceOfferArguments) -> Re
     let artefact_ids = ids(&artefacts, |id| Ok(client.artefact(id)?.artefact_id))?;
     let under = ids(&under, |id| client.statement(id).map(|statement| statement.id))?;
     let licensee = licensee.map(|id| client.party(&id)).transpose()?;
-    let terms_id = match seal {
-        Some(Sealing::Amount) => publish_sealed(context, &speaker, &terms, vault_zone)?,
+    let terms_id = match seal.seal {
+        Some(Sealing::Amount) => publish_sealed(context, &speaker, &terms, seal.vault_zone)?,
         None => publish_once(context, &speaker, &terms)?,
     };
     let claim = OfferClaim {
@@ -117,14 +145,24 @@ fn publish_once(context: &Context<'_>, speaker: &Speaker, terms: &Terms) -> Resu
     Ok(id)
 }
 
-/// Publishes the terms with commitments in the place of their figures, which go to the registry's vault beside the
-/// statement. Each time they are other terms: their commitments are made for this one statement.
+/// Publishes the terms with sealed figures.
 fn publish_sealed(
     context: &Context<'_>,
     speaker: &Speaker,
     terms: &Terms,
     zone: ResidencyZone,
 ) -> Result<TermsId, Failure> {
+    let (sealed, openings) = sealed(speaker, terms, zone)?;
+    let id = sealed.id().map_err(|error| unwritable(&error))?;
+    let claim = Claim::Terms(TermsClaim(Box::new(sealed)));
+    let said = format!("these are terms of ours, with sealed figures: {}", id.shown());
+    speaker.enter_sealed(context, (&format!("terms {}", id.shown()), &claim, &said), Some(&openings))?;
+    Ok(id)
+}
+
+/// The terms with commitments in the place of their figures, whose openings go to the registry's vault beside the
+/// statement. Each time they are other terms: their commitments are made for this one statement.
+fn sealed(speaker: &Speaker, terms: &Terms, zone: ResidencyZone) -> Result<(Terms, (Nonce, Openings)), Failure> {
     if terms.is_sealed() || terms.consideration.is_empty() {
         return Err(Failure::usage("there is nothing to seal: the terms have no open figures (/consideration)"));
     }
@@ -134,12 +172,7 @@ fn publish_sealed(
     let mut salts = salts.into_iter();
     let sealed = terms.seal(&place, || salts.next().unwrap_or_default());
     let (sealed, fields) = sealed.map_err(|error| unwritable(&error))?;
-    let id = sealed.id().map_err(|error| unwritable(&error))?;
-    let claim = Claim::Terms(TermsClaim(Box::new(sealed)));
-    let said = format!("these are terms of ours, with sealed figures: {}", id.shown());
-    let openings = (nonce, Openings { zone, fields });
-    speaker.enter_sealed(context, (&format!("terms {}", id.shown()), &claim, &said), Some(&openings))?;
-    Ok(id)
+    Ok((sealed, (nonce, Openings { zone, fields })))
 }
 
 /// Whole ids, ascending, none twice.
