@@ -82,14 +82,7 @@ pub(crate) fn payment(nature: Nature, payer: Side, payee: Side, document: &str, 
         artefact: None,
         credits: None,
         details: Details::default(),
-        sealed: Box::new(SealedPayment {
-            amount: NOTHING,
-            currency: NOTHING,
-            withheld: NOTHING,
-            fx_rate: NOTHING,
-            fees: NOTHING,
-            met_by_others: NOTHING,
-        }),
+        sealed: Box::new(SealedPayment::new([NOTHING; 6])),
     }
 }
 
@@ -137,8 +130,7 @@ fn sealed_payment(place: &Place, mut claim: ExpenditureClaim, sums: &Sums) -> (E
             ("met_by_others", sums.met_by_others.as_deref()),
         ],
     );
-    let [amount, currency, withheld, fx_rate, fees, met_by_others] = commitments.try_into().unwrap();
-    claim.sealed = Box::new(SealedPayment { amount, currency, withheld, fx_rate, fees, met_by_others });
+    claim.sealed = Box::new(SealedPayment::new(commitments.try_into().unwrap()));
     (claim, openings)
 }
 

@@ -16,7 +16,7 @@ fn signed(world: &World, bytes: &[u8], change: impl FnOnce(&mut Value)) -> Vec<u
     let mut value: Value = serde_json::from_slice(bytes).unwrap();
     change(&mut value["report"]);
     let digest = |name: &str| value["report"][name].as_str().unwrap().parse::<Sha256Digest>().unwrap();
-    let size = value["report"]["checkpoint"]["size"].as_u64().unwrap();
+    let size = value["report"]["checkpoint"]["size"].as_u64().unwrap_or_default();
     let mut head = world.head(world.size());
     head.size = size;
     head.root = value["report"]["checkpoint"]["root"].as_str().unwrap().parse().unwrap();
