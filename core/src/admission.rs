@@ -4,12 +4,16 @@
 //! [`View`]; statements are then judged in order over it, each seeing the changes of those before.
 
 mod change;
+mod evidence;
 mod licensing;
 mod rejection;
 
 pub use change::{
-    ArtefactHead, ArtefactRecord, AttestationRecord, Change, EndorsementRecord, ExpenditureRecord, KeyEventRecord,
-    KeyRecord, PartyRecord, PaymentKey, PolicyRecord, VersionKey,
+    ArtefactHead, ArtefactRecord, AttestationRecord, Change, EndorsementRecord, KeyEventRecord, KeyRecord, PartyRecord,
+    PolicyRecord, VersionKey,
+};
+pub use evidence::{
+    EvidenceChange, EvidenceKind, EvidenceReads, EvidenceRecord, Evidenced, PaymentKey, Subject, UseKey,
 };
 pub use licensing::{
     LatestEvent, LicenceChange, LicenceEventRecord, LicenceRecord, Licensing, LicensingReads, OfferRecord, TermsRecord,
@@ -60,8 +64,6 @@ pub struct Reads {
     pub statements: Vec<StatementId>,
     /// Endorsements: the statement and who endorses it.
     pub endorsements: Vec<(StatementId, StatementId)>,
-    /// Payments that may be recorded already.
-    pub payments: Vec<PaymentKey>,
     /// Openings kept of these statements, and until when they have to be.
     pub openings: Vec<StatementId>,
     /// Skeletons of names: verified parties with a name of the same skeleton.
@@ -70,6 +72,8 @@ pub struct Reads {
     pub verified_names_like: Vec<StatementId>,
     /// What is about licensing.
     pub licensing: LicensingReads,
+    /// What is about expenditure.
+    pub evidence: EvidenceReads,
 }
 
 impl Reads {
@@ -102,9 +106,9 @@ pub struct View {
     statements: HashMap<StatementId, StatementId>,
     endorsements: BTreeMap<(StatementId, StatementId), StatementId>,
     verified_names: BTreeMap<String, BTreeSet<StatementId>>,
-    payments: HashMap<PaymentKey, StatementId>,
     openings: Option<BTreeMap<StatementId, KeptOpenings>>,
     licensing: Licensing,
+    evidence: Evidenced,
 }
 
 /// The fields of a statement whose openings are kept, and until when they have to be where that is still to come.
@@ -151,11 +155,6 @@ impl View {
         self.endorsements.get(&(*statement, *by)).copied()
     }
 
-    /// The statement that records a payment.
-    pub fn payment(&self, key: &PaymentKey) -> Option<StatementId> {
-        self.payments.get(key).copied()
-    }
-
     /// The openings kept of a statement; `None` where no vault is known, as in a replay.
     pub fn openings(&self, statement: &StatementId) -> Option<&KeptOpenings> {
         static NONE: KeptOpenings = KeptOpenings::new();
@@ -183,6 +182,16 @@ impl View {
         &mut self.licensing
     }
 
+    /// What is known of expenditure.
+    pub fn evidence(&self) -> &Evidenced {
+        &self.evidence
+    }
+
+    /// The same, to take in what was looked up.
+    pub fn evidence_mut(&mut self) -> &mut Evidenced {
+        &mut self.evidence
+    }
+
     /// Takes in a looked-up party.
     pub fn load_party(&mut self, party: PartyRecord) {
         self.parties.insert(party.id, party);
@@ -206,11 +215,6 @@ impl View {
     /// Takes in an endorsement of a statement by a party.
     pub fn load_endorsement(&mut self, statement: StatementId, by: StatementId, id: StatementId) {
         self.endorsements.insert((statement, by), id);
-    }
-
-    /// Takes in a recorded payment.
-    pub fn load_payment(&mut self, key: PaymentKey, id: StatementId) {
-        self.payments.insert(key, id);
     }
 
     /// Takes in what the vault keeps.
@@ -396,7 +400,7 @@ impl View {
                     }
                 }
             }
-            Change::Expenditure(record) => self.load_payment(record.payment.clone(), record.id),
+            Change::Evidence(change) => self.evidence.absorb(change),
             Change::Endorsement(endorsement) => {
                 self.load_endorsement(endorsement.statement, endorsement.issuer, endorsement.id);
             }

@@ -36,7 +36,7 @@ pub enum ArtefactKind {
 }
 
 /// The eight kinds of intellectual property one breakdown is kept for (Inland Revenue Ordinance, sections 16E and 16EA).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IpType {
     /// Section 16E.

@@ -168,14 +168,18 @@ pub(crate) fn rejected(place: &str) -> impl Fn(Rejection) -> BundleError + '_ {
 impl ProvenEntry {
     /// Reads the envelope, which must be spelled as the log stores it.
     pub(crate) fn envelope(&self, place: &str) -> Result<Envelope, BundleError> {
-        let envelope = Envelope::from_value(&self.envelope).map_err(|error| invalid(place, error))?;
-        let stored = strict::value_from_slice(&envelope.to_bytes()).map_err(|error| invalid(place, error))?;
-        if stored == self.envelope {
-            Ok(envelope)
-        } else {
-            Err(invalid(place, "the envelope is not in the form the log stores"))
-        }
+        stored_envelope(&self.envelope).map_err(|reason| invalid(place, reason))
     }
+}
+
+/// Reads an envelope that must be spelled as the log stores it.
+///
+/// # Errors
+/// A sentence saying what is wrong.
+pub(crate) fn stored_envelope(value: &Value) -> Result<Envelope, String> {
+    let envelope = Envelope::from_value(value).map_err(|error| error.to_string())?;
+    let stored = strict::value_from_slice(&envelope.to_bytes()).map_err(|error| error.to_string())?;
+    if stored == *value { Ok(envelope) } else { Err("the envelope is not in the form the log stores".to_owned()) }
 }
 
 /// Shared by the steps of one verification.

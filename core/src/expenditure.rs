@@ -1,99 +1,65 @@
-//! Kind `expenditure`: somebody paid somebody for intellectual property; the figures are sealed.
+//! Expenditure on intellectual property: evidence in, provable reports out.
 //!
-//! Payer or payee says it, and the other endorses it or signs along. What was paid for, between whom and under which
-//! document stands open, so that nothing can be claimed twice: the same payer, payee and document number is one payment.
+//! Seven kinds of statement say what happened and between whom; figures are sealed, documents stay with the parties. Nothing
+//! here says how anything is taxed: [`crate::tax`] does, from facts that are a pure function of the evidence.
+//!
+//! An asset, a payment and a use are entries that can be put right: a [`correction`] reverses one or puts another in its
+//! place, and the first one stays where it is. The other kinds are said anew, and the latest counts.
 
-use serde::{Deserialize, Serialize};
+pub mod asset;
+pub mod correction;
+pub mod details;
+pub mod evidence;
+pub mod facts;
+pub mod payment;
+pub mod profile;
+pub mod rate;
+pub mod relation;
+pub mod report;
+pub mod side;
+pub mod used;
 
-use crate::admission::{Change, Code, Entry, ExpenditureRecord, PaymentKey, Reads, Rejection, View};
-use crate::kind::{Kind, NewReader, OpeningsOf};
-use crate::money::{Currency, Decimal};
+pub use asset::{AssetClaim, Lapse, Succession, TitleLeft};
+pub use correction::{CorrectionClaim, CorrectionReason, Replacement};
+pub use details::Details;
+pub use evidence::{Evidence, EvidenceError, Item, Said, Status, Version, Versions};
+pub use payment::{ExpenditureClaim, Nature, SealedPayment};
+pub use profile::TaxProfileClaim;
+pub use rate::FxRateClaim;
+pub use relation::{RelationClaim, RelationKind};
+pub use side::{Outside, Side};
+pub use used::{SealedUse, UseClaim};
+
+use crate::admission::{Change, Code, Entry, EvidenceChange, Rejection};
+use crate::money::Decimal;
 use crate::sealed::{Commitment, Opening, SealedField};
-use crate::statement::{Statement, StatementId};
 use crate::strict::{self, StrictError};
-use crate::terms::figures::Amount;
-use crate::terms::period::Date;
-use crate::text::validate_name;
 
-/// What was paid for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Nature {
-    /// A right was bought.
-    Purchase,
-    /// A fee for being licensed at all.
-    UpfrontFee,
-    /// A royalty.
-    Royalty,
-    /// Registering a right.
-    Registration,
-    /// Research of type A.
-    RndTypeA,
-    /// Research of type B.
-    RndTypeB,
-    /// A right was sold.
-    Disposal,
-    /// Less is owed than was billed.
-    CreditNote,
-    /// Something was paid back.
-    Refund,
+/// A refusal at a member of the predicate.
+fn refuse(code: Code, pointer: &str, reason: impl Into<String>) -> Rejection {
+    Rejection::in_payload(code, StrictError::new(format!("/predicate{pointer}"), reason))
 }
 
-/// What an `expenditure` statement says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ExpenditureClaim {
-    /// What was paid for.
-    pub nature: Nature,
-    /// Who paid.
-    pub payer: StatementId,
-    /// Who was paid.
-    pub payee: StatementId,
-    /// Number of the invoice or other document, as its maker counts.
-    pub document: String,
-    /// When it was paid: a civil date in Hong Kong.
-    pub on: Date,
-    /// The figures, as commitments.
-    pub sealed: SealedPayment,
+/// The change an entry of one of these kinds makes: all it says, for whoever keeps a table of it.
+fn changes(entry: &Entry<'_>) -> Vec<Change> {
+    let statement = entry.statement;
+    vec![Change::Evidence(Box::new(EvidenceChange {
+        id: statement.id,
+        index: entry.index,
+        issuer: statement.issuer(),
+        signers: crate::bundle::signing_parties(statement),
+        claim: statement.claim.clone(),
+    }))]
 }
 
-/// The figures of a payment as commitments, whether they are there or not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SealedPayment {
-    /// Commitment to what was paid, tax withheld included.
-    pub amount: Commitment,
-    /// Commitment to its currency.
-    pub currency: Commitment,
-    /// Commitment to the tax that was withheld of it.
-    pub withheld: Commitment,
-    /// Commitment to the rate of exchange that was used, Hong Kong dollars for one unit.
-    pub fx_rate: Commitment,
-}
-
-/// Most digits behind the point of a rate of exchange.
-const FX_DECIMALS_MAX: u32 = 8;
-
-/// The sealed fields, in schema order.
-const FIELDS: [&str; 4] = ["/amount", "/currency", "/withheld", "/fx_rate"];
-
-impl SealedPayment {
-    fn commitments(&self) -> [Commitment; 4] {
-        [self.amount, self.currency, self.withheld, self.fx_rate]
-    }
-}
-
-impl ExpenditureClaim {
-    /// Predicate type of this kind.
-    pub const PREDICATE_TYPE: &'static str = "urn:chopmark:predicate:expenditure:v1";
-
-    fn payment(&self) -> PaymentKey {
-        PaymentKey { payer: self.payer, payee: self.payee, document: self.document.clone() }
-    }
+/// Sealed fields by name and commitment, in schema order.
+fn sealed_fields(fields: impl IntoIterator<Item = (&'static str, Commitment)>) -> Vec<SealedField> {
+    let fields = fields.into_iter();
+    fields.filter_map(|(name, commitment)| Some(SealedField { field: name.parse().ok()?, commitment })).collect()
 }
 
 /// A sealed value as the type it has to be; `None` when it is absent.
-fn opened<T>(
+pub(crate) fn opened<T>(
     openings: &[Opening],
     name: &str,
     parse: impl FnOnce(&str) -> Result<T, String>,
@@ -104,75 +70,13 @@ fn opened<T>(
     parse(&text).map(Some).map_err(|reason| StrictError::new(name, reason))
 }
 
-impl Kind for ExpenditureClaim {
-    fn validate(&self) -> Result<(), StrictError> {
-        validate_name(&self.document).map_err(|reason| StrictError::new("/document", reason))?;
-        if self.payer == self.payee {
-            return Err(StrictError::new("/payee", "nobody pays themselves"));
-        }
-        Ok(())
-    }
-
-    fn sealed_fields(&self) -> Vec<SealedField> {
-        let fields = FIELDS.into_iter().zip(self.sealed.commitments());
-        fields.filter_map(|(name, commitment)| Some(SealedField { field: name.parse().ok()?, commitment })).collect()
-    }
-
-    fn check_opened(&self, openings: &[Opening]) -> Result<(), StrictError> {
-        let currency: Currency = opened(openings, "/currency", str::parse)?
-            .ok_or_else(|| StrictError::new("/currency", "a currency is needed"))?;
-        let units = |name: &str| -> Result<Option<i128>, StrictError> {
-            let amount: Option<Amount> = opened(openings, name, str::parse)?;
-            amount
-                .map(|amount| amount.minor_units(currency))
-                .transpose()
-                .map_err(|reason| StrictError::new(name, reason))
-        };
-        let amount = units("/amount")?.ok_or_else(|| StrictError::new("/amount", "an amount is needed"))?;
-        if units("/withheld")?.is_some_and(|withheld| withheld > amount) {
-            return Err(StrictError::new("/withheld", "more than was paid"));
-        }
-        opened(openings, "/fx_rate", |text| Decimal::parse(text, FX_DECIMALS_MAX))?;
-        Ok(())
-    }
-
-    fn new_readers(&self, statement: &Statement) -> Vec<NewReader> {
-        let of = OpeningsOf::Statement(statement.id);
-        vec![NewReader { party: self.payer, of }, NewReader { party: self.payee, of }]
-    }
-
-    fn reads(&self, _: &Statement, reads: &mut Reads) {
-        reads.parties.extend([self.payer, self.payee]);
-        reads.payments.push(self.payment());
-    }
-
-    fn admit(&self, statement: &Statement, view: &View) -> Result<(), Rejection> {
-        let refuse = |code, place: &str, reason: String| {
-            Rejection::in_payload(code, StrictError::new(format!("/predicate{place}"), reason))
-        };
-        for (place, party) in [("/claim/payer", self.payer), ("/claim/payee", self.payee)] {
-            if view.party(&party).is_none() {
-                return Err(refuse(Code::UnknownParty, place, format!("no party {party} is registered here")));
-            }
-        }
-        if ![self.payer, self.payee].contains(&statement.issuer()) {
-            return Err(refuse(
-                Code::NotAuthorised,
-                "/issuer",
-                "payer or payee says that something was paid".to_owned(),
-            ));
-        }
-        match view.payment(&self.payment()) {
-            Some(existing) => {
-                let reason = "this payer, payee and document are recorded already".to_owned();
-                Err(refuse(Code::AlreadyRegistered, "/claim/document", reason).with_existing(existing))
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn apply(&self, entry: &Entry<'_>) -> Vec<Change> {
-        let payment = self.payment();
-        vec![Change::Expenditure(ExpenditureRecord { id: entry.statement.id, index: entry.index, payment })]
-    }
+/// A decimal number of more than nothing.
+fn positive(pointer: &str, text: &str, decimals_max: u32) -> Result<Decimal, StrictError> {
+    let read = Decimal::parse(text, decimals_max).map_err(|reason| StrictError::new(pointer, reason))?;
+    if read.mantissa > 0 { Ok(read) } else { Err(StrictError::new(pointer, "a rate is more than nothing")) }
 }
+
+#[cfg(test)]
+pub(crate) mod fixtures;
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,9 @@ use crate::attestation::AttestationClaim;
 use crate::digest::Sha256Digest;
 use crate::endorsement::EndorsementClaim;
 use crate::erased::ErasedClaim;
-use crate::expenditure::ExpenditureClaim;
+use crate::expenditure::{
+    AssetClaim, CorrectionClaim, ExpenditureClaim, FxRateClaim, RelationClaim, TaxProfileClaim, UseClaim,
+};
 use crate::key::PublicKey;
 use crate::licensing::{GrantClaim, LicenceStatusClaim, OfferClaim, TermsClaim};
 use crate::manifest::Manifest;
@@ -197,6 +199,18 @@ kinds! {
     Grant(GrantClaim) = "grant", "lic";
     /// A licence is suspended, taken up again or terminated.
     LicenceStatus(LicenceStatusClaim) = "licence_status", "lst";
+    /// A party has an intellectual property right.
+    Asset(AssetClaim) = "asset", "ast";
+    /// A right was used in a year.
+    Use(UseClaim) = "use", "use";
+    /// A party says who its associates are.
+    Relation(RelationClaim) = "relation", "rel";
+    /// A party says how it is assessed.
+    TaxProfile(TaxProfileClaim) = "tax_profile", "tpf";
+    /// A rate of exchange was published.
+    FxRate(FxRateClaim) = "fx_rate", "fxr";
+    /// An asset, a payment or a use is corrected.
+    Correction(CorrectionClaim) = "correction", "cor";
 }
 
 impl Claim {

@@ -6,6 +6,9 @@
 mod currency;
 
 use core::fmt;
+use core::str::FromStr;
+
+use crate::strict::as_text;
 
 pub use currency::Currency;
 
@@ -326,11 +329,15 @@ impl fmt::Display for Fraction {
     }
 }
 
-impl serde::Serialize for Fraction {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+impl FromStr for Fraction {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::parse(text)
     }
 }
+
+as_text!(Fraction);
 
 #[cfg(test)]
 mod tests {

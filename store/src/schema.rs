@@ -243,6 +243,20 @@ diesel::table! {
 }
 
 diesel::table! {
+    evidence (id) {
+        id -> Binary,
+        idx -> BigInt,
+        kind -> Text,
+        issuer -> Binary,
+        signers -> Jsonb,
+        subject -> Jsonb,
+        subject_sha256 -> Binary,
+        head -> Binary,
+        is_reversed -> Bool,
+    }
+}
+
+diesel::table! {
     artefact_verdict (idx) {
         idx -> BigInt,
         verdict -> Jsonb,

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use chopmark_core::code::ResidencyZone;
 use chopmark_core::digest::Sha256Digest;
-use chopmark_core::expenditure::{ExpenditureClaim, Nature, SealedPayment};
+use chopmark_core::expenditure::{Details, ExpenditureClaim, Nature, SealedPayment, Side};
 use chopmark_core::key::PublicKey;
 use chopmark_core::kind::Claim;
 use chopmark_core::sealed::{Opening, Openings, Place, Salt};
@@ -59,20 +59,32 @@ impl Payment {
             opening("currency", Some(json!("HKD"))),
             opening("withheld", None),
             opening("fx_rate", None),
+            opening("fees", None),
+            opening("met_by_others", None),
         ];
         let commitment = |at: usize| fields[at].commitment(&place);
-        let sealed = SealedPayment {
+        let sealed = Box::new(SealedPayment {
             amount: commitment(0),
             currency: commitment(1),
             withheld: commitment(2),
             fx_rate: commitment(3),
-        };
+            fees: commitment(4),
+            met_by_others: commitment(5),
+        });
         let claim = Claim::Expenditure(ExpenditureClaim {
             nature: Nature::Royalty,
-            payer: payer.party,
-            payee: payee.party,
+            payer: Side::Party(payer.party),
+            payee: Side::Party(payee.party),
             document: label.to_owned(),
+            file: None,
             on: "2026-05-02".parse().unwrap(),
+            asset: None,
+            counter_asset: None,
+            ip_type: None,
+            licence: None,
+            artefact: None,
+            credits: None,
+            details: Details::default(),
             sealed,
         });
         let payload = Statement::compose(label, &header, &claim).unwrap();
@@ -272,7 +284,7 @@ fn every_commitment_is_computed_anew_before_a_statement_enters() {
     let mut again = Payment::new(&payee, &payer, "INV-1 again", "1.00");
     let mut payload: Value = serde_json::from_slice(again.submission.envelope.payload()).unwrap();
     let claim = &mut payload["predicate"]["claim"];
-    (claim["payer"], claim["payee"]) = (json!(payer.party), json!(payee.party));
+    (claim["payer"], claim["payee"]) = (json!({ "party": payer.party }), json!({ "party": payee.party }));
     claim["document"] = json!("INV-1");
     let subject = Sha256Digest::of(&chopmark_core::strict::to_canonical(claim).unwrap());
     payload["subject"][0]["digest"]["sha256"] = json!(subject);

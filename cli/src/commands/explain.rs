@@ -3,6 +3,7 @@
 //! What can't be explained must not be signed here: kinds and members that this version does not know are refused when
 //! the statement is read, and what is left is said here, whole.
 
+mod expenditure;
 mod licensing;
 
 use chopmark_core::artefact::{ArtefactClaim, ParentSource, Relation};
@@ -54,12 +55,13 @@ pub(super) fn rows(file: &StatementFile) -> Result<Vec<Row>, Failure> {
             rows.push(("statement", claim.statement.to_string()));
             rows.extend(claim.fields.iter().map(|field| ("field", field.to_string())));
         }
-        Claim::Expenditure(claim) => {
-            rows.push(("says", format!("{} was paid on {}; the figures are sealed", word(claim.nature), claim.on)));
-            rows.push(("payer", party_words(file, &claim.payer)));
-            rows.push(("payee", party_words(file, &claim.payee)));
-            rows.push(("document", claim.document.clone()));
-        }
+        Claim::Expenditure(_)
+        | Claim::Asset(_)
+        | Claim::Use(_)
+        | Claim::Relation(_)
+        | Claim::TaxProfile(_)
+        | Claim::FxRate(_)
+        | Claim::Correction(_) => expenditure::explain(file, &statement.claim, &mut rows),
         Claim::Terms(claim) => licensing::terms(claim, &mut rows),
         Claim::Offer(claim) => licensing::offer(file, claim, &mut rows),
         Claim::Grant(claim) => licensing::grant(file, claim, &mut rows),
@@ -115,7 +117,13 @@ fn subject_words(claim: &Claim) -> String {
         Claim::Attestation(_) => "an attestation".to_owned(),
         Claim::Endorsement(claim) => format!("an endorsement of {}", claim.statement),
         Claim::Erased(claim) => format!("sealed values of {} are destroyed", claim.statement),
-        Claim::Expenditure(claim) => format!("{} is paid under {}", word(claim.nature), claim.document),
+        Claim::Expenditure(_)
+        | Claim::Asset(_)
+        | Claim::Use(_)
+        | Claim::Relation(_)
+        | Claim::TaxProfile(_)
+        | Claim::FxRate(_)
+        | Claim::Correction(_) => expenditure::words(claim),
         Claim::Terms(_) => "terms are published".to_owned(),
         Claim::Offer(_) => "licences are offered".to_owned(),
         Claim::Grant(claim) => licensing::licence_words(claim),

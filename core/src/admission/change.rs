@@ -1,5 +1,6 @@
 //! What entries change: one record for each thing the registry then knows.
 
+use super::evidence::EvidenceChange;
 use super::licensing::{LicenceChange, LicenceEventRecord, OfferRecord, TermsRecord};
 use crate::artefact::ArtefactClaim;
 use crate::attestation::AttestationClaim;
@@ -50,30 +51,8 @@ pub enum Change {
     Licence(LicenceChange),
     /// Something happened to a licence.
     LicenceEvent(LicenceEventRecord),
-    /// Something was paid.
-    Expenditure(ExpenditureRecord),
-}
-
-/// What makes a payment the same as an earlier one.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PaymentKey {
-    /// Who paid.
-    pub payer: StatementId,
-    /// Who was paid.
-    pub payee: StatementId,
-    /// Number of the document.
-    pub document: String,
-}
-
-/// A payment as the registry knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExpenditureRecord {
-    /// The statement.
-    pub id: StatementId,
-    /// Its entry.
-    pub index: u64,
-    /// Between whom, under which document.
-    pub payment: PaymentKey,
+    /// Something was said that reports on expenditure rest on.
+    Evidence(Box<EvidenceChange>),
 }
 
 /// Trust anchors in force from an index on.

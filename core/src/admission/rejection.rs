@@ -102,6 +102,8 @@ codes! {
     LicenceNotInForce = "licence_not_in_force", Conflict;
     /// The licence of something conflicts with those of what it was made from, and its owner does not say that it may.
     LicenceConflict = "licence_conflict", Conflict;
+    /// The entry was corrected before; the latest version is another one.
+    AlreadyCorrected = "already_corrected", Conflict;
     /// Without this key its party could never sign again.
     WouldLockOut = "would_lock_out", Conflict;
     /// The entry would be longer than the log can hold.
@@ -122,6 +124,10 @@ codes! {
     UnknownParty = "unknown_party", Unprocessable;
     /// The log holds no such statement.
     UnknownStatement = "unknown_statement", Unprocessable;
+    /// No such asset is registered here, or it was reversed.
+    UnknownAsset = "unknown_asset", Unprocessable;
+    /// What a correction has in place of an entry is about something else.
+    CorrectionDiffers = "correction_differs", Unprocessable;
     /// The licensor has not published these terms here.
     UnknownTerms = "unknown_terms", Unprocessable;
     /// No such offer is made here.

@@ -9,6 +9,7 @@ mod event;
 mod history;
 mod read;
 mod wire;
+mod words;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +18,9 @@ use super::year::{Date, Year, YearEnd};
 use crate::money::{Amount, Decimal, Fraction};
 
 pub use crate::artefact::IpType;
+pub(crate) use event::read_treaty_cap;
 pub use read::{ASSETS_MAX, EVENTS_MAX, FACTS_BYTES_MAX};
+pub use words::{Acquires, AttestedBy, Funding, LapseCause, PerformedBy, ResearchPlace, UsedBy, UsedIn};
 
 /// The format of facts read here.
 pub const SCHEMA: &str = "chopmark.tax.facts/v1";
@@ -92,18 +95,6 @@ pub struct Asset {
     pub protection_ends: Option<Date>,
     /// Whether a copyright is in software.
     pub is_software: bool,
-}
-
-/// Who says that a payment was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AttestedBy {
-    /// Only who pays.
-    Payer,
-    /// Only who is paid.
-    Payee,
-    /// Both.
-    Both,
 }
 
 /// A sum of money in Hong Kong dollars, and how it came to be if it was another currency.
@@ -238,21 +229,6 @@ pub struct Royalty {
     pub is_film: bool,
 }
 
-/// Who did the research.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PerformedBy {
-    /// The taxpayer.
-    #[serde(rename = "self")]
-    Taxpayer,
-    /// A research institution.
-    RdInstitution,
-    /// A designated local research institution.
-    DesignatedInstitution,
-    /// Somebody else.
-    Other,
-}
-
 /// Research and development expenditure.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and any may come with any")]
 #[derive(Debug, Clone)]
@@ -273,22 +249,6 @@ pub struct Research {
     pub performed_by: PerformedBy,
     /// Whether a main purpose was a deduction that would not be due (Schedule 45, section 14(c)).
     pub is_avoidance: bool,
-}
-
-/// Why a registration is no more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LapseCause {
-    /// It ran out.
-    Expired,
-    /// The assignment was not registered: it was never the taxpayer's.
-    Refused,
-    /// It was revoked.
-    Revoked,
-    /// It was declared invalid.
-    Invalidated,
-    /// It was given up.
-    Surrendered,
 }
 
 /// An event's part in the history.

@@ -12,6 +12,8 @@ mod research;
 mod royalty;
 mod sale;
 
+pub(crate) use royalty::basis as withholding_basis;
+
 use super::facts::{Event, Facts, IpType};
 use super::lines::{Claimant, Flag, FlagCode, Line, Report};
 use super::rules::{At, Rule, RuleError, RuleSet, Status, Topic};

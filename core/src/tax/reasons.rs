@@ -1,12 +1,12 @@
 //! Stable codes: why a line is nothing, and what an officer should look at. A code is never renamed or reused.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Defines codes with one list of them all.
 macro_rules! codes {
     ($(#[$doc:meta])* $name:ident { $($(#[$item_doc:meta])* $item:ident = $code:literal,)* }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum $name {
             $($(#[$item_doc])* #[serde(rename = $code)] $item,)*
         }

@@ -8,6 +8,8 @@ use core::str::FromStr;
 
 use chrono::{Datelike as _, NaiveDate};
 
+use crate::strict::as_text;
+
 /// A day of the calendar, written `2016-06-30`; years 2000 to 2099, like years of assessment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Date(NaiveDate);
@@ -100,18 +102,6 @@ impl fmt::Display for Year {
     }
 }
 
-impl serde::Serialize for Year {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl serde::Serialize for Date {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
 /// The day on which a business closes its accounts, written `03-31`; `02-29` is the last day of February.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct YearEnd {
@@ -162,11 +152,7 @@ impl fmt::Display for YearEnd {
     }
 }
 
-impl serde::Serialize for YearEnd {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
+as_text!(Date, Year, YearEnd);
 
 #[cfg(test)]
 mod tests {

@@ -135,7 +135,7 @@ pub(crate) async fn load(connection: &AsyncPgConnection, reads: &Reads, view: &m
         view.load_nonce(issuer, nonce);
     }
     load_endorsements(connection, reads, view).await?;
-    expenditure::load(connection, &reads.payments, view).await?;
+    expenditure::load(connection, &reads.evidence, view).await?;
     licensing::load(connection, &reads.licensing, view).await?;
     load_verified_names(connection, reads, view).await
 }
@@ -315,6 +315,7 @@ pub(crate) async fn write(connection: &AsyncPgConnection, changes: &[&Change]) -
     let mut artefacts = Vec::new();
     let mut updates = Vec::new();
     let mut licensed = Vec::new();
+    let mut evidence = Vec::new();
     for change in changes {
         match change {
             Change::Party(record) => parties.push(PartyRow::of(record)?),
@@ -330,6 +331,7 @@ pub(crate) async fn write(connection: &AsyncPgConnection, changes: &[&Change]) -
             Change::Terms(_) | Change::Offer(_) | Change::Licence(_) | Change::LicenceEvent(_) => {
                 licensed.push(*change);
             }
+            Change::Evidence(change) => evidence.push(&**change),
             other => updates.push(*other),
         }
     }
@@ -345,6 +347,7 @@ pub(crate) async fn write(connection: &AsyncPgConnection, changes: &[&Change]) -
         update(connection, change).await?;
     }
     licensing::write(connection, &licensed).await?;
+    expenditure::write(connection, &evidence).await?;
     write_artefacts(connection, &artefacts).await
 }
 
@@ -387,7 +390,6 @@ async fn update(connection: &AsyncPgConnection, change: &Change) -> Result<(), S
         }
         Change::PartyVerified { party, verified_from } => write_verified(connection, party, *verified_from).await,
         Change::Endorsement(record) => write_endorsement(connection, record).await,
-        Change::Expenditure(record) => expenditure::write(connection, record).await,
         // Written above, or by the follower.
         Change::Party(_)
         | Change::Key(_)
@@ -396,7 +398,8 @@ async fn update(connection: &AsyncPgConnection, change: &Change) -> Result<(), S
         | Change::Terms(_)
         | Change::Offer(_)
         | Change::Licence(_)
-        | Change::LicenceEvent(_) => Ok(()),
+        | Change::LicenceEvent(_)
+        | Change::Evidence(_) => Ok(()),
     }
 }
 

@@ -1,64 +1,125 @@
-//! Payments: one row for each payer, payee and document, so that nothing is recorded twice.
+//! Assets, payments and uses as admission looks them up: one row for each, with its latest version.
 
-use chopmark_core::admission::{ExpenditureRecord, PaymentKey, View};
+use std::collections::BTreeSet;
+
+use chopmark_core::admission::{EvidenceChange, EvidenceKind, EvidenceReads, EvidenceRecord, Subject, View};
+use chopmark_core::digest::Sha256Digest;
+use chopmark_core::statement::StatementId;
+use chopmark_core::strict;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Binary, Text};
-use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde_json::Value;
 
-use super::statement_id;
-use crate::error::{StoreError, bigint};
-use crate::fixed::fixed;
+use super::{from_json, json, statement_id};
+use crate::error::{StoreError, bigint, count};
+use crate::schema::evidence;
 
-#[derive(QueryableByName)]
-struct Row {
-    #[diesel(sql_type = Binary)]
-    payer: Vec<u8>,
-    #[diesel(sql_type = Binary)]
-    payee: Vec<u8>,
-    #[diesel(sql_type = Text)]
-    document: String,
-    #[diesel(sql_type = Binary)]
+/// Rows in one statement; each has nine parameters, of which 65,535 are possible.
+const ROWS_MAX: usize = 1_000;
+
+/// A row of `view.evidence`.
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = evidence)]
+struct EvidenceRow {
     id: Vec<u8>,
+    idx: i64,
+    kind: String,
+    issuer: Vec<u8>,
+    signers: Value,
+    subject: Value,
+    subject_sha256: Vec<u8>,
+    head: Vec<u8>,
+    is_reversed: bool,
 }
 
-/// Those of these payments that are recorded.
+const fn word(kind: EvidenceKind) -> &'static str {
+    match kind {
+        EvidenceKind::Asset => "asset",
+        EvidenceKind::Expenditure => "expenditure",
+        EvidenceKind::Use => "use",
+    }
+}
+
+fn digest(subject: &Subject) -> Result<Vec<u8>, StoreError> {
+    let canonical = strict::to_canonical(subject).map_err(|error| StoreError::damaged("a subject", error))?;
+    Ok(Sha256Digest::of(&canonical).as_bytes().to_vec())
+}
+
+impl EvidenceRow {
+    fn of(record: &EvidenceRecord) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: record.id.as_bytes().to_vec(),
+            idx: bigint(record.index),
+            kind: word(record.subject.kind()).to_owned(),
+            issuer: record.issuer.as_bytes().to_vec(),
+            signers: json(&record.signers)?,
+            subject: json(&record.subject)?,
+            subject_sha256: digest(&record.subject)?,
+            head: record.head.as_bytes().to_vec(),
+            is_reversed: record.is_reversed,
+        })
+    }
+
+    fn record(self) -> Result<EvidenceRecord, StoreError> {
+        let place = format!("view.evidence of entry {}", self.idx);
+        Ok(EvidenceRecord {
+            id: statement_id(&self.id, &place)?,
+            index: count(self.idx, &place)?,
+            issuer: statement_id(&self.issuer, &place)?,
+            signers: from_json(self.signers, &place)?,
+            subject: from_json(self.subject, &place)?,
+            head: statement_id(&self.head, &place)?,
+            is_reversed: self.is_reversed,
+        })
+    }
+}
+
+/// Looks up what a batch reads, and takes it into the view.
 pub(super) async fn load(
     connection: &AsyncPgConnection,
-    payments: &[PaymentKey],
+    reads: &EvidenceReads,
     view: &mut View,
 ) -> Result<(), StoreError> {
-    if payments.is_empty() {
+    if reads.is_empty() {
         return Ok(());
     }
-    let payers: Vec<Vec<u8>> = payments.iter().map(|payment| payment.payer.as_bytes().to_vec()).collect();
-    let payees: Vec<Vec<u8>> = payments.iter().map(|payment| payment.payee.as_bytes().to_vec()).collect();
-    let documents: Vec<String> = payments.iter().map(|payment| payment.document.clone()).collect();
-    let rows: Vec<Row> = fixed(
-        "SELECT payer, payee, document, id FROM expenditure
-         WHERE (payer, payee, document) IN (SELECT * FROM unnest($1, $2, $3))",
-    )
-    .bind::<Array<Binary>, _>(payers)
-    .bind::<Array<Binary>, _>(payees)
-    .bind::<Array<Text>, _>(documents)
-    .load(&mut &*connection)
-    .await?;
-    for row in rows {
-        let place = "view.expenditure";
-        let (payer, payee) = (statement_id(&row.payer, place)?, statement_id(&row.payee, place)?);
-        view.load_payment(PaymentKey { payer, payee, document: row.document }, statement_id(&row.id, place)?);
+    let ids: BTreeSet<&StatementId> = reads.ids.iter().collect();
+    let ids: Vec<Vec<u8>> = ids.into_iter().map(|id| id.as_bytes().to_vec()).collect();
+    let subjects: BTreeSet<&Subject> = reads.subjects.iter().collect();
+    let subjects = subjects.into_iter().map(digest).collect::<Result<Vec<_>, _>>()?;
+    let (by_id, by_subject) = tokio::try_join!(
+        async {
+            let query = evidence::table.filter(evidence::id.eq_any(ids)).select(EvidenceRow::as_select());
+            query.load::<EvidenceRow>(&mut &*connection).await
+        },
+        async {
+            let query =
+                evidence::table.filter(evidence::subject_sha256.eq_any(subjects)).select(EvidenceRow::as_select());
+            query.load::<EvidenceRow>(&mut &*connection).await
+        },
+    )?;
+    for row in by_id.into_iter().chain(by_subject) {
+        view.evidence_mut().load(row.record()?);
     }
     Ok(())
 }
 
-/// Writes one.
-pub(super) async fn write(connection: &AsyncPgConnection, record: &ExpenditureRecord) -> Result<(), StoreError> {
-    fixed("INSERT INTO expenditure (payer, payee, document, id, idx) VALUES ($1, $2, $3, $4, $5)")
-        .bind::<Binary, _>(record.payment.payer.as_bytes().to_vec())
-        .bind::<Binary, _>(record.payment.payee.as_bytes().to_vec())
-        .bind::<Text, _>(record.payment.document.clone())
-        .bind::<Binary, _>(record.id.as_bytes().to_vec())
-        .bind::<BigInt, _>(bigint(record.index))
-        .execute(&mut &*connection)
-        .await?;
+/// Writes what entries say, in their order: first what is new, then what corrects it.
+pub(super) async fn write(connection: &AsyncPgConnection, changes: &[&EvidenceChange]) -> Result<(), StoreError> {
+    let records: Vec<EvidenceRecord> = changes.iter().filter_map(|change| change.record()).collect();
+    for records in records.chunks(ROWS_MAX) {
+        let rows = records.iter().map(EvidenceRow::of).collect::<Result<Vec<_>, _>>()?;
+        diesel::insert_into(evidence::table).values(rows).execute(&mut &*connection).await?;
+    }
+    for change in changes {
+        let Some(correction) = change.correction() else { continue };
+        diesel::update(evidence::table.find(correction.entry.as_bytes().as_slice()))
+            .set((
+                evidence::head.eq(change.id.as_bytes().as_slice()),
+                evidence::is_reversed.eq(correction.replacement.is_none()),
+            ))
+            .execute(&mut &*connection)
+            .await?;
+    }
     Ok(())
 }

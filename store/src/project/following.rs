@@ -73,7 +73,7 @@ pub(crate) async fn follow(connection: &mut AsyncPgConnection, entries: &[Follow
                 | Change::KeyEvent(_)
                 | Change::PartyVerified { .. }
                 | Change::Endorsement(_)
-                | Change::Expenditure(_)
+                | Change::Evidence(_)
                 | Change::Terms(_)
                 | Change::Offer(_)
                 | Change::Licence(_)

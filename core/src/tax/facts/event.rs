@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::read::{name, parsed, rate};
-use super::wire::{RawAcquires, RawBy, RawEvent, RawFunding, RawNature, RawPayee, RawPlace, RawUsedIn};
+use super::wire::{RawEvent, RawNature, RawPayee};
 use super::{
-    Counterparty, EndUser, Event, LapseCause, Money, Nature, Payee, PerformedBy, Purchase, Research, Royalty, Taxpayer,
-    Trade, TreatyCap, Use,
+    Acquires, Counterparty, EndUser, Event, Funding, LapseCause, Money, Nature, Payee, PerformedBy, Purchase, Research,
+    ResearchPlace, Royalty, Taxpayer, Trade, TreatyCap, Use, UsedBy, UsedIn,
 };
 use crate::code::Jurisdiction;
 use crate::money::{Amount, Currency, Decimal, FRACTION_DECIMALS_MAX, Fraction, parse_minor};
@@ -198,7 +198,7 @@ impl<'a> Reader<'a> {
             RawNature::Purchase => Nature::Purchase(Box::new(purchase(place, purse)?)),
             RawNature::Use => Nature::Use(Use {
                 fraction: place.fraction("fraction", raw.fraction.as_deref())?.unwrap_or(Fraction::ONE),
-                is_abroad: raw.by == Some(RawBy::LicenseeAbroad),
+                is_abroad: raw.by == Some(UsedBy::LicenseeAbroad),
                 is_taxed_here: raw.taxed_in_hk.unwrap_or(false),
             }),
             RawNature::Disposal => {
@@ -218,7 +218,7 @@ impl<'a> Reader<'a> {
                     gross: purse.main()?,
                     payee: raw.payee.as_ref().map(|payee| read_payee(place, payee)).transpose()?,
                     withheld: purse.other("withheld", raw.withheld.as_deref())?.unwrap_or_default(),
-                    is_used_abroad: raw.used_in == Some(RawUsedIn::Abroad),
+                    is_used_abroad: raw.used_in == Some(UsedIn::Abroad),
                     is_film: raw.film.unwrap_or(false),
                 }))
             }
@@ -252,7 +252,7 @@ impl<'a> Reader<'a> {
             return Err(place.error("met_by_others", "more than what was spent"));
         }
         let is_type_b = raw.nature == RawNature::RndTypeB;
-        let is_overseas = raw.place == Some(RawPlace::Overseas);
+        let is_overseas = raw.place == Some(ResearchPlace::Overseas);
         if is_type_b && is_overseas {
             return Err(place.error("place", "what is spent overseas is type A (Schedule 45, section 2)"));
         }
@@ -288,10 +288,10 @@ fn purchase(place: &Place<'_>, purse: &Purse<'_>) -> Result<Purchase, StrictErro
         share: place.share()?.unwrap_or(Fraction::ONE),
         fees: purse.other("fees", raw.fees.as_deref())?.unwrap_or_default(),
         seller: counterparty(place)?,
-        is_non_recourse: raw.funding == Some(RawFunding::NonRecourse),
+        is_non_recourse: raw.funding == Some(Funding::NonRecourse),
         is_licensed_back: raw.licensed_back.unwrap_or(false),
         end_user: end_user.transpose()?,
-        is_licence: raw.acquires == Some(RawAcquires::Licence),
+        is_licence: raw.acquires == Some(Acquires::Licence),
         intended_use: place.fraction("fraction", raw.fraction.as_deref())?,
         seller_cost: purse.other("seller_cost", raw.seller_cost.as_deref())?,
         is_early_termination: raw.early_termination.unwrap_or(false),
@@ -316,7 +316,7 @@ fn read_payee(place: &Place<'_>, raw: &RawPayee) -> Result<Payee, StrictError> {
         entity: raw.entity.unwrap_or_default(),
         is_two_tier: raw.two_tier.unwrap_or(false),
         ever_hk_owned: raw.ever_hk_owned,
-        treaty: treaty_cap(&place.at("payee/treaty_cap"), raw.treaty_cap.as_deref())?,
+        treaty: read_treaty_cap(&place.at("payee/treaty_cap"), raw.treaty_cap.as_deref())?,
     })
 }
 
@@ -336,7 +336,10 @@ fn residence(pointer: &str, code: &str) -> Result<String, StrictError> {
 }
 
 /// A cap: a fraction such as 0.03, a percentage such as 3 or 3%, or none.
-fn treaty_cap(pointer: &str, text: Option<&str>) -> Result<TreatyCap, StrictError> {
+///
+/// # Errors
+/// A [`StrictError`] at the pointer.
+pub(crate) fn read_treaty_cap(pointer: &str, text: Option<&str>) -> Result<TreatyCap, StrictError> {
     let Some(text) = text else { return Ok(TreatyCap::ByResidence) };
     if text == "none" {
         return Ok(TreatyCap::Unavailable);

@@ -2,7 +2,9 @@
 
 use serde::Deserialize;
 
-use super::{AttestedBy, Entity, IpType, LapseCause, PerformedBy, Trade};
+use super::{
+    Acquires, AttestedBy, Entity, Funding, IpType, LapseCause, PerformedBy, ResearchPlace, Trade, UsedBy, UsedIn,
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -120,44 +122,6 @@ pub(super) enum RawNature {
     Reversal,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum RawFunding {
-    Own,
-    Recourse,
-    NonRecourse,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum RawAcquires {
-    Ownership,
-    Licence,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum RawBy {
-    #[serde(rename = "self")]
-    Taxpayer,
-    LicenseeHk,
-    LicenseeAbroad,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum RawUsedIn {
-    Hk,
-    Abroad,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum RawPlace {
-    Hk,
-    Overseas,
-}
-
 /// An event with all members any nature has, and the names of those that are there.
 macro_rules! raw_event {
     ($($name:ident: $type:ty,)*) => {
@@ -191,21 +155,21 @@ raw_event! {
     counterparty: RawCounterparty,
     share: String,
     fees: String,
-    funding: RawFunding,
+    funding: Funding,
     licensed_back: bool,
     end_user: RawEndUser,
-    acquires: RawAcquires,
+    acquires: Acquires,
     fraction: String,
     seller_cost: String,
     early_termination: bool,
-    by: RawBy,
+    by: UsedBy,
     taxed_in_hk: bool,
     term_years: u32,
     payee: Box<RawPayee>,
     withheld: String,
-    used_in: RawUsedIn,
+    used_in: UsedIn,
     film: bool,
-    place: RawPlace,
+    place: ResearchPlace,
     proportion: String,
     met_by_others: String,
     vested: bool,

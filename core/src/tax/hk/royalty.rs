@@ -12,7 +12,7 @@ use crate::money::{Amount, Decimal};
 use crate::tax::TaxError;
 use crate::tax::facts::{Entity, Event, IpType, Nature, Payee, Royalty, TreatyCap};
 use crate::tax::lines::{FlagCode, Kind, Line, Reason};
-use crate::tax::rules::{Rule, Topic};
+use crate::tax::rules::{At, Rule, RuleSet, Topic};
 use crate::tax::steps::{Operation, Working};
 use crate::tax::year::Year;
 
@@ -100,8 +100,8 @@ fn withholding<'a>(
         return Ok(());
     };
     // The whole sum where an associate is paid for what somebody in business here once owned (DIPN 22 ¶27–29).
-    let is_whole = payee.is_associate && payee.ever_hk_owned == Some(true);
-    let cap = cap(draft, event, payee, is_whole)?;
+    let is_whole = is_whole(payee);
+    let cap = cap(draft.rules, event, payee, is_whole)?;
     let mut working = Working::default();
     working.extend(royalty.gross.conversion.as_ref().map(|conversion| conversion.step.clone()));
     let gross = royalty.gross.amount;
@@ -140,8 +140,32 @@ fn withholding<'a>(
     Ok(())
 }
 
+/// On what the tax of a payment's receiver was computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Basis {
+    /// The part of the gross that is deemed to be profit.
+    pub deemed_rate: Decimal,
+    /// The treaty's cap, where one applies.
+    pub treaty_cap: Option<Decimal>,
+}
+
+/// The basis of a withholding line under the rule of this name; nothing where the event is no royalty with a receiver.
+pub(crate) fn basis(rules: &RuleSet, rule: &str, event: &Event) -> Result<Option<Basis>, TaxError> {
+    let Nature::Royalty(royalty) = &event.nature else { return Ok(None) };
+    let Some((payee, rule)) = royalty.payee.as_ref().zip(rules.named(rule)) else { return Ok(None) };
+    let is_whole = is_whole(payee);
+    let deemed_rate = rule.rate(if is_whole { "associate_rate" } else { "rate" })?;
+    let treaty_cap = cap(rules, event, payee, is_whole)?.rate;
+    Ok(Some(Basis { deemed_rate, treaty_cap }))
+}
+
+/// Whether all of it is deemed to be profit.
+fn is_whole(payee: &Payee) -> bool {
+    payee.is_associate && payee.ever_hk_owned == Some(true)
+}
+
 /// The cap that applies: none on the 100% basis (DIPN 22 ¶37); the highest, to be reviewed, where a treaty has several.
-fn cap(draft: &Draft<'_>, event: &Event, payee: &Payee, is_whole: bool) -> Result<Cap, TaxError> {
+fn cap(rules: &RuleSet, event: &Event, payee: &Payee, is_whole: bool) -> Result<Cap, TaxError> {
     let none = Cap { rate: None, needs_review: false };
     if is_whole {
         return Ok(none);
@@ -150,7 +174,8 @@ fn cap(draft: &Draft<'_>, event: &Event, payee: &Payee, is_whole: bool) -> Resul
         TreatyCap::Unavailable => Ok(none),
         TreatyCap::Of(rate) => Ok(Cap { rate: Some(rate), needs_review: false }),
         TreatyCap::ByResidence => {
-            let treaty = payee.residence.as_deref().and_then(|place| draft.law(Topic::Treaty, place, event));
+            let at = At { year: event.year, day: event.day };
+            let treaty = payee.residence.as_deref().and_then(|place| rules.law(Topic::Treaty, place, at));
             let Some(treaty) = treaty else { return Ok(none) };
             Ok(Cap { rate: Some(treaty.rate("rate")?), needs_review: treaty.has("lowest_rate") })
         }
