@@ -399,13 +399,11 @@ impl World {
 
 /// RFC 6962, section 2.1, as it is written there.
 fn root(leaves: &[Sha256Digest]) -> Sha256Digest {
-    match leaves {
-        [leaf] => *leaf,
-        _ => {
-            let (left, right) = leaves.split_at(split(leaves.len()));
-            node_hash(&root(left), &root(right))
-        }
+    if let [leaf] = leaves {
+        return *leaf;
     }
+    let (left, right) = leaves.split_at(split(leaves.len()));
+    node_hash(&root(left), &root(right))
 }
 
 fn path(leaves: &[Sha256Digest], index: usize) -> Vec<Sha256Digest> {

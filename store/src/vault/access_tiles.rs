@@ -1,8 +1,10 @@
 //! Tiles of the access log, and proofs over it. Full tiles are stored as they fill up; the rest is computed from leaf
 //! hashes and the tiles below, so that a proof reads a few rows however long the log is.
 
+use std::sync::Arc;
+
 use chopmark_core::digest::Sha256Digest;
-use chopmark_core::ledger::tile::{Tile, TileCoordinate, TileSet, decode_hashes, encode_hashes, full_tiles};
+use chopmark_core::ledger::tile::{Tile, TileCoordinate, TileNodes, TileSet, decode_hashes, encode_hashes, full_tiles};
 use chopmark_core::ledger::tree::{ProofPlan, perfect_root};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, SmallInt};
@@ -166,7 +168,7 @@ impl Store {
                 let mut tiles = TileSet::default();
                 for coordinate in plan.tiles() {
                     let hashes = hashes(connection, coordinate, size).await?;
-                    tiles.insert(coordinate, hashes).map_err(malformed)?;
+                    tiles.insert(coordinate, Arc::new(TileNodes::new(hashes))).map_err(malformed)?;
                 }
                 plan.resolve(|node| tiles.node(node)).map(Some).map_err(malformed)
             })
