@@ -116,7 +116,11 @@ pub fn of_its_name(name: &str) -> Vec<Value> {
 
 /// The same for members of terms and of statements about licences and payments.
 fn of_terms(name: &str) -> Vec<Value> {
-    let words: &[&str] = match name {
+    words(name).iter().map(|word| json!(word)).chain(lists_and_flags(name)).collect()
+}
+
+fn words(name: &str) -> &'static [&'static str] {
+    match name {
         "start" | "starts_on" | "on" => &[
             "2027-02-28",
             "2027-02-29",
@@ -194,9 +198,11 @@ fn of_terms(name: &str) -> Vec<Value> {
         "forum" => &["courts", "HKIAC"],
         "governing_law" | "seat" | "payee_residence" | "with" => &["CN", "MO", "hk", "XX"],
         _ => &[],
-    };
-    let mut all: Vec<Value> = words.iter().map(|word| json!(word)).collect();
-    all.extend(match name {
+    }
+}
+
+fn lists_and_flags(name: &str) -> Vec<Value> {
+    match name {
         "include" | "exclude" => vec![
             json!(["HK"]),
             json!(["GBA"]),
@@ -241,8 +247,7 @@ fn of_terms(name: &str) -> Vec<Value> {
             json!("\u{202e}x"),
         ],
         _ => Vec::new(),
-    });
-    all
+    }
 }
 
 /// All orders of a few values, each as a list.
