@@ -109,7 +109,7 @@ CREATE POLICY summarised ON vault.access FOR INSERT WITH CHECK (
     AND statement = (SELECT entry.statement_id FROM log.entry WHERE entry.idx = 0)
 );
 CREATE POLICY summarised ON vault.access_pending FOR INSERT WITH CHECK (vault.acting_role() = 'auditor');
-CREATE POLICY reported ON vault.access FOR SELECT USING (
+CREATE POLICY reported_on ON vault.access FOR SELECT USING (
     vault.acting_role() = 'party' AND shown_from <= now() AND encode(statement, 'hex') = vault.acting_for()
 );
 CREATE POLICY recorded ON vault.report FOR SELECT USING (
