@@ -16,7 +16,7 @@ use crate::service::Service;
 const JOBS_MAX: usize = 256;
 
 /// How long a job that ended is kept for whoever comes back for it.
-const KEPT_FOR: Duration = Duration::from_secs(600);
+const KEPT_FOR: Duration = Duration::from_mins(10);
 
 /// Who asks what: the id of a token and the digest of a request.
 pub type Name = (String, Sha256Digest);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use chopmark_core::access::{Scope, Who};
+use chopmark_core::artefact::IpType;
 use chopmark_core::code::Jurisdiction;
 use chopmark_core::expenditure::report::Totals;
 use chopmark_core::tax;
@@ -106,7 +107,7 @@ pub async fn show(
     let query = query.map_err(page::malformed)?;
     let reason = reason(query.case_reference.as_deref(), query.purpose.as_deref(), "query")?;
     let year = query.year.as_deref().map(str::parse::<Year>).transpose();
-    let year = year.map_err(|error| ApiError::bad_parameter("query", "year", format!("{error}")))?;
+    let year = year.map_err(|error| ApiError::bad_parameter("query", "year", error.to_string()))?;
     let place = match (&query.jurisdiction, &principal.who) {
         (Some(code), _) => {
             Jurisdiction::new(code).map_err(|reason| ApiError::bad_parameter("query", "jurisdiction", reason))?
@@ -142,7 +143,7 @@ fn view(place: &Jurisdiction, size: u64, year: Option<Year>, summed: &Arc<Summed
             totals = totals.plus(*sum).map_err(|error| internal(&error))?;
             cells.push(CellView {
                 year: cell.year.to_string(),
-                ip_type: cell.ip_type.map(|ip_type| ip_type.as_str()),
+                ip_type: cell.ip_type.map(IpType::as_str),
                 section: cell.section.clone(),
                 totals: (*sum).into(),
             });
