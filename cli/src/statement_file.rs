@@ -10,6 +10,7 @@ use chopmark_core::admission::{Code, Rejection};
 use chopmark_core::key::{KeyId, PublicKey};
 use chopmark_core::kind::Claim;
 use chopmark_core::policy::PolicyClaim;
+use chopmark_core::sealed::Openings;
 use chopmark_core::statement::{ENTRY_BYTES_MAX, Envelope, Statement, StatementId};
 use chopmark_core::strict;
 use chopmark_core::submission::{REQUEST_BYTES_MAX, Submission};
@@ -46,6 +47,9 @@ struct WireFile {
     keys: Vec<PublicKey>,
     /// Payloads of statements that this one names, padded base64.
     statements: Vec<String>,
+    /// The openings of its sealed fields, for those who sign; they are confidential, and so is the file then.
+    #[serde(default, deserialize_with = "strict::present", skip_serializing_if = "Option::is_none")]
+    openings: Option<Openings>,
 }
 
 /// A statement that is being signed.
@@ -101,12 +105,16 @@ impl StatementFile {
         let envelope = Envelope::from_value(&wire.envelope).map_err(|error| malformed(format!("envelope: {error}")))?;
         let documents = decode(&wire.documents, "documents")?;
         let submission = Submission::assemble(envelope, documents).map_err(|rejection| not_acceptable(&rejection))?;
+        let submission = submission.with_openings(wire.openings).map_err(|rejection| not_acceptable(&rejection))?;
         Self::new(submission, wire.keys, decode(&wire.statements, "statements")?)
     }
 
     /// Documents are what the statement says of them, and every signature holds.
     fn check(&self) -> Result<(), Failure> {
         self.submission.check_documents().map_err(|rejection| not_acceptable(&rejection))?;
+        if self.submission.openings.is_some() {
+            self.submission.check_openings().map_err(|rejection| not_acceptable(&rejection))?;
+        }
         let find = |id: &KeyId| self.keys.iter().find(|key| key.id() == *id);
         self.submission.verify_signatures(find).map_err(|rejection| match rejection.code {
             Code::UnknownKey => Failure::proof(format!(
@@ -130,10 +138,16 @@ impl StatementFile {
             documents: self.submission.documents.values().map(|bytes| encode(bytes)).collect(),
             keys: self.keys.clone(),
             statements: self.statements.values().map(|(payload, _)| encode(payload)).collect(),
+            openings: self.submission.openings.clone(),
         };
         let mut bytes = strict::to_canonical(&wire).map_err(|error| internal(error.to_string()))?;
         bytes.push(b'\n');
         Ok(bytes)
+    }
+
+    /// Who may read the file: the user alone where it opens sealed fields.
+    fn access(&self) -> Access {
+        if self.submission.openings.is_some() { Access::Private } else { Access::Shared }
     }
 
     /// Writes the file where nothing is yet.
@@ -141,7 +155,7 @@ impl StatementFile {
     /// # Errors
     /// A usage failure when there is something.
     pub(crate) fn create(&self, path: &Path) -> Result<(), Failure> {
-        files::create(path, &self.to_bytes()?, Access::Shared).map_err(|error| match error.kind() {
+        files::create(path, &self.to_bytes()?, self.access()).map_err(|error| match error.kind() {
             std::io::ErrorKind::AlreadyExists => exists(path),
             _ => Failure::file("write", path, &error),
         })
@@ -152,7 +166,7 @@ impl StatementFile {
     /// # Errors
     /// When that fails; the file is then as it was.
     pub(crate) fn replace(&self, path: &Path) -> Result<(), Failure> {
-        files::replace(path, &self.to_bytes()?, Access::Shared).map_err(|error| Failure::file("write", path, &error))
+        files::replace(path, &self.to_bytes()?, self.access()).map_err(|error| Failure::file("write", path, &error))
     }
 
     /// The payload.
@@ -243,12 +257,14 @@ impl StatementFile {
 
     fn with(self, envelope: Envelope) -> Result<Self, Failure> {
         let Self { submission, keys, statements } = self;
-        let documents = submission.documents.into_values().collect();
+        let (documents, openings) = (submission.documents.into_values().collect(), submission.openings);
         let envelope = submission
             .envelope
             .merge(envelope)
             .ok_or_else(|| Failure::usage("the files hold different statements; give copies of one"))?;
-        let submission = Submission::assemble(envelope, documents).map_err(|rejection| not_acceptable(&rejection))?;
+        let submission = Submission::assemble(envelope, documents)
+            .and_then(|submission| submission.with_openings(openings))
+            .map_err(|rejection| not_acceptable(&rejection))?;
         let file = Self { submission, keys, statements };
         file.check()?;
         Ok(file)

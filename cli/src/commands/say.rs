@@ -1,25 +1,29 @@
 //! A statement about something else: what `attest`, `endorse` and `party verify` have in common once they know what to say.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use chopmark_core::key::PublicKey;
 use chopmark_core::kind::Claim;
-use chopmark_core::sealed::{Openings, Place};
+use chopmark_core::sealed::Place;
 use chopmark_core::statement::{Nonce, RegistryRef, SignerGroup, StatementId};
 use chopmark_core::time::Timestamp;
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use super::consent::Consent;
-use super::submit::{Draft, Registered, random};
-use super::{Context, cosign, dry_run, signers};
+use super::sealing::Sealing;
+use super::submit::{Draft, Registered, Signed, random};
+use super::{Context, cosign, dry_run, signers, token};
 use crate::arguments::{ConsentArguments, CosignArguments, SayArguments};
 use crate::client::{Client, PartyDescription};
 use crate::config::{Overrides, Settings};
 use crate::exit::{Exit, Failure};
 use crate::interrupt;
 use crate::keys::{self, Key};
-use crate::printer::{Report, Tone};
+use crate::printer::{Printer, Report, Tone};
 use crate::trust::Contact;
 
 /// Who says something, and to whom.
@@ -43,7 +47,12 @@ pub(super) struct Speaker {
     cosign: CosignArguments,
     /// After this moment what is said must not be admitted, where that is sooner than usual.
     pub(super) until: Option<Timestamp>,
+    /// The last token, and when it was had.
+    token: Mutex<Option<(Instant, Zeroizing<String>)>>,
 }
+
+/// How long a token is used: less than it is good for.
+const TOKEN_USED_MAX: Duration = Duration::from_mins(10);
 
 /// What is to be said.
 pub(super) struct Saying<'a> {
@@ -123,6 +132,7 @@ impl Speaker {
             consent,
             cosign,
             until: None,
+            token: Mutex::default(),
         })
     }
 
@@ -186,7 +196,7 @@ impl Speaker {
         &self,
         context: &Context<'_>,
         (subject_name, claim, said): (&str, &Claim, &str),
-        sealed: Option<&(Nonce, Openings)>,
+        sealed: Option<&Sealing>,
     ) -> Result<(), Failure> {
         let (name, directories) = (self.party.name.display(), &self.settings.directories);
         let kind = claim.name();
@@ -210,15 +220,103 @@ impl Speaker {
     }
 }
 
+/// A statement that was taken in, with whatever has to happen before it is forgotten.
+pub(super) enum Taken {
+    /// This run sent it.
+    Now(Registered),
+    /// The registry refused it for a statement that is there already.
+    Before(StatementId, Failure),
+}
+
+impl Speaker {
+    /// The party's token for what only it may read.
+    ///
+    /// # Errors
+    /// An authorisation failure; a network or service failure.
+    pub(super) fn token(&self) -> Result<Zeroizing<String>, Failure> {
+        let mut known = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, token)) = known.as_ref().filter(|(since, _)| since.elapsed() < TOKEN_USED_MAX) {
+            return Ok(token.clone());
+        }
+        let token = token::of_key(&self.settings, &self.client, &self.contact)?;
+        *known = Some((Instant::now(), token.clone()));
+        Ok(token)
+    }
+
+    /// How the run is consented to.
+    pub(super) const fn consent(&self) -> Consent {
+        self.consent
+    }
+
+    /// Remembers the registry before many statements go there.
+    ///
+    /// # Errors
+    /// When that can't be written.
+    pub(super) fn pin(&self, context: &Context<'_>) -> Result<(), Failure> {
+        self.contact.pin(&self.settings.directories, context.printer)
+    }
+
+    /// Signs one of many statements and sends it, or sends what an earlier run has signed; says nothing.
+    ///
+    /// # Errors
+    /// As [`Draft::send`], but for a statement that is there already.
+    pub(super) fn take(
+        &self,
+        (subject_name, claim): (&str, &Claim),
+        sealed: &Sealing,
+        printer: &Printer,
+    ) -> Result<Taken, Failure> {
+        let directories = &self.settings.directories;
+        let draft = Draft { sealed: Some(sealed), ..self.draft(subject_name, claim) };
+        match draft.send(draft.signed(directories)?, &self.client, directories, printer) {
+            Ok(registered) => Ok(Taken::Now(registered)),
+            Err(failure) => match failure.existing() {
+                Some(id) => Ok(Taken::Before(id, failure)),
+                None => Err(failure),
+            },
+        }
+    }
+
+    /// What [`Speaker::take`] would send, signed.
+    ///
+    /// # Errors
+    /// A usage failure when it would not be accepted.
+    pub(super) fn preview(&self, (subject_name, claim): (&str, &Claim), sealed: &Sealing) -> Result<Signed, Failure> {
+        Draft { sealed: Some(sealed), ..self.draft(subject_name, claim) }.signed(&self.settings.directories)
+    }
+
+    /// Forgets the signed statement that an earlier run left of this intention, if it did.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub(super) fn forget(&self, claim: &Claim, sealed: &Sealing) -> Result<(), Failure> {
+        let draft = Draft { sealed: Some(sealed), ..self.draft("", claim) };
+        draft.forget(&self.settings.directories)
+    }
+}
+
 /// Says it: shows, asks, signs, sends, and checks the receipt.
 ///
 /// # Errors
 /// As the registry or the person answers; see `submit`.
 pub(super) fn say(context: &Context<'_>, speaker: &Speaker, saying: Saying<'_>) -> Result<Exit, Failure> {
+    say_sealed(context, speaker, saying, None)
+}
+
+/// As [`say`], with sealed fields.
+///
+/// # Errors
+/// As [`say`].
+pub(super) fn say_sealed(
+    context: &Context<'_>,
+    speaker: &Speaker,
+    saying: Saying<'_>,
+    sealed: Option<&Sealing>,
+) -> Result<Exit, Failure> {
     let Speaker { settings, client, contact, party, signers, consent, cosign, .. } = speaker;
     let printer = context.printer;
     let Saying { subject_name, claim, said, named, report, members } = saying;
-    let draft = speaker.draft(subject_name, &claim);
+    let draft = Draft { sealed, ..speaker.draft(subject_name, &claim) };
     let name = party.name.display();
     if *consent == Consent::NotNeeded {
         return dry_run::print(context, &draft.signed(&settings.directories)?, &contact.registry);

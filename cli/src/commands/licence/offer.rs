@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use chopmark_core::code::ResidencyZone;
+use chopmark_core::digest::Sha256Digest;
 use chopmark_core::kind::Claim;
 use chopmark_core::licensing::{OfferClaim, TermsClaim};
 use chopmark_core::sealed::Openings;
@@ -15,6 +16,7 @@ use super::{id, read, unwritable};
 use crate::arguments::{LicenceOfferArguments, LicencePublishArguments, Sealing};
 use crate::commands::Context;
 use crate::commands::say::{Saying, Speaker, say};
+use crate::commands::sealing::Sealing;
 use crate::commands::submit::random;
 use crate::exit::{Exit, Failure};
 use crate::printer::Report;
@@ -137,7 +139,8 @@ fn publish_sealed(
     let id = sealed.id().map_err(|error| unwritable(&error))?;
     let claim = Claim::Terms(TermsClaim(Box::new(sealed)));
     let said = format!("these are terms of ours, with sealed figures: {}", id.shown());
-    let openings = (nonce, Openings { zone, fields });
+    let meaning = Sha256Digest::of(format!("{zone:?}\n{terms}").as_bytes());
+    let openings = Sealing { nonce, openings: Openings { zone, fields }, meaning };
     speaker.enter_sealed(context, (&format!("terms {}", id.shown()), &claim, &said), Some(&openings))?;
     Ok(id)
 }
