@@ -77,4 +77,6 @@ fn positive(pointer: &str, text: &str, decimals_max: u32) -> Result<Decimal, Str
 }
 
 #[cfg(test)]
+pub(crate) mod fixtures;
+#[cfg(test)]
 mod tests;

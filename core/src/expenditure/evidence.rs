@@ -49,6 +49,18 @@ pub struct Item {
     pub openings: Vec<Opening>,
 }
 
+impl Item {
+    /// An entry with openings in any order, which are put in the order of the fields.
+    ///
+    /// # Errors
+    /// A [`Rejection`] when the entry is no statement.
+    pub fn new(index: u64, envelope: Envelope, mut openings: Vec<Opening>) -> Result<Self, Rejection> {
+        let sealed = Statement::parse(envelope.payload())?.claim.kind().sealed_fields();
+        openings.sort_by_key(|opening| sealed.iter().position(|there| there.field == opening.field));
+        Ok(Self { index, envelope, openings })
+    }
+}
+
 /// One version of an asset, a payment or a use.
 #[derive(Debug, Clone)]
 pub struct Version<T> {
@@ -151,6 +163,8 @@ pub struct Evidence {
     pub rates: Vec<Said<FxRateClaim>>,
     /// SHA-256 over the canonical JSON of all openings with their indices: the list `[[index, [opening, …]], …]`.
     pub openings_digest: Sha256Digest,
+    /// Of which payment a statement is a version.
+    payment_of: BTreeMap<StatementId, StatementId>,
 }
 
 /// Why entries are no evidence.
@@ -216,6 +230,7 @@ impl Evidence {
             profiles: Vec::new(),
             rates: Vec::new(),
             openings_digest: openings_digest(items).map_err(EvidenceError::Openings)?,
+            payment_of: BTreeMap::new(),
         };
         let mut before = None;
         for (position, item) in items.iter().enumerate() {
@@ -243,12 +258,18 @@ impl Evidence {
             Claim::Policy(PolicyClaim::Descriptor(_)) if index == 0 => self.operator = issuer,
             Claim::Party(_) | Claim::Key(_) if index > 0 => {}
             Claim::Asset(claim) => first.begin(&mut self.assets, claim),
-            Claim::Expenditure(claim) => first.begin(&mut self.payments, claim),
+            Claim::Expenditure(claim) => {
+                self.payment_of.insert(first.id, first.id);
+                first.begin(&mut self.payments, claim);
+            }
             Claim::Use(claim) => first.begin(&mut self.uses, claim),
             Claim::Relation(claim) => self.relations.push(Said { index, issuer, claim }),
             Claim::TaxProfile(claim) => self.profiles.push(Said { index, issuer, claim }),
             Claim::FxRate(claim) => self.rates.push(Said { index, issuer, claim }),
             Claim::Correction(claim) => {
+                if self.payments.contains_key(&claim.entry) {
+                    self.payment_of.insert(first.id, claim.entry);
+                }
                 let next = Newcomer { reason: Some(claim.reason), ..first };
                 let place = (&claim.entry, &claim.prev);
                 match claim.replacement {
@@ -261,8 +282,9 @@ impl Evidence {
                 }
             }
             Claim::Endorsement(claim) => {
-                let mut versions = self.payments.values_mut().flat_map(|payment| &mut payment.all);
-                let endorsed = versions.find(|version| version.id == claim.statement);
+                let payment = self.payment_of.get(&claim.statement).and_then(|id| self.payments.get_mut(id));
+                let versions = payment.map(|payment| payment.all.iter_mut()).into_iter().flatten();
+                let endorsed = versions.rev().find(|version| version.id == claim.statement);
                 let endorsed = endorsed.ok_or("an endorsement of something that is no payment here")?;
                 endorsed.attesting.insert(issuer);
             }

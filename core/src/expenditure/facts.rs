@@ -26,7 +26,7 @@ use crate::tax::year::Year;
 pub use money::{Figures, UsedRate};
 
 /// Most entries set aside one after the other because they contradict others: each makes the facts be read once more.
-const CONFLICTS_MAX: usize = 200;
+const CONFLICTS_MAX: usize = 100;
 
 /// Longest name the engine takes in, in bytes; it is for people there.
 const NAME_BYTES_MAX: usize = 200;
@@ -274,7 +274,7 @@ impl<'a> Draft<'a> {
                 members.insert("asset".to_owned(), json!(right));
             }
             let origin = Origin { index: version.index, payment: None, asset: Some(asset.id) };
-            self.push(&format!("{}/{suffix}", version.index), origin, event);
+            self.push(&format!("{}/{suffix}", name(version.index)), origin, event);
         }
     }
 
@@ -300,7 +300,7 @@ impl<'a> Draft<'a> {
             members.insert("taxed_in_hk".to_owned(), json!(taxed));
         }
         let origin = Origin { index: version.index, payment: None, asset: Some(claim.asset) };
-        self.push(&version.index.to_string(), origin, event);
+        self.push(&name(version.index), origin, event);
     }
 
     /// Adds an event, with its name and index.
@@ -398,6 +398,11 @@ pub(super) fn without(mapped: Mapped, error: &StrictError) -> Result<Mapped, Str
 
 fn read(document: &Value) -> Result<Facts, StrictError> {
     Facts::from_slice(&strict::value_to_canonical(document)?)
+}
+
+/// The name of an event: its index with ten digits, so that names of one day are in the order of the log.
+fn name(index: u64) -> String {
+    format!("{index:010}")
 }
 
 /// Which event a pointer leads to.

@@ -7,7 +7,7 @@ use chopmark_core::digest::Sha256Digest;
 use chopmark_core::statement::StatementId;
 use chopmark_core::strict;
 use diesel::prelude::*;
-use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 
 use super::{from_json, json, statement_id};

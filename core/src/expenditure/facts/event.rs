@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::super::evidence::{Evidence, Versions};
 use super::super::payment::Nature;
 use super::super::side::Side;
-use super::{Draft, Origin, Paid, SetAsideCode, is_confirmed, shortened};
+use super::{Draft, Origin, Paid, SetAsideCode, is_confirmed, name, shortened};
 use crate::statement::StatementId;
 use crate::tax::year::YearEnd;
 
@@ -48,7 +48,7 @@ impl<'a> Draft<'a> {
         let right = self.right(asset)?;
         let event = json!({ "nature": "title_left", "date": paid.claim.on, "asset": right });
         let origin = Origin { index: paid.version.index, payment: Some(paid.id), asset: Some(asset) };
-        self.push(&format!("{}/left", paid.version.index), origin, event);
+        self.push(&format!("{}/left", name(paid.version.index)), origin, event);
         Ok(())
     }
 
@@ -119,7 +119,7 @@ impl<'a> Draft<'a> {
 
     fn add(&mut self, paid: &Paid<'a>, asset: Option<StatementId>, members: Map<String, Value>) {
         let origin = Origin { index: paid.version.index, payment: Some(paid.id), asset };
-        self.push(&paid.version.index.to_string(), origin, Value::Object(members));
+        self.push(&name(paid.version.index), origin, Value::Object(members));
     }
 
     fn is_associate(&self, paid: &Paid<'a>) -> bool {

@@ -105,9 +105,9 @@ pub(super) fn body(
 }
 
 /// The text that the log's key signs.
-pub(super) fn note_text(report: &Report, head: &TreeHead, body: &[u8]) -> String {
+pub(super) fn note_text(head: &TreeHead, rules: Sha256Digest, openings: Sha256Digest, body: &[u8]) -> String {
     let TreeHead { registry, size, root } = head;
-    let hashes = [*root, report.rules_digest, report.openings_digest, Sha256Digest::of(body)];
+    let hashes = [*root, rules, openings, Sha256Digest::of(body)];
     let [root, rules, openings, body] = hashes.map(|hash| format_hash(&hash));
     format!("{REPORT_NOTE_HEADER}\n{}\n{size}\n{root}\n{rules}\n{openings}\n{body}\n", registry.origin)
 }
@@ -134,6 +134,7 @@ pub fn document(
     signer: &NoteSigner,
 ) -> Result<Vec<u8>, DocumentError> {
     let body = body(report, head, items, paths)?;
-    let note = Note::sign(note_text(report, head, &body), [signer])?.to_string();
+    let text = note_text(head, report.rules_digest, report.openings_digest, &body);
+    let note = Note::sign(text, [signer])?.to_string();
     Ok(file(&body, &note)?)
 }

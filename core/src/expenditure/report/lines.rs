@@ -27,6 +27,8 @@ struct Maker<'a> {
     rules: &'a RuleSet,
     payments: BTreeMap<StatementId, Payment>,
     events: BTreeMap<&'a str, &'a Event>,
+    /// Types of rights by the engine's name.
+    types: BTreeMap<&'a str, IpType>,
     brn: Option<String>,
     /// Deductions so far, by the event of the purchase.
     deducted: BTreeMap<&'a str, Amount>,
@@ -48,6 +50,7 @@ pub(super) fn report(
         rules,
         payments: rows::payments(evidence, mapped),
         events: mapped.facts.events.iter().map(|event| (event.id.as_str(), event)).collect(),
+        types: mapped.facts.assets.iter().map(|asset| (asset.id.as_str(), asset.ip_type)).collect(),
         brn: facts::brn(evidence, last),
         deducted: BTreeMap::new(),
     };
@@ -114,8 +117,8 @@ impl<'a> Maker<'a> {
         let payment = payment.and_then(|id| self.payments.get(&id)).cloned();
         let asset_id = line.asset.and_then(|name| self.mapped.assets.get(name).copied().flatten());
         let asset = asset_id.and_then(|id| rows::asset(self.evidence, id));
-        let known = line.asset.and_then(|name| self.mapped.facts.assets.iter().find(|asset| asset.id == name));
-        let ip_type = known.map(|asset| asset.ip_type).or_else(|| payment.as_ref().and_then(|payment| payment.ip_type));
+        let known = line.asset.and_then(|name| self.types.get(name).copied());
+        let ip_type = known.or_else(|| payment.as_ref().and_then(|payment| payment.ip_type));
         let basis_period = self.mapped.facts.taxpayer.year_end.basis_period(line.year);
         let (cumulative, unallowed) = self.balance(line).map_err(TaxError::from)?.unzip();
         let entries: BTreeSet<u64> = origins.iter().map(|origin| origin.index).collect();

@@ -131,6 +131,7 @@ struct Read {
     checkpoint: WireCheckpoint,
     jurisdiction: String,
     rules_digest: Sha256Digest,
+    openings_digest: Sha256Digest,
     query: Query,
     evidence: Vec<WireItem>,
     note: String,
@@ -158,7 +159,9 @@ pub fn verify(bytes: &[u8], trust: &TrustPolicy) -> Result<Verified, ReportError
         return Err(malformed("report/checkpoint/origin", "is not that of the registry"));
     }
     let head = TreeHead { registry: read.registry.clone(), size: read.checkpoint.size, root: read.checkpoint.root };
-    let note = open_note(&read.note, &key)?;
+    if open_note(&read.note, &key)? != document::note_text(&head, read.rules_digest, read.openings_digest, &read.body) {
+        return Err(ReportError::NotSigned("the text is not that of this report".to_owned()));
+    }
     let items = prove(&read.evidence, &head, &key)?;
     let Some(jurisdiction) = tax::jurisdiction(&read.jurisdiction.to_ascii_lowercase()) else {
         return Err(malformed("report/jurisdiction", format!("{:?} is none that is known here", read.jurisdiction)));
@@ -174,9 +177,6 @@ pub fn verify(bytes: &[u8], trust: &TrustPolicy) -> Result<Verified, ReportError
         document::body(&report, &head, &items, &paths).map_err(|error: DocumentError| malformed("report", error))?;
     if again != read.body {
         return Err(ReportError::Differs { member: first_difference(&again, &read.body) });
-    }
-    if note != document::note_text(&report, &head, &read.body) {
-        return Err(ReportError::NotSigned("the text is not that of this report".to_owned()));
     }
     Ok(Verified { report, evidence, items, head })
 }
@@ -208,6 +208,7 @@ impl Read {
             checkpoint: member(&mut members, "checkpoint")?,
             jurisdiction: member(&mut members, "jurisdiction")?,
             rules_digest: member(&mut members, "rules_digest")?,
+            openings_digest: member(&mut members, "openings_digest")?,
             query: member(&mut members, "query")?,
             evidence: member(&mut members, "evidence")?,
             note,
