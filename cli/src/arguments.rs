@@ -50,9 +50,9 @@ pub(crate) use register::{ConsentArguments, RegisterArguments};
 pub(crate) use report::{IpExpenditureArguments, ReportCommand, ReportExplainArguments, ReportVerifyArguments};
 pub(crate) use resident::ResidentArguments;
 pub(crate) use sealed::{
-    AccessCommand, AccessLogArguments, DiscloseArguments, EraseCommand, EraseRequestArguments, LoginArguments, ReasonArguments,
-    TokenCommand, TokenNewArguments, TokenRevokeArguments, TokenRole, VaultArguments, VaultCommand, VaultKeyArguments,
-    VaultRotateArguments,
+    AccessCommand, AccessLogArguments, DiscloseArguments, EraseCommand, EraseRequestArguments, LoginArguments,
+    ReasonArguments, TokenCommand, TokenNewArguments, TokenRevokeArguments, TokenRole, VaultArguments, VaultCommand,
+    VaultKeyArguments, VaultRotateArguments,
 };
 pub(crate) use search::{LineageArguments, SearchArguments};
 pub(crate) use service::{

@@ -3,7 +3,7 @@
 //! Requests are repeatable (statements are named by their content), so a service that asks for patience is asked again.
 
 mod check;
-mod reports;
+mod expenditure;
 mod sealed;
 mod wire;
 
@@ -21,13 +21,13 @@ use ureq::http::{Response, Uri};
 use ureq::{Agent, Body};
 
 pub(crate) use check::{Proved, check_receipt};
-pub(crate) use reports::{Asked, Made, ReportRequest};
+pub(crate) use expenditure::{Asked, Made, ReportRequest};
 pub(crate) use sealed::{LoggedIn, Login};
 pub(crate) use wire::{
     AboutDescription, AncestryDescription, ArtefactDescription, LicenceDescription, LicencePage, PartyDescription,
     PartyKey, Problem, Receipt, RegistryDescription, SearchPage, TermsDescription,
 };
-use wire::{ArtefactList, ArtefactSaid, LicenceIds, OperatorDescription, PartyIds, StatementRecord};
+use wire::{ArtefactList, ArtefactSaid, LicenceIds, OperatorDescription, StatementRecord};
 
 use crate::exit::{Exit, Failure};
 use crate::units;
@@ -114,35 +114,6 @@ impl Client {
             Some(key) => Err(Failure::proof(format!("the service names a key {} that is another", key.key_id))),
             None => Ok(party),
         }
-    }
-
-    /// The party that says this Business Registration Number is its own.
-    ///
-    /// # Errors
-    /// A failure when there is none, or more than one; a network or service failure.
-    pub(crate) fn party_with_brn(&self, brn: &str) -> Result<StatementId, Failure> {
-        let found: PartyIds = self.get_json(&format!("/v1/parties?brn={brn}"))?;
-        match found.parties.as_slice() {
-            [only] => Ok(only.party_id),
-            [] => {
-                let message = format!("no party here says that {brn} is its Business Registration Number");
-                Err(Failure::new(Exit::NotRegistered, "not_found", message))
-            }
-            several => {
-                let ids: Vec<String> = several.iter().map(|party| party.party_id.shown("pty").to_string()).collect();
-                let message = format!("{brn} is claimed by several parties; name one by its id: {}", ids.join(", "));
-                Err(Failure::new(Exit::Usage, "taxpayer_ambiguous", message))
-            }
-        }
-    }
-
-    /// The latest correction of an asset, a payment or a use, or itself.
-    ///
-    /// # Errors
-    /// A network or service failure; a usage failure when it is something else.
-    pub(crate) fn correction_head(&self, id: &StatementId) -> Result<StatementId, Failure> {
-        let record: StatementRecord = self.get_json(&format!("/v1/statements/{id}"))?;
-        record.head.ok_or_else(|| Failure::usage(format!("{id} is no asset, payment or use that can be corrected")))
     }
 
     /// An artefact, by whole or shown id; the answer is of the artefact asked for.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::kind::Claim;
-use chopmark_core::statement::{Header, Issuer, RegistryRef, SignerGroup};
+use chopmark_core::statement::{Issuer, RegistryRef, SignerGroup};
 use chopmark_core::strict;
 use chopmark_core::submission::{REQUEST_BYTES_MAX, Submission};
 
@@ -93,9 +93,7 @@ impl Pending {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
             Err(error) => return Err(Failure::file("read", &path, &error)),
         };
-        let usable = |submission: &Submission| {
-            intention.is_of(submission) && submission.check_documents().is_ok()
-        };
+        let usable = |submission: &Submission| intention.is_of(submission) && submission.check_documents().is_ok();
         Ok(Submission::parse(&bytes).ok().filter(usable).map(|submission| Self { path, submission }))
     }
 
@@ -130,7 +128,7 @@ mod tests {
     use chopmark_core::code::Jurisdiction;
     use chopmark_core::key::PublicKey;
     use chopmark_core::party::{KeySet, PartyClaim};
-    use chopmark_core::statement::{Envelope, Nonce, Statement};
+    use chopmark_core::statement::{Envelope, Header, Nonce, Statement};
     use chopmark_core::text::Names;
     use chopmark_core::time::Timestamp;
     use ed25519_dalek::SigningKey;
@@ -170,7 +168,8 @@ mod tests {
         let signers =
             SignerGroup { party: Issuer::Own, key_head: None, keys: vec![PublicKey::from(&key).id()], threshold: 1 };
         let said = claim("Lam AI", &key);
-        let intention = Intention { registry: &registry, issuer: Issuer::Own, signers: &signers, claim: &said, meaning: None };
+        let intention =
+            Intention { registry: &registry, issuer: Issuer::Own, signers: &signers, claim: &said, meaning: None };
         assert!(Pending::find(&directories, &intention).unwrap().is_none());
 
         let submission = submission(&registry, &signers, &said, &key);

@@ -38,6 +38,7 @@ mod memory;
 mod metrics;
 mod openapi;
 mod overload;
+mod pay;
 mod pickle;
 mod power;
 mod proof;

@@ -160,7 +160,11 @@ pub async fn find(
 /// A Business Registration Number, as it is compared.
 fn brn(text: &str) -> Result<String, ApiError> {
     let is_one = text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit());
-    if is_one { Ok(text.to_owned()) } else { Err(ApiError::bad_parameter("query", "brn", "a Business Registration Number has 8 digits")) }
+    if is_one {
+        Ok(text.to_owned())
+    } else {
+        Err(ApiError::bad_parameter("query", "brn", "a Business Registration Number has 8 digits"))
+    }
 }
 
 fn view(found: &FoundParty) -> Result<PartyView, ApiError> {

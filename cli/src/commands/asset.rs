@@ -59,7 +59,7 @@ fn correct(context: &Context<'_>, arguments: AssetCorrectArguments) -> Result<Ex
     };
     let was = match head {
         Claim::Correction(claim) => match &claim.replacement {
-            Some(Replacement::Asset(claim)) => claim,
+            Some(Replacement::Asset(claim)) => &**claim,
             _ => first,
         },
         _ => first,
@@ -111,10 +111,11 @@ fn claim_of(lookup: &Lookup<'_>, right: RightArguments, was: Option<&AssetClaim>
         ..Given::default()
     };
     let predecessor = side(lookup, given).map_err(|(_, failure)| named("predecessor", failure))?;
-    let succession = right
-        .succeeded_on
-        .zip(predecessor)
-        .map(|(on, predecessor)| Succession { on, predecessor, year_end: from.predecessor_year_end });
+    let succession = right.succeeded_on.zip(predecessor).map(|(on, predecessor)| Succession {
+        on,
+        predecessor,
+        year_end: from.predecessor_year_end,
+    });
     let title = if has_title { Some(title) } else { was.map(|was| was.title.clone()) };
     let artefacts: Vec<StatementId> =
         if artefacts.is_empty() { was.map(|was| was.artefacts.clone()).unwrap_or_default() } else { artefacts };

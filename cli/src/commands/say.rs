@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::consent::Consent;
-use super::sealing::Sealing;
+use super::sealing::SealedFigures;
 use super::submit::{Draft, Registered, Signed, random};
 use super::{Context, cosign, dry_run, signers, token};
 use crate::arguments::{ConsentArguments, CosignArguments, SayArguments};
@@ -196,7 +196,7 @@ impl Speaker {
         &self,
         context: &Context<'_>,
         (subject_name, claim, said): (&str, &Claim, &str),
-        sealed: Option<&Sealing>,
+        sealed: Option<&SealedFigures>,
     ) -> Result<(), Failure> {
         let (name, directories) = (self.party.name.display(), &self.settings.directories);
         let kind = claim.name();
@@ -223,7 +223,7 @@ impl Speaker {
 /// A statement that was taken in, with whatever has to happen before it is forgotten.
 pub(super) enum Taken {
     /// This run sent it.
-    Now(Registered),
+    Now(Box<Registered>),
     /// The registry refused it for a statement that is there already.
     Before(StatementId, Failure),
 }
@@ -263,13 +263,13 @@ impl Speaker {
     pub(super) fn take(
         &self,
         (subject_name, claim): (&str, &Claim),
-        sealed: &Sealing,
+        sealed: &SealedFigures,
         printer: &Printer,
     ) -> Result<Taken, Failure> {
         let directories = &self.settings.directories;
         let draft = Draft { sealed: Some(sealed), ..self.draft(subject_name, claim) };
         match draft.send(draft.signed(directories)?, &self.client, directories, printer) {
-            Ok(registered) => Ok(Taken::Now(registered)),
+            Ok(registered) => Ok(Taken::Now(Box::new(registered))),
             Err(failure) => match failure.existing() {
                 Some(id) => Ok(Taken::Before(id, failure)),
                 None => Err(failure),
@@ -281,7 +281,11 @@ impl Speaker {
     ///
     /// # Errors
     /// A usage failure when it would not be accepted.
-    pub(super) fn preview(&self, (subject_name, claim): (&str, &Claim), sealed: &Sealing) -> Result<Signed, Failure> {
+    pub(super) fn preview(
+        &self,
+        (subject_name, claim): (&str, &Claim),
+        sealed: &SealedFigures,
+    ) -> Result<Signed, Failure> {
         Draft { sealed: Some(sealed), ..self.draft(subject_name, claim) }.signed(&self.settings.directories)
     }
 
@@ -289,7 +293,7 @@ impl Speaker {
     ///
     /// # Errors
     /// When it can't be read.
-    pub(super) fn forget(&self, claim: &Claim, sealed: &Sealing) -> Result<(), Failure> {
+    pub(super) fn forget(&self, claim: &Claim, sealed: &SealedFigures) -> Result<(), Failure> {
         let draft = Draft { sealed: Some(sealed), ..self.draft("", claim) };
         draft.forget(&self.settings.directories)
     }
@@ -311,7 +315,7 @@ pub(super) fn say_sealed(
     context: &Context<'_>,
     speaker: &Speaker,
     saying: Saying<'_>,
-    sealed: Option<&Sealing>,
+    sealed: Option<&SealedFigures>,
 ) -> Result<Exit, Failure> {
     let Speaker { settings, client, contact, party, signers, consent, cosign, .. } = speaker;
     let printer = context.printer;

@@ -12,7 +12,7 @@ use crate::exit::Failure;
 
 /// The sealed fields of a statement that is still to be made.
 #[derive(Debug, Clone)]
-pub(crate) struct Sealing {
+pub(crate) struct SealedFigures {
     /// The nonce they were made for.
     pub(crate) nonce: Nonce,
     /// What opens them.

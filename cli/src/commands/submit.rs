@@ -6,7 +6,7 @@ use chopmark_core::statement::{Envelope, Header, Nonce, SignerGroup, Statement};
 use chopmark_core::submission::Submission;
 use chopmark_core::time::Timestamp;
 
-use super::sealing::Sealing;
+use super::sealing::SealedFigures;
 use crate::client::{Client, Proved, check_receipt};
 use crate::config::Directories;
 use crate::exit::{Exit, Failure};
@@ -41,7 +41,7 @@ pub(crate) struct Draft<'a> {
     /// After this moment it must not be admitted, where that is sooner than usual.
     pub(crate) until: Option<Timestamp>,
     /// Its sealed fields, opened.
-    pub(crate) sealed: Option<&'a Sealing>,
+    pub(crate) sealed: Option<&'a SealedFigures>,
 }
 
 /// A signed statement, from this run or an earlier one.

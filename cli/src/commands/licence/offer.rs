@@ -16,7 +16,7 @@ use super::{id, read, unwritable};
 use crate::arguments::{LicenceOfferArguments, LicencePublishArguments, Sealing};
 use crate::commands::Context;
 use crate::commands::say::{Saying, Speaker, say};
-use crate::commands::sealing::Sealing;
+use crate::commands::sealing::SealedFigures;
 use crate::commands::submit::random;
 use crate::exit::{Exit, Failure};
 use crate::printer::Report;
@@ -140,7 +140,7 @@ fn publish_sealed(
     let claim = Claim::Terms(TermsClaim(Box::new(sealed)));
     let said = format!("these are terms of ours, with sealed figures: {}", id.shown());
     let meaning = Sha256Digest::of(format!("{zone:?}\n{terms}").as_bytes());
-    let openings = Sealing { nonce, openings: Openings { zone, fields }, meaning };
+    let openings = SealedFigures { nonce, openings: Openings { zone, fields }, meaning };
     speaker.enter_sealed(context, (&format!("terms {}", id.shown()), &claim, &said), Some(&openings))?;
     Ok(id)
 }

@@ -39,7 +39,8 @@ pub(super) fn run(context: &Context<'_>, arguments: PayConfirmArguments) -> Resu
     };
     let head = head_of(&speaker, &entry)?;
     if head != statement.id {
-        let message = format!("it was corrected; confirm the latest version: chopmark pay confirm {}", head.shown("cor"));
+        let message =
+            format!("it was corrected; confirm the latest version: chopmark pay confirm {}", head.shown("cor"));
         return Err(Failure::new(Exit::Conflict, "already_corrected", message));
     }
     if let Some(path) = &file {

@@ -15,7 +15,7 @@ use super::{opened, other_kind, record};
 use crate::arguments::{CorrectionArguments, PayCorrectArguments};
 use crate::commands::Context;
 use crate::commands::say::{Saying, Speaker, say_sealed};
-use crate::commands::sealing::Sealing;
+use crate::commands::sealing::SealedFigures;
 use crate::exit::{Exit, Failure};
 use crate::printer::Report;
 
@@ -74,7 +74,7 @@ impl Correcting {
         context: &Context<'_>,
         speaker: &Speaker,
         replacement: Option<Replacement>,
-        sealing: Option<Sealing>,
+        sealing: Option<SealedFigures>,
         (report, mut members): (Report, Value),
     ) -> Result<Exit, Failure> {
         let shown = self.entry.id.shown(self.entry.claim.id_prefix());
@@ -87,10 +87,9 @@ impl Correcting {
         let sealing = sealing.map(|sealing| {
             let place = format!("{}\n{}\n{words}\n", self.entry.id, self.head.id);
             let meaning = Sha256Digest::of_parts(&[place.as_bytes(), sealing.meaning.as_bytes()]);
-            Sealing { meaning, ..sealing }
+            SealedFigures { meaning, ..sealing }
         });
-        let claim =
-            CorrectionClaim { entry: self.entry.id, prev: self.head.id, reason: self.reason, replacement };
+        let claim = CorrectionClaim { entry: self.entry.id, prev: self.head.id, reason: self.reason, replacement };
         if let Value::Object(members) = &mut members {
             members.insert("entry".to_owned(), json!(claim.entry));
             members.insert("follows".to_owned(), json!(claim.prev));

@@ -51,11 +51,8 @@ struct Item {
 pub(super) fn run(context: &Context<'_>, arguments: &PayImportArguments) -> Result<Exit, Failure> {
     let path = &arguments.list;
     let list = List::read(path, arguments.encoding)?;
-    let said = SayArguments {
-        party: arguments.party.clone(),
-        cosign: CosignArguments::default(),
-        consent: arguments.consent,
-    };
+    let said =
+        SayArguments { party: arguments.party.clone(), cosign: CosignArguments::default(), consent: arguments.consent };
     let speaker = match Speaker::own(context, said, None) {
         Ok(speaker) => speaker,
         // What is wrong with the list is wrong whether there is a registry or not.
@@ -150,7 +147,8 @@ fn refuse(context: &Context<'_>, path: &Path, faults: Vec<Fault>) -> Result<Exit
     if let Some(left) = faults.len().checked_sub(FAULTS_SHOWN_MAX).filter(|left| *left > 0) {
         told.push(format!("and {left} more; --json shows all"));
     }
-    let message = format!("{} can't be imported as it stands; nothing was sent\n  {}", path.display(), told.join("\n  "));
+    let message =
+        format!("{} can't be imported as it stands; nothing was sent\n  {}", path.display(), told.join("\n  "));
     let failure = Failure::new(Exit::Usage, "list", message);
     if !context.printer.is_json() {
         return Err(failure);

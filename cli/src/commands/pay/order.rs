@@ -13,7 +13,7 @@ use chopmark_core::strict::{self, StrictError};
 
 use super::lookup::Lookup;
 use crate::arguments::PaymentArguments;
-use crate::commands::sealing::{self, Figure, Sealing};
+use crate::commands::sealing::{self, Figure, SealedFigures};
 use crate::exit::Failure;
 use crate::files;
 
@@ -228,13 +228,12 @@ impl Order {
         let payee = given_side(lookup, "payee", payee(given, beside.payee_brn))?;
         let known = before.as_ref().map(|order| (order.claim.payer.clone(), order.claim.payee.clone()));
         let known = known.or_else(|| credited.as_ref().map(|claim| (claim.payer.clone(), claim.payee.clone())));
-        let known = known.or_else(|| {
-            granted.as_ref().map(|claim| (Side::Party(claim.licensee), Side::Party(claim.licensor)))
-        });
+        let known =
+            known.or_else(|| granted.as_ref().map(|claim| (Side::Party(claim.licensee), Side::Party(claim.licensor))));
         let (payer, payee) = sides(payer, payee, known, own)?;
-        let asset = |id: &Option<String>, option| id.as_deref().map(|id| lookup.asset(id)).transpose().map_err(at(option));
-        let (asset, counter_asset) =
-            (asset(&given.asset, "asset")?, asset(&given.counter_asset, "counter_asset")?);
+        let asset_of = |id: Option<&str>, option| id.map(|id| lookup.asset(id)).transpose().map_err(at(option));
+        let asset = asset_of(given.asset.as_deref(), "asset")?;
+        let counter_asset = asset_of(given.counter_asset.as_deref(), "counter_asset")?;
         let (artefact, of_artefact) =
             given.artefact.as_deref().map(|id| lookup.artefact(id)).transpose().map_err(at("artefact"))?.unzip();
         let licensed = granted.as_ref().map(|claim| claim.artefacts.as_slice()).unwrap_or_default();
@@ -314,7 +313,7 @@ impl Order {
         &self,
         (place, nonce): (&Place, Nonce),
         zone: ResidencyZone,
-    ) -> Result<(ExpenditureClaim, Sealing), Failure> {
+    ) -> Result<(ExpenditureClaim, SealedFigures), Failure> {
         let (openings, commitments) = sealing::seal(place, zone, &self.figures.fields())?;
         let [amount, currency, withheld, fx_rate, fees, met_by_others] = commitments.as_slice() else {
             return Err(Failure::internal("a payment has six sealed figures"));
@@ -323,7 +322,7 @@ impl Order {
         let (fx_rate, fees, met_by_others) = (*fx_rate, *fees, *met_by_others);
         let sealed = Box::new(SealedPayment { amount, currency, withheld, fx_rate, fees, met_by_others });
         let claim = ExpenditureClaim { sealed, ..self.claim.clone() };
-        Ok((claim, Sealing { nonce, openings, meaning: self.meaning(zone)? }))
+        Ok((claim, SealedFigures { nonce, openings, meaning: self.meaning(zone)? }))
     }
 
     /// Digest of what is said: the same for the same payment, whatever its salts.
@@ -349,19 +348,14 @@ fn at(option: &'static str) -> impl Fn(Failure) -> Fault {
     move |failure| Fault::of(option, failure)
 }
 
-const fn payer<'a>(given: &'a PaymentArguments, brn: Option<&'a str>) -> Given<'a> {
-    Given { party: deref(&given.payer), brn, name: deref(&given.payer_name), jurisdiction: given.payer_jurisdiction.as_ref() }
+fn payer<'a>(given: &'a PaymentArguments, brn: Option<&'a str>) -> Given<'a> {
+    let (party, name) = (given.payer.as_deref(), given.payer_name.as_deref());
+    Given { party, brn, name, jurisdiction: given.payer_jurisdiction.as_ref() }
 }
 
-const fn payee<'a>(given: &'a PaymentArguments, brn: Option<&'a str>) -> Given<'a> {
-    Given { party: deref(&given.payee), brn, name: deref(&given.payee_name), jurisdiction: given.payee_jurisdiction.as_ref() }
-}
-
-const fn deref(text: &Option<String>) -> Option<&str> {
-    match text {
-        Some(text) => Some(text.as_str()),
-        None => None,
-    }
+fn payee<'a>(given: &'a PaymentArguments, brn: Option<&'a str>) -> Given<'a> {
+    let (party, name) = (given.payee.as_deref(), given.payee_name.as_deref());
+    Given { party, brn, name, jurisdiction: given.payee_jurisdiction.as_ref() }
 }
 
 fn given_side(lookup: &Lookup<'_>, which: &str, given: Given<'_>) -> Result<Option<Side>, Fault> {
@@ -485,7 +479,9 @@ pub(super) fn without(order: &mut Order, option: &str) -> Result<(), Failure> {
         "performed_by" => details.performed_by = None,
         "avoidance" => details.avoidance = None,
         other => {
-            return Err(Failure::usage(format!("--without {other}: a payment has no such option that may be left out")));
+            return Err(Failure::usage(format!(
+                "--without {other}: a payment has no such option that may be left out"
+            )));
         }
     }
     Ok(())

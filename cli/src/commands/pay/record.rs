@@ -60,9 +60,7 @@ fn side_words(speaker: &Speaker, side: &Side) -> Result<String, Failure> {
     match side {
         Side::Party(id) if *id == speaker.party.party_id => Ok(speaker.party.name.display().to_owned()),
         Side::Party(id) => Ok(format!("{} (self-declared)", speaker.client.party(&id.to_string())?.name.display())),
-        Side::Outside(outside) => {
-            Ok(format!("{} in {} (not registered)", outside.name, outside.jurisdiction.as_str()))
-        }
+        Side::Outside(outside) => Ok(format!("{} in {} (not registered)", outside.name, outside.jurisdiction.as_str())),
     }
 }
 

@@ -42,7 +42,8 @@ pub(super) fn run(context: &Context<'_>, arguments: IpExpenditureArguments) -> R
     let paths: Vec<PathBuf> = formats.iter().map(|format| base.with_added_extension(format)).collect();
     for path in paths.iter().flat_map(|path| [path.clone(), signature_path(path)]) {
         if path.symlink_metadata().is_ok() {
-            let message = format!("{} exists and is left as it is; choose another directory with --out", path.display());
+            let message =
+                format!("{} exists and is left as it is; choose another directory with --out", path.display());
             return Err(Failure::usage(message));
         }
     }
@@ -65,8 +66,7 @@ pub(super) fn run(context: &Context<'_>, arguments: IpExpenditureArguments) -> R
     let verified = report::verify(&bytes, &contact.trust.policy)?;
     let mut written = vec![(base.with_added_extension("json"), bytes)];
     for format in formats.iter().filter(|format| **format != "json") {
-        let query =
-            format!("?format={format}&lang={}{}", arguments.lang.tag(), reason(&arguments.reason, '&'));
+        let query = format!("?format={format}&lang={}{}", arguments.lang.tag(), reason(&arguments.reason, '&'));
         let export = client.report_bytes(&made.id, &format!("/export{query}"), &token)?;
         let note = client.export_signature(&made.id, &query, &token)?;
         check_signature(&contact, &made.id, &format!("{format} {}", arguments.lang.tag()), &export, &note)?;
@@ -132,7 +132,7 @@ fn query(client: &Client, arguments: &IpExpenditureArguments) -> Result<Value, F
     years.dedup();
     rules.sort_unstable();
     rules.dedup();
-    let side = |id: &Option<String>| -> Result<Value, Failure> {
+    let side = |id: Option<&String>| -> Result<Value, Failure> {
         match id {
             Some(id) => Ok(json!({ "party": client.party(id)?.party_id })),
             None => Ok(Value::Null),
@@ -141,8 +141,8 @@ fn query(client: &Client, arguments: &IpExpenditureArguments) -> Result<Value, F
     put("taxpayer", json!(arguments.taxpayer));
     put("years", json!(years));
     put("proposed_rules", json!(rules));
-    put("payer", side(&arguments.payer)?);
-    put("payee", side(&arguments.payee)?);
+    put("payer", side(arguments.payer.as_ref())?);
+    put("payee", side(arguments.payee.as_ref())?);
     put("ip_type", json!(arguments.ip_type));
     put("nature", json!(arguments.nature));
     put("place", json!(arguments.place.as_ref().map(chopmark_core::code::Jurisdiction::as_str)));
@@ -158,18 +158,16 @@ fn query(client: &Client, arguments: &IpExpenditureArguments) -> Result<Value, F
 ///
 /// # Errors
 /// As the registry answers.
-pub(super) fn make(
-    client: &Client,
-    request: &ReportRequest,
-    token: &str,
-    printer: &Printer,
-) -> Result<Made, Failure> {
+pub(super) fn make(client: &Client, request: &ReportRequest, token: &str, printer: &Printer) -> Result<Made, Failure> {
     loop {
         match client.ask_for_report(request, token)? {
             Asked::Made(made) => return Ok(made),
             Asked::Working(working, seconds) => {
                 let entries = working.entries.map_or_else(String::new, |entries| {
-                    format!(", which rests on {}", if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") })
+                    format!(
+                        ", which rests on {}",
+                        if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") }
+                    )
                 });
                 printer.note(format!("the registry is {} the report{entries}", working.stage));
                 thread::sleep(Duration::from_secs(seconds));
@@ -228,7 +226,10 @@ pub(super) fn described(verified: &Verified) -> Report {
         .row("taxpayer", format!("{}{brn} (self-declared)", report.taxpayer.name.display()))
         .row("years", years)
         .row("registry", format!("{} at {} entries", head.registry.origin, head.size))
-        .row("rests on", format!("{} entries, {} rules {}", verified.items.len(), report.jurisdiction, report.rules_digest));
+        .row(
+            "rests on",
+            format!("{} entries, {} rules {}", verified.items.len(), report.jurisdiction, report.rules_digest),
+        );
     for (label, amount) in sums(&report.breakdown.totals) {
         if !amount.is_zero() {
             described = described.row(label, format!("{amount} HKD"));

@@ -30,7 +30,8 @@ pub(super) fn run(context: &Context<'_>, arguments: ReportVerifyArguments) -> Re
         let client = Client::new(&settings.url)?;
         let contact = Contact::meet(&settings, &client)?;
         let token = token::at_hand(&settings, &client, &contact)?;
-        let query = serde_json::to_value(&verified.report.query).map_err(|error| Failure::internal(error.to_string()))?;
+        let query =
+            serde_json::to_value(&verified.report.query).map_err(|error| Failure::internal(error.to_string()))?;
         let (case_reference, purpose) = (reason.case_reference, reason.purpose);
         let request = ReportRequest { query, size: Some(verified.head.size), case_reference, purpose };
         compare(&bytes, &verified, &client, &request, &token, context)?;

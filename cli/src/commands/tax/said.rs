@@ -14,7 +14,7 @@ use crate::arguments::{
 use crate::commands::Context;
 use crate::commands::pay::{Correcting, Given, Lookup, side};
 use crate::commands::say::{Saying, Speaker, say, say_sealed};
-use crate::commands::sealing::{self, Sealing};
+use crate::commands::sealing::{self, SealedFigures};
 use crate::exit::{Exit, Failure};
 use crate::printer::Report;
 
@@ -56,8 +56,9 @@ pub(super) fn used(context: &Context<'_>, arguments: TaxUseArguments) -> Result<
         return Err(Failure::internal("a use has one sealed figure"));
     };
     let claim = UseClaim { sealed: SealedUse { fraction: *commitment }, ..claim };
-    let sealing = Sealing { nonce, openings, meaning };
-    let report = Report::default().row("asset", asset_id.to_string()).row("sealed", format!("a fraction of {fraction}"));
+    let sealing = SealedFigures { nonce, openings, meaning };
+    let report =
+        Report::default().row("asset", asset_id.to_string()).row("sealed", format!("a fraction of {fraction}"));
     let members = json!({ "asset": asset_id, "year": year, "by": by, "vault_zone": vault.vault_zone });
     if let Some((id, correction)) = correction {
         let correcting = Correcting::find(&speaker, &id, &correction)?;

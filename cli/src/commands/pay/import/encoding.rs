@@ -108,9 +108,8 @@ const fn is_common_big5(first: u8, second: u8) -> bool {
 fn found_out(bytes: &[u8]) -> Result<Decoded, Undecodable> {
     let gb = double_byte(bytes, GB18030, "gb18030").ok().zip(common_percent(bytes, is_common_gb));
     let big5 = double_byte(bytes, BIG5, "big5").ok().zip(common_percent(bytes, is_common_big5));
-    let is_clear = |own: usize, other: usize| {
-        own >= COMMON_PERCENT_MIN && own >= other.saturating_add(COMMON_PERCENT_LEAD)
-    };
+    let is_clear =
+        |own: usize, other: usize| own >= COMMON_PERCENT_MIN && own >= other.saturating_add(COMMON_PERCENT_LEAD);
     let unclear = |reason: &str| Err(Undecodable { line: None, reason: reason.to_owned() });
     match (gb, big5) {
         (Some((text, _)), None) | (None, Some((text, _))) => Ok(text),

@@ -55,8 +55,7 @@ impl List {
             .trim(csv::Trim::All)
             .from_reader(text.as_bytes());
         let unreadable = |error: csv::Error| Failure::usage(format!("the list is no CSV: {error}"));
-        let columns: Vec<String> =
-            reader.headers().map_err(unreadable)?.iter().map(str::to_ascii_lowercase).collect();
+        let columns: Vec<String> = reader.headers().map_err(unreadable)?.iter().map(str::to_ascii_lowercase).collect();
         let mut list = Self { encoding, rows: Vec::new(), faults: header_faults(&columns) };
         if !list.faults.is_empty() {
             return Ok(list);
@@ -152,8 +151,9 @@ mod tests {
         assert_eq!(named("nature,colour,date,date\n"), ["1 colour", "1 date", "1 document", "1 amount", "1 currency"]);
         let header = "nature,date,document,amount,currency\n";
         assert_eq!(named(header), ["1 "]);
-        assert_eq!(named(&format!("{header}gift,2026-13-01,=A1,1.00,hkd\nroyalty,2026-05-02,A,1.00,HKD,x\n")), [
-            "2 nature", "2 date", "2 document", "2 currency", "3 "
-        ]);
+        assert_eq!(
+            named(&format!("{header}gift,2026-13-01,=A1,1.00,hkd\nroyalty,2026-05-02,A,1.00,HKD,x\n")),
+            ["2 nature", "2 date", "2 document", "2 currency", "3 "]
+        );
     }
 }

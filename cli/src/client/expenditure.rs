@@ -1,12 +1,14 @@
-//! Reports: asking for one, its bytes, and what it can be exported as. All of it needs a token.
+//! What expenditure needs of a service: who has a number, which version is the latest, and reports, for which a token is needed.
 
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::expenditure::report::REPORT_BYTES_MAX;
+use chopmark_core::statement::StatementId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Client;
-use crate::exit::Failure;
+use super::wire::{PartyIds, StatementRecord};
+use crate::exit::{Exit, Failure};
 use crate::units;
 
 /// How long a service is left alone that is at work and does not say how long it needs, in seconds.
@@ -65,6 +67,35 @@ pub(crate) enum Asked {
 }
 
 impl Client {
+    /// The party that says this Business Registration Number is its own.
+    ///
+    /// # Errors
+    /// A failure when there is none, or more than one; a network or service failure.
+    pub(crate) fn party_with_brn(&self, brn: &str) -> Result<StatementId, Failure> {
+        let found: PartyIds = self.get_json(&format!("/v1/parties?brn={brn}"))?;
+        match found.parties.as_slice() {
+            [only] => Ok(only.party_id),
+            [] => {
+                let message = format!("no party here says that {brn} is its Business Registration Number");
+                Err(Failure::new(Exit::NotRegistered, "not_found", message))
+            }
+            several => {
+                let ids: Vec<String> = several.iter().map(|party| party.party_id.shown("pty").to_string()).collect();
+                let message = format!("{brn} is claimed by several parties; name one by its id: {}", ids.join(", "));
+                Err(Failure::new(Exit::Usage, "taxpayer_ambiguous", message))
+            }
+        }
+    }
+
+    /// The latest correction of an asset, a payment or a use, or itself.
+    ///
+    /// # Errors
+    /// A network or service failure; a usage failure when it is something else.
+    pub(crate) fn correction_head(&self, id: &StatementId) -> Result<StatementId, Failure> {
+        let record: StatementRecord = self.get_json(&format!("/v1/statements/{id}"))?;
+        record.head.ok_or_else(|| Failure::usage(format!("{id} is no asset, payment or use that can be corrected")))
+    }
+
     /// Asks for a report. The same question again asks how far it is.
     ///
     /// # Errors
