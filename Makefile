@@ -71,6 +71,7 @@ setup:
 	@scripts/install-vulkan.sh
 	@scripts/install-b3sum.sh
 	@scripts/install-safetensors.sh
+	@scripts/install-openpyxl.sh
 
 clean-tools:
 	rm -rf .tools

@@ -6,6 +6,7 @@
 mod access_log;
 mod authenticate;
 mod bodies;
+mod exports;
 mod follow;
 mod guard;
 mod limits;
@@ -15,6 +16,7 @@ mod news;
 mod pace;
 mod problem;
 mod publisher;
+mod reports;
 mod routes;
 mod sealed;
 mod sequencer;

@@ -99,8 +99,17 @@ pub enum NotAuthenticated {
     NotAuthenticated(Problem),
 }
 
+/// The problem of a report in which something was erased.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "describes answers; they are made by ApiError")]
+pub enum Erased {
+    /// A value in it was erased, and it with it
+    #[response(status = 410, content_type = "application/problem+json")]
+    Erased(Problem),
+}
+
 /// A problem on its way out; boxed, because most results carry none.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{}: {}", .0.code, .0.detail)]
 pub struct ApiError(pub Box<Problem>);
 

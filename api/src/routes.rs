@@ -16,6 +16,8 @@ pub mod openings;
 pub mod operations;
 mod page;
 pub mod parties;
+pub mod reason;
+pub mod reports;
 pub mod statements;
 pub mod status_list;
 pub mod terms;

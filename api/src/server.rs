@@ -29,7 +29,7 @@ use crate::routes::fallback::Paths;
 use crate::routes::operations::OpenApiDocument;
 use crate::routes::{
     about, accesses, ancestry, artefacts, bundles, docs, documents, fallback, licences, lineage, log, offers, openings,
-    operations, parties, statements, status_list, terms, tokens,
+    operations, parties, reports, statements, status_list, terms, tokens,
 };
 use crate::sequencer;
 use crate::service::Service;
@@ -125,6 +125,7 @@ pub struct ServeConfig {
         (name = "parties", description = "Organisations and their keys"),
         (name = "documents", description = "What statements refer to by digest"),
         (name = "sealed", description = "Confidential values, and who has read them"),
+        (name = "reports", description = "Expenditure on intellectual property, as tax law sees it"),
         (name = "log", description = "The ledger in C2SP tlog-tiles format"),
         (name = "operations", description = "For whoever runs the service"),
     )
@@ -175,6 +176,13 @@ macro_rules! with_routes {
             .service(parties::find)
             .service(parties::show)
             .service(documents::show)
+            .service(reports::create)
+            .service(reports::summary::show)
+            .service(reports::show)
+            .service(reports::lines::list)
+            .service(reports::evidence::show)
+            .service(reports::export::show)
+            .service(reports::export::show_signature)
             .service(log::registry)
             .service(log::checkpoint)
             .service(log::tile)

@@ -18,6 +18,8 @@ use tokio::sync::{Notify, watch};
 
 use crate::problem::ApiError;
 use crate::publisher::{Published, Status};
+use crate::reports::jobs::Jobs;
+use crate::reports::summaries::Summaries;
 use crate::sequencer::Queue;
 
 /// How long an answer waits for the checkpoint that covers its entry.
@@ -53,6 +55,10 @@ pub struct Service {
     pub queue: Queue,
     /// Wakes the access log after something was recorded for it.
     pub recorded: Arc<Notify>,
+    /// Reports in the making.
+    pub jobs: Jobs,
+    /// Summaries of jurisdictions at the size they were last asked for.
+    pub summaries: Summaries,
     status: watch::Receiver<Status>,
     applied: watch::Receiver<u64>,
     tiles: TileCache,
@@ -80,7 +86,22 @@ impl Service {
     ) -> Self {
         let (tiles, keys, lists) = (TileCache::default(), RwLock::default(), Mutex::default());
         let recorded = Arc::default();
-        Self { store, registry, log_key, queue, recorded, status, applied, tiles, keys, list_signer, lists }
+        let (jobs, summaries) = (Jobs::default(), Summaries::default());
+        Self {
+            store,
+            registry,
+            log_key,
+            queue,
+            recorded,
+            jobs,
+            summaries,
+            status,
+            applied,
+            tiles,
+            keys,
+            list_signer,
+            lists,
+        }
     }
 
     /// What status lists are signed with, where this process has the log key.

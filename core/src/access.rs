@@ -68,9 +68,17 @@ impl Who {
     /// Everything that tokens of this role may be good for.
     pub fn scopes(&self) -> &'static [Scope] {
         match self {
-            Self::Party(_) | Self::Officer(_) => &[Scope::Openings, Scope::Accesses],
-            Self::Auditor | Self::Operator => &[Scope::Accesses],
+            Self::Party(_) => &[Scope::Openings, Scope::Accesses],
+            Self::Officer(_) => &[Scope::Openings, Scope::Accesses, Scope::Summaries],
+            Self::Auditor => &[Scope::Accesses, Scope::Summaries],
+            Self::Operator => &[Scope::Accesses],
         }
+    }
+
+    /// What a token of this role is good for unless somebody says otherwise: an auditor sees sums only where that is said.
+    pub fn usual_scopes(&self) -> Vec<Scope> {
+        let is_usual = |scope: &Scope| !matches!((self, scope), (Self::Auditor, Scope::Summaries));
+        self.scopes().iter().copied().filter(is_usual).collect()
     }
 }
 
@@ -82,6 +90,8 @@ pub enum Scope {
     Openings,
     /// Reading who has read what.
     Accesses,
+    /// Reading sums over a jurisdiction.
+    Summaries,
 }
 
 impl Scope {
@@ -90,6 +100,7 @@ impl Scope {
         match self {
             Self::Openings => "openings",
             Self::Accesses => "accesses",
+            Self::Summaries => "summaries",
         }
     }
 }
@@ -139,6 +150,8 @@ impl Reason {
 pub enum Action<'a> {
     /// Read sealed values.
     ReadOpenings(Option<&'a Reason>),
+    /// Read reports, or sums of them.
+    ReadReport(Option<&'a Reason>),
     /// Read who has read what.
     ListAccesses,
 }
@@ -148,6 +161,10 @@ pub enum Action<'a> {
 pub enum Resource<'a> {
     /// The sealed values of a statement, and the parties that may read them.
     Openings(&'a [Reader]),
+    /// A report on a party, and where that is established.
+    ReportOn(&'a Reader),
+    /// Sums over all taxpayers of a jurisdiction.
+    SummaryOf(&'a Jurisdiction),
     /// Records about what these parties may read.
     AccessesOf(&'a StatementId),
     /// All records.
@@ -180,9 +197,10 @@ pub enum Refused {
 /// # Errors
 /// Why not.
 pub fn authorize(principal: &Principal, action: Action<'_>, resource: Resource<'_>) -> Result<(), Refused> {
-    let needed = match action {
-        Action::ReadOpenings(_) => Scope::Openings,
-        Action::ListAccesses => Scope::Accesses,
+    let needed = match (action, resource) {
+        (Action::ReadReport(_), Resource::SummaryOf(_)) => Scope::Summaries,
+        (Action::ReadOpenings(_) | Action::ReadReport(_), _) => Scope::Openings,
+        (Action::ListAccesses, _) => Scope::Accesses,
     };
     if !principal.scopes.contains(&needed) || !principal.who.scopes().contains(&needed) {
         return Err(Refused::Scope);
@@ -193,6 +211,19 @@ pub fn authorize(principal: &Principal, action: Action<'_>, resource: Resource<'
         }
         (Who::Officer(own), Action::ReadOpenings(reason), Resource::Openings(readers)) => {
             if !readers.iter().any(|reader| reader.jurisdiction.as_ref() == Some(own)) {
+                return Err(Refused::NotTheirs);
+            }
+            return if reason.is_some() { Ok(()) } else { Err(Refused::ReasonNeeded) };
+        }
+        (Who::Party(party), Action::ReadReport(_), Resource::ReportOn(reader)) => reader.party == *party,
+        (Who::Officer(own), Action::ReadReport(reason), Resource::ReportOn(reader)) => {
+            if reader.jurisdiction.as_ref() != Some(own) {
+                return Err(Refused::NotTheirs);
+            }
+            return if reason.is_some() { Ok(()) } else { Err(Refused::ReasonNeeded) };
+        }
+        (who @ (Who::Officer(_) | Who::Auditor), Action::ReadReport(reason), Resource::SummaryOf(place)) => {
+            if matches!(who, Who::Officer(own) if own != place) {
                 return Err(Refused::NotTheirs);
             }
             return if reason.is_some() { Ok(()) } else { Err(Refused::ReasonNeeded) };
@@ -280,6 +311,34 @@ mod tests {
             (Who::Auditor, Resource::Openings(&readers), Err(Refused::NotTheirs)),
         ] {
             assert_eq!(authorize(&principal(who), Action::ListAccesses, of), expected);
+        }
+    }
+
+    #[test]
+    fn reports_are_for_the_taxpayer_and_officers_of_its_place_and_sums_for_those_who_watch() {
+        let (own, other) = (StatementId::of(b"own"), StatementId::of(b"other"));
+        let [hk, sg] = ["HK", "SG"].map(|code| Jurisdiction::new(code).unwrap());
+        let reader = Reader { party: own, jurisdiction: Some(hk.clone()) };
+        let reason = Reason { case_reference: "IRD 1".to_owned(), purpose: "audit".to_owned() };
+        let (theirs, needed, scope) = (Err(Refused::NotTheirs), Err(Refused::ReasonNeeded), Err(Refused::Scope));
+        for (who, reason, on_report, on_sums) in [
+            (Who::Party(own), None, Ok(()), scope),
+            (Who::Party(other), Some(&reason), theirs, scope),
+            (Who::Officer(hk.clone()), Some(&reason), Ok(()), Ok(())),
+            (Who::Officer(hk.clone()), None, needed, needed),
+            (Who::Officer(sg), Some(&reason), theirs, theirs),
+            (Who::Auditor, Some(&reason), scope, Ok(())),
+            (Who::Auditor, None, scope, needed),
+            (Who::Operator, Some(&reason), scope, scope),
+        ] {
+            let principal = principal(who);
+            let action = Action::ReadReport(reason);
+            assert_eq!(authorize(&principal, action, Resource::ReportOn(&reader)), on_report, "{principal:?}");
+            assert_eq!(authorize(&principal, action, Resource::SummaryOf(&hk)), on_sums, "{principal:?}");
+            let usual = Principal { scopes: principal.who.usual_scopes(), ..principal };
+            let is_auditor = usual.who == Who::Auditor;
+            let on_sums = if is_auditor { scope } else { on_sums };
+            assert_eq!(authorize(&usual, action, Resource::SummaryOf(&hk)), on_sums, "{usual:?}");
         }
     }
 

@@ -10,6 +10,7 @@ pub mod cluster;
 mod compatibility;
 mod connect;
 mod error;
+mod expenditure;
 mod find;
 mod fixed;
 mod follow;
@@ -46,6 +47,7 @@ pub use about::{ABOUT_MAX, About};
 pub use append::{Appender, BATCH_MAX, Batch, Outcome, Registry};
 pub use compatibility::Candidate;
 pub use error::StoreError;
+pub use expenditure::{Gathered, TooMany};
 pub use find::{ArtefactFilter, Conflict, FoundArtefact, Page, PartyFilter};
 pub use follow::{Applied, Follower};
 pub use licensing::{EVENTS_MAX, FoundLicence, LicenceFilter, OfferFilter, TermsReference};
@@ -58,8 +60,8 @@ pub use party::FoundParty;
 pub use query::{Head, StoredCheckpoint, StoredEntry};
 pub use rebuild::Rebuilt;
 pub use vault::{
-    AccessHead, AccessLog, KeptOpening, ListedAccess, MASTER_KEY_FORMAT, MasterKeys, Reading, Rotated, StoredToken,
-    Vault, VaultConfig,
+    AccessHead, AccessLog, KeptOpening, LeftOut, ListedAccess, MASTER_KEY_FORMAT, MasterKeys, NotGathered, Reading,
+    Rotated, StoredReport, StoredToken, SummedUp, Vault, VaultConfig,
 };
 
 use connect::ReadPool;
@@ -135,6 +137,11 @@ impl Store {
     /// The vault, where there is one.
     pub fn vault(&self) -> Option<&Vault> {
         self.inner.vault.as_deref()
+    }
+
+    /// The runtime that connections live on.
+    pub fn runtime(&self) -> &Handle {
+        &self.inner.runtime
     }
 
     /// Reading connections in use now.

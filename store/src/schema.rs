@@ -257,6 +257,23 @@ diesel::table! {
 }
 
 diesel::table! {
+    evidence_version (idx) {
+        idx -> BigInt,
+        id -> Binary,
+        entry -> Binary,
+    }
+}
+
+diesel::table! {
+    evidence_party (party, idx) {
+        party -> Binary,
+        idx -> BigInt,
+        kind -> Text,
+        currency -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     artefact_verdict (idx) {
         idx -> BigInt,
         verdict -> Jsonb,

@@ -7,8 +7,10 @@ mod accesses;
 mod keys;
 mod openings;
 mod readings;
+mod reports;
 mod rotation;
 mod seal;
+mod sums;
 mod tokens;
 
 use std::sync::{PoisonError, RwLock};
@@ -26,7 +28,9 @@ pub use accesses::{AccessHead, AccessLog, ListedAccess};
 pub use keys::{MASTER_KEY_FORMAT, MasterKeys};
 pub(crate) use openings::{insert, kept};
 pub use readings::{KeptOpening, Reading};
+pub use reports::{NotGathered, StoredReport};
 pub use rotation::Rotated;
+pub use sums::{LeftOut, SummedUp};
 pub use tokens::StoredToken;
 
 use crate::Store;
@@ -73,6 +77,12 @@ impl Vault {
 
     fn keys(&self) -> MasterKeys {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The keys, among them this one where it is anywhere: another process may have rotated since they were read.
+    fn keys_with(&self, id: &str) -> Result<MasterKeys, StoreError> {
+        let keys = self.keys();
+        if keys.ids().any(|known| known == id) { Ok(keys) } else { self.reload() }
     }
 
     /// Reads the keys again, after a rotation elsewhere. Older ones stay known, for whoever is reading just now.

@@ -243,6 +243,13 @@ impl Client {
         Answer::read(answer.unwrap()).unwrap()
     }
 
+    /// As [`Client::post_to`], with headers.
+    pub fn post_with(&self, path: &str, body: &[u8], headers: &[(&str, &str)]) -> Answer {
+        let request = self.agent.post(format!("{}{path}", self.address)).content_type("application/json");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        Answer::read(request.send(body).unwrap()).unwrap()
+    }
+
     pub fn try_post(&self, body: &[u8], content_type: &str) -> Result<Answer, ureq::Error> {
         let request = self.agent.post(format!("{}/v1/statements", self.address)).content_type(content_type);
         Answer::read(request.send(body)?)

@@ -47,6 +47,7 @@ mod race;
 mod register;
 mod repeat;
 mod replicas;
+mod reports;
 mod resident;
 mod resume;
 mod schemathesis;

@@ -11,7 +11,7 @@ use chopmark_core::key::PublicKey;
 use chopmark_core::kind::Claim;
 use chopmark_core::licence::DeclaredLicence;
 use chopmark_core::manifest::{ExclusionProfile, FileEntry, FilePath, Manifest};
-use chopmark_core::party::{KeySet, PartyClaim};
+use chopmark_core::party::{Identifier, KeySet, PartyClaim};
 use chopmark_core::statement::{Envelope, Header, Issuer, Nonce, RegistryRef, SignerGroup, Statement, StatementId};
 use chopmark_core::submission::Submission;
 use chopmark_core::text::Names;
@@ -75,11 +75,22 @@ impl Author {
 
     /// As [`Author::new`], under other names than the label.
     pub fn named(registry: &RegistryRef, label: &str, name: Names, keys: usize, threshold: u32) -> (Self, Submission) {
+        Self::identified(registry, label, (name, Vec::new()), keys, threshold)
+    }
+
+    /// As [`Author::named`], with numbers it is known by.
+    pub fn identified(
+        registry: &RegistryRef,
+        label: &str,
+        (name, identifiers): (Names, Vec<Identifier>),
+        keys: usize,
+        threshold: u32,
+    ) -> (Self, Submission) {
         let mut keys: Vec<_> = (0..keys).map(|number| key(&format!("{label}/key/{number}"))).collect();
         keys.sort_by_key(|key| PublicKey::from(key).id());
         let claim = Claim::Party(PartyClaim {
             name,
-            identifiers: Vec::new(),
+            identifiers,
             jurisdiction: Jurisdiction::new("HK").unwrap(),
             root_keys: KeySet::new(keys.iter().map(PublicKey::from).collect(), threshold),
         });

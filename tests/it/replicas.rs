@@ -68,7 +68,7 @@ impl Shared {
     }
 
     /// One more on the machine of the first: the same keys, the same mark.
-    fn beside(&self, name: &str) -> Service {
+    pub fn beside(&self, name: &str) -> Service {
         symlink(self.place.path().join("first"), self.place.path().join(name)).unwrap();
         self.replica(name)
     }

@@ -139,8 +139,10 @@ fn material(service: &Service) -> Value {
     json!({
         "tokens": confidential["tokens"],
         "logins": confidential["logins"],
+        "reports": confidential["asked"],
         "names": {
             "GET /v1/statements/{id}/openings": confidential["openings"],
+            "GET /v1/reports/{id}": confidential["reports"],
             "GET /v1/statements/{id}": statement_ids,
             "GET /v1/statements/{id}/receipt": statement_ids,
             "GET /v1/statements/{id}/receipt.tlog-proof": statement_ids,

@@ -20,7 +20,7 @@ use ed25519_dalek::Signer as _;
 use serde_json::{Value, json};
 
 use crate::admission::expect;
-use crate::harness::{Answer, Home, Ran, Service, place};
+use crate::harness::{Answer, Client, Home, Ran, Service, place};
 use crate::make::Author;
 use crate::shared;
 
@@ -107,7 +107,7 @@ impl Payment {
 }
 
 /// A login that the registry would take, but for what `change` does to it.
-fn login(service: &Service, author: &Author, origin: &str) -> Value {
+fn login(service: &Client, author: &Author, origin: &str) -> Value {
     let challenge = service.post_to("/v1/challenges", b"").json();
     let text = |name: &str| challenge[name].as_str().unwrap();
     login_to(author, origin, text("challenge"), text("expires_at"))
@@ -125,7 +125,7 @@ fn login_to(author: &Author, origin: &str, challenge: &str, expires_at: &str) ->
 }
 
 /// A token of a party.
-fn token_of(service: &Service, author: &Author) -> String {
+pub fn token_of(service: &Client, author: &Author) -> String {
     let request = login(service, author, &author.registry.origin).to_string();
     let answer = service.post_to("/v1/tokens", request.as_bytes());
     assert_eq!(answer.status, 201, "{}", answer.text());
@@ -133,7 +133,7 @@ fn token_of(service: &Service, author: &Author) -> String {
 }
 
 /// A token made on the operator's machine, and its id.
-fn token_made(service: &Service, arguments: &[&str]) -> (String, String) {
+pub fn token_made(service: &Service, arguments: &[&str]) -> (String, String) {
     let data = service.directory.to_str().unwrap();
     let made = ["token", "new", "--name", "desk", "--data-dir", data];
     let (code, document) = Home::new().json(&[&made, arguments].concat());
@@ -142,12 +142,12 @@ fn token_made(service: &Service, arguments: &[&str]) -> (String, String) {
     (text("token"), text("token_id"))
 }
 
-fn officer(service: &Service, jurisdiction: &str) -> String {
+pub fn officer(service: &Service, jurisdiction: &str) -> String {
     token_made(service, &["--role", "officer", "--jurisdiction", jurisdiction]).0
 }
 
 /// Asks with a token.
-fn get_as(service: &Service, path: &str, token: &str) -> Answer {
+pub fn get_as(service: &Client, path: &str, token: &str) -> Answer {
     service.get_with(path, &[("Authorization", &format!("Bearer {token}"))])
 }
 
@@ -206,11 +206,40 @@ pub fn fuzz_material(service: &Service) -> Value {
         .collect();
     service.sql("UPDATE vault.challenge SET expires_at = '2099-01-01T00:00:00Z'").unwrap();
     let auditor = token_made(service, &["--role", "auditor"]).0;
-    json!({
-        "openings": ids,
-        "logins": logins,
-        "tokens": { "GET /v1/statements/{id}/openings": officer, "GET /v1/accesses": auditor },
-    })
+    let (asked, reports) = fuzzed_reports(service, &payer, &officer);
+    let mut tokens = json!({ "GET /v1/statements/{id}/openings": officer, "GET /v1/accesses": auditor });
+    for label in [
+        "POST /v1/reports/ip-expenditure",
+        "GET /v1/reports/ip-expenditure/summary",
+        "GET /v1/reports/{id}",
+        "GET /v1/reports/{id}/lines",
+        "GET /v1/reports/{id}/lines/{n}/evidence",
+        "GET /v1/reports/{id}/export",
+        "GET /v1/reports/{id}/export/signature",
+    ] {
+        tokens[label] = officer.as_str().into();
+    }
+    json!({ "openings": ids, "logins": logins, "tokens": tokens, "asked": asked, "reports": reports })
+}
+
+/// Requests for reports, and the ids of those that come of them.
+fn fuzzed_reports(service: &Service, payer: &Author, officer: &str) -> (Vec<Value>, Vec<String>) {
+    let queries = [json!({}), json!({ "years": ["2026/27"] }), json!({ "nature": "royalty", "associate": false })];
+    let asked: Vec<Value> = queries
+        .into_iter()
+        .map(|mut query| {
+            query["taxpayer"] = payer.party.to_hex().into();
+            json!({ "query": query, "case_reference": "C", "purpose": "P", "size": shared::size(service) })
+        })
+        .collect();
+    let headers = [("Authorization", &*format!("Bearer {officer}"))];
+    let made = asked.iter().map(|body| {
+        let answer = service.post_with("/v1/reports/ip-expenditure", body.to_string().as_bytes(), &headers);
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        answer.json()["id"].as_str().unwrap().to_owned()
+    });
+    let ids = made.collect();
+    (asked, ids)
 }
 
 #[test]

@@ -56,6 +56,12 @@ def before_call(context, case, kwargs):
         case.headers = {**(case.headers or {}), "Authorization": "Bearer " + MATERIAL["tokens"][label]}
     if label == "GET /v1/statements/{id}/openings":
         case.query = {"case_reference": "IRD/1", "purpose": "audit", "field": pick(["amount", "/amount", "fee"], number)}
+    if label.startswith("GET /v1/reports/"):
+        case.query = {**(case.query or {}), "case_reference": "IRD/1", "purpose": "audit"}
+    if "n" in (case.path_parameters or {}):
+        case.path_parameters["n"] = number % 3
+    if label == "POST /v1/reports/ip-expenditure":
+        case.body = pick(MATERIAL["reports"], number // 4)
     if label == "POST /v1/tokens":
         # Each is good once.
         case.body = pick(MATERIAL["logins"], SENT["logins"])

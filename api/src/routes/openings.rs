@@ -2,13 +2,14 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, get, web};
-use chopmark_core::access::{Reason, Refused, Scope};
+use chopmark_core::access::{Refused, Scope};
 use chopmark_core::time::Timestamp;
 use chopmark_store::{KeptOpening, Reading};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use super::reason::{needed, reason};
 use super::statements::resolve;
 use super::{current, page};
 use crate::authenticate::authenticate;
@@ -57,26 +58,6 @@ pub struct OpeningsQuery {
     field: Option<String>,
 }
 
-impl OpeningsQuery {
-    fn reason(&self) -> Result<Option<Reason>, ApiError> {
-        let (case_reference, purpose) = match (&self.case_reference, &self.purpose) {
-            (None, None) => return Ok(None),
-            (Some(case_reference), Some(purpose)) => (case_reference.clone(), purpose.clone()),
-            (None, Some(_)) => return Err(needed("case_reference")),
-            (Some(_), None) => return Err(needed("purpose")),
-        };
-        let reason = Reason { case_reference, purpose };
-        let name = |pointer: &str| pointer.trim_start_matches('/').to_owned();
-        reason.validate().map_err(|error| ApiError::bad_parameter("query", &name(&error.pointer), error.reason))?;
-        Ok(Some(reason))
-    }
-}
-
-fn needed(name: &str) -> ApiError {
-    let detail = "an officer names the case and the purpose: case_reference and purpose";
-    ApiError::new(StatusCode::BAD_REQUEST, "reason_needed", "query", &format!("/{name}"), detail)
-}
-
 /// The openings of a statement's sealed fields. Reading them is recorded.
 #[utoipa::path(
     operation_id = "readOpenings",
@@ -101,7 +82,7 @@ pub async fn show(
 ) -> Result<HttpResponse, ApiError> {
     let principal = authenticate(&service, &request, Scope::Openings).await?;
     let query = query.map_err(page::malformed)?;
-    let reason = query.reason()?;
+    let reason = reason(query.case_reference.as_deref(), query.purpose.as_deref(), "query")?;
     let missing = || ApiError::not_found("there are no openings here that this token may read");
     let statement = match resolve(&service, &id).await {
         Err(error) if error.0.status == StatusCode::NOT_FOUND.as_u16() => return Err(missing()),
@@ -121,7 +102,7 @@ pub async fn show(
     let read = service.store.read_openings(reading).await?;
     let openings = match read {
         Ok(openings) => openings,
-        Err(Refused::ReasonNeeded) => return Err(needed("case_reference")),
+        Err(Refused::ReasonNeeded) => return Err(needed("query", "case_reference")),
         Err(Refused::Scope) => return Err(ApiError::not_authenticated()),
         Err(Refused::NotTheirs) => return Err(missing()),
     };

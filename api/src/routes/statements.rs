@@ -432,7 +432,7 @@ pub async fn show_tlog_proof(service: web::Data<Service>, id: web::Path<String>)
 }
 
 /// The statement behind an id of either form, when there is exactly one.
-pub(super) async fn resolve(service: &Service, id: &str) -> Result<StatementId, ApiError> {
+pub async fn resolve(service: &Service, id: &str) -> Result<StatementId, ApiError> {
     match id_in_path(id)? {
         IdReference::Full(id) => Ok(id),
         shown @ IdReference::Shown { .. } => Ok(entry_of(service, &shown).await?.statement_id),

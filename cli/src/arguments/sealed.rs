@@ -66,7 +66,7 @@ pub(crate) struct TokenNewArguments {
     #[arg(long, value_name = "N", default_value_t = 90, value_parser = clap::value_parser!(u16).range(1..=TOKEN_DAYS_MAX))]
     pub(crate) days: u16,
     /// What it is good for, once for each [default: everything that its role may do]
-    #[arg(long = "scope", value_name = "SCOPE", value_parser = one_of::<Scope, 2>(["openings", "accesses"]))]
+    #[arg(long = "scope", value_name = "SCOPE", value_parser = one_of::<Scope, 3>(["openings", "accesses", "summaries"]))]
     pub(crate) scopes: Vec<Scope>,
 }
 

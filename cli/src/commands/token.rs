@@ -111,7 +111,7 @@ pub(crate) fn new(context: &Context<'_>, arguments: &TokenNewArguments) -> Resul
         (TokenRole::Operator, None) => Who::Operator,
         _ => return Err(Failure::usage("officers are bound to a --jurisdiction, others are not")),
     };
-    let mut scopes: Vec<Scope> = if scopes.is_empty() { who.scopes().to_vec() } else { scopes.clone() };
+    let mut scopes: Vec<Scope> = if scopes.is_empty() { who.usual_scopes() } else { scopes.clone() };
     scopes.sort_unstable();
     scopes.dedup();
     if let Some(scope) = scopes.iter().find(|scope| !who.scopes().contains(scope)) {

@@ -13,25 +13,28 @@ use super::vocabulary::{Language, Vocabulary};
 
 impl Language {
     /// The resources of a language.
-    pub(crate) const fn resources(self) -> [&'static str; 4] {
+    pub(crate) const fn resources(self) -> [&'static str; 5] {
         match self {
             Self::English => [
                 include_str!("../../locales/en/terms.ftl"),
                 include_str!("../../locales/en/compatibility.ftl"),
                 include_str!("../../locales/en/places.ftl"),
                 include_str!("../../locales/en/fields.ftl"),
+                include_str!("../../locales/en/exports.ftl"),
             ],
             Self::TraditionalChinese => [
                 include_str!("../../locales/zh-Hant/terms.ftl"),
                 include_str!("../../locales/zh-Hant/compatibility.ftl"),
                 include_str!("../../locales/zh-Hant/places.ftl"),
                 include_str!("../../locales/zh-Hant/fields.ftl"),
+                include_str!("../../locales/zh-Hant/exports.ftl"),
             ],
             Self::SimplifiedChinese => [
                 include_str!("../../locales/zh-Hans/terms.ftl"),
                 include_str!("../../locales/zh-Hans/compatibility.ftl"),
                 include_str!("../../locales/zh-Hans/places.ftl"),
                 include_str!("../../locales/zh-Hans/fields.ftl"),
+                include_str!("../../locales/zh-Hans/exports.ftl"),
             ],
         }
     }

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use chopmark_core::admission::{EvidenceChange, EvidenceKind, EvidenceReads, EvidenceRecord, Subject, View};
 use chopmark_core::digest::Sha256Digest;
+use chopmark_core::expenditure::{Replacement, Side};
+use chopmark_core::kind::Claim;
 use chopmark_core::statement::StatementId;
 use chopmark_core::strict;
 use diesel::prelude::*;
@@ -12,7 +14,7 @@ use serde_json::Value;
 
 use super::{from_json, json, statement_id};
 use crate::error::{StoreError, bigint, count};
-use crate::schema::evidence;
+use crate::schema::{evidence, evidence_party, evidence_version};
 
 /// Rows in one statement; each has nine parameters, of which 65,535 are possible.
 const ROWS_MAX: usize = 1_000;
@@ -121,6 +123,8 @@ pub(super) async fn write(connection: &AsyncPgConnection, changes: &[&EvidenceCh
         let rows = records.iter().map(EvidenceRow::of).collect::<Result<Vec<_>, _>>()?;
         diesel::insert_into(evidence::table).values(rows).execute(&mut &*connection).await?;
     }
+    write_versions(connection, changes).await?;
+    write_parties(connection, changes).await?;
     for change in changes {
         let Some(correction) = change.correction() else { continue };
         diesel::update(evidence::table.find(correction.entry.as_bytes().as_slice()))
@@ -132,4 +136,72 @@ pub(super) async fn write(connection: &AsyncPgConnection, changes: &[&EvidenceCh
             .await?;
     }
     Ok(())
+}
+
+/// Every version of an asset, a payment or a use.
+async fn write_versions(connection: &AsyncPgConnection, changes: &[&EvidenceChange]) -> Result<(), StoreError> {
+    let version = |change: &EvidenceChange| {
+        let entry = match (change.correction(), change.record()) {
+            (Some(correction), _) => correction.entry,
+            (None, Some(record)) => record.id,
+            (None, None) => return None,
+        };
+        Some((
+            evidence_version::idx.eq(bigint(change.index)),
+            evidence_version::id.eq(change.id.as_bytes().to_vec()),
+            evidence_version::entry.eq(entry.as_bytes().to_vec()),
+        ))
+    };
+    let rows: Vec<_> = changes.iter().filter_map(|change| version(change)).collect();
+    for rows in rows.chunks(ROWS_MAX) {
+        diesel::insert_into(evidence_version::table).values(rows).execute(&mut &*connection).await?;
+    }
+    Ok(())
+}
+
+/// Every entry by the parties that say it or are named in it.
+async fn write_parties(connection: &AsyncPgConnection, changes: &[&EvidenceChange]) -> Result<(), StoreError> {
+    let rows: Vec<_> = changes
+        .iter()
+        .flat_map(|change| {
+            let currency = match &change.claim {
+                Claim::FxRate(claim) => Some(claim.foreign().as_str().to_owned()),
+                _ => None,
+            };
+            parties(change).into_iter().map(move |party| {
+                (
+                    evidence_party::party.eq(party.as_bytes().to_vec()),
+                    evidence_party::idx.eq(bigint(change.index)),
+                    evidence_party::kind.eq(change.claim.name()),
+                    evidence_party::currency.eq(currency.clone()),
+                )
+            })
+        })
+        .collect();
+    for rows in rows.chunks(ROWS_MAX) {
+        diesel::insert_into(evidence_party::table).values(rows).execute(&mut &*connection).await?;
+    }
+    Ok(())
+}
+
+/// Whose entry it is, and for a payment or a relation between whom; of a correction, whoever signs it.
+fn parties(change: &EvidenceChange) -> BTreeSet<StatementId> {
+    let mut parties = BTreeSet::from([change.issuer]);
+    let payment = match &change.claim {
+        Claim::Expenditure(claim) => Some(claim),
+        Claim::Correction(claim) => {
+            parties.extend(&change.signers);
+            match &claim.replacement {
+                Some(Replacement::Expenditure(claim)) => Some(&**claim),
+                _ => None,
+            }
+        }
+        Claim::Relation(claim) => {
+            parties.extend(claim.other.party());
+            None
+        }
+        _ => None,
+    };
+    parties.extend(payment.into_iter().flat_map(|claim| [&claim.payer, &claim.payee]).filter_map(Side::party));
+    parties
 }

@@ -157,7 +157,7 @@ async fn erase(
     .execute(&mut &*connection)
     .await?;
     if erased == number {
-        Ok(())
+        super::reports::erase(connection, statement, index).await
     } else {
         Err(StoreError::damaged(format!("vault.opening {statement}"), format!("{erased} of {number} fields erased")))
     }
@@ -202,7 +202,7 @@ pub(crate) async fn kept(
 
 /// The master keys, of which the first may wrap data keys until this transaction ends. A rotation waits for it, and it
 /// for a rotation.
-async fn usable_keys(connection: &AsyncPgConnection, vault: &Vault) -> Result<MasterKeys, StoreError> {
+pub(super) async fn usable_keys(connection: &AsyncPgConnection, vault: &Vault) -> Result<MasterKeys, StoreError> {
     let keys = vault.keys();
     if is_usable(connection, keys.current_id()).await? {
         return Ok(keys);

@@ -69,7 +69,7 @@ struct ReaderRow {
 }
 
 #[derive(QueryableByName)]
-struct OpeningRow {
+pub(super) struct OpeningRow {
     #[diesel(sql_type = Text)]
     field: String,
     #[diesel(sql_type = Nullable<Text>)]
@@ -133,7 +133,12 @@ async fn readers(connection: &AsyncPgConnection, statement: &StatementId) -> Res
     rows.into_iter().map(reader).collect()
 }
 
-async fn record(connection: &AsyncPgConnection, vault: &Vault, reading: Reading<'_>) -> Result<(), StoreError> {
+/// Writes down that somebody reads.
+pub(super) async fn record(
+    connection: &AsyncPgConnection,
+    vault: &Vault,
+    reading: Reading<'_>,
+) -> Result<(), StoreError> {
     let Reading { principal, statement, fields, reason, now, id } = reading;
     let is_officer = principal.who.role() == "officer";
     let record = AccessRecord {
@@ -176,16 +181,15 @@ async fn rows(connection: &AsyncPgConnection, statement: &StatementId) -> Result
     Ok(query.bind::<Binary, _>(statement.as_bytes().to_vec()).load(&mut &*connection).await?)
 }
 
-fn open(vault: &Vault, statement: &StatementId, row: OpeningRow) -> Result<KeptOpening, StoreError> {
+/// Decrypts a row.
+pub(super) fn open(vault: &Vault, statement: &StatementId, row: OpeningRow) -> Result<KeptOpening, StoreError> {
     let damaged = |reason: String| StoreError::damaged(format!("vault.opening {statement}"), reason);
     let field: Field = row.field.parse().map_err(damaged)?;
     let OpeningRow { key_id: Some(key_id), wrapped_key: Some(wrapped_key), sealed: Some(sealed), .. } = row else {
         let index = row.erased_by.ok_or_else(|| damaged(format!("{field} is neither kept nor erased")))?;
         return Ok(KeptOpening::Erased { field, index: count(index, "vault.opening")? });
     };
-    let keys = vault.keys();
-    // Another process may have rotated the master key since the keys were read.
-    let keys = if keys.ids().any(|id| id == key_id) { keys } else { vault.reload()? };
+    let keys = vault.keys_with(&key_id)?;
     let stored = SealedOpening { key_id, wrapped_key, sealed };
     Ok(KeptOpening::Kept(seal::open(&keys, &stored, statement, &field)?))
 }

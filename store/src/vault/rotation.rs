@@ -121,6 +121,13 @@ impl Store {
 
 /// Wraps some rows anew; how many.
 async fn rewrap_some(connection: &AsyncPgConnection, keys: &MasterKeys) -> Result<u64, StoreError> {
+    match rewrap_openings(connection, keys).await? {
+        0 => super::reports::rewrap_some(connection, keys, ROWS_AT_A_TIME).await,
+        done => Ok(done),
+    }
+}
+
+async fn rewrap_openings(connection: &AsyncPgConnection, keys: &MasterKeys) -> Result<u64, StoreError> {
     let rows: Vec<Row> =
         fixed("SELECT statement, field, key_id, wrapped_key FROM vault.opening WHERE key_id <> $1 LIMIT $2 FOR UPDATE")
             .bind::<Text, _>(keys.current_id().to_owned())

@@ -14,6 +14,8 @@ use crate::error::StoreError;
 /// Bytes of a nonce, which stands before what is encrypted. Random ones of 192 bits don't meet.
 const NONCE_BYTES: usize = 24;
 
+const NOT_SEALED: &str = "is not what was sealed";
+
 /// An opening as it is stored.
 pub(super) struct SealedOpening {
     pub(super) key_id: String,
@@ -62,13 +64,22 @@ fn wrap(
 
 /// Encrypts an opening under a new data key.
 pub(super) fn seal(keys: &MasterKeys, statement: &StatementId, opening: &Opening) -> Result<SealedOpening, StoreError> {
+    seal_secret(keys, statement, &opening.field, &opening.to_secret())
+}
+
+/// Encrypts anything under a new data key, bound to a statement and a name.
+pub(super) fn seal_secret(
+    keys: &MasterKeys,
+    statement: &StatementId,
+    field: &Field,
+    secret: &[u8],
+) -> Result<SealedOpening, StoreError> {
     let master = keys.current().ok_or_else(|| failed("there is no master key"))?;
     let data_key = Zeroizing::new(random::<32>()?);
-    let field = &opening.field;
     Ok(SealedOpening {
         key_id: master.id.clone(),
         wrapped_key: wrap(master, &data_key, statement, field)?,
-        sealed: encrypt(&data_key, &opening.to_secret(), &binding("opening", statement, field))?,
+        sealed: encrypt(&data_key, secret, &binding("opening", statement, field))?,
     })
 }
 
@@ -97,10 +108,20 @@ pub(super) fn open(
     statement: &StatementId,
     field: &Field,
 ) -> Result<Opening, StoreError> {
+    let secret = open_secret(keys, stored, statement, field)?;
+    Opening::from_secret(field.clone(), &secret).ok_or_else(|| damaged(statement, field, NOT_SEALED))
+}
+
+/// Decrypts what [`seal_secret`] encrypted.
+pub(super) fn open_secret(
+    keys: &MasterKeys,
+    stored: &SealedOpening,
+    statement: &StatementId,
+    field: &Field,
+) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     let data_key = unwrap(keys, stored, statement, field)?;
     let secret = decrypt(&data_key, &stored.sealed, &binding("opening", statement, field));
-    let opening = secret.and_then(|secret| Opening::from_secret(field.clone(), &secret));
-    opening.ok_or_else(|| damaged(statement, field, "is not what was sealed"))
+    secret.ok_or_else(|| damaged(statement, field, NOT_SEALED))
 }
 
 /// The same opening with its data key under the master key in use.

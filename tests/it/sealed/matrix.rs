@@ -7,10 +7,10 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Payment, get_as, officer, service, token_made, token_of};
-use crate::harness::is_soak;
+use crate::harness::{Answer, Service, is_soak};
 use crate::make::Author;
 use crate::shared;
 
@@ -19,9 +19,28 @@ const CANARY: &str = "73190246.58";
 
 /// Endpoints that show nothing without a token, with the statuses that every role gets about its own and about others'.
 /// In the order of [`ROLES`]: nobody, payer, payee, stranger, officer of Hong Kong, officer of Singapore, auditor, operator.
-const EXPECTED: [(&str, [u16; 8]); 2] = [
+const EXPECTED: [(&str, [u16; 8]); 9] = [
     ("/v1/statements/{id}/openings", [401, 200, 200, 404, 200, 404, 401, 401]),
     ("/v1/accesses", [401, 200, 200, 200, 404, 404, 200, 200]),
+    ("/v1/reports/ip-expenditure", [401, 201, 404, 404, 201, 404, 401, 401]),
+    ("/v1/reports/ip-expenditure/summary", [401, 401, 401, 401, 200, 404, 401, 401]),
+    ("/v1/reports/{id}", REPORT),
+    ("/v1/reports/{id}/lines", REPORT),
+    ("/v1/reports/{id}/lines/{n}/evidence", REPORT),
+    ("/v1/reports/{id}/export", REPORT),
+    ("/v1/reports/{id}/export/signature", REPORT),
+];
+
+/// A report on the payer.
+const REPORT: [u16; 8] = [401, 200, 404, 404, 200, 404, 401, 401];
+
+/// Endpoints whose answers hold what was sealed.
+const SHOWING: [&str; 5] = [
+    "/v1/statements/{id}/openings",
+    "/v1/reports/{id}",
+    "/v1/reports/{id}/lines",
+    "/v1/reports/{id}/lines/{n}/evidence",
+    "/v1/reports/{id}/export",
 ];
 
 const ROLES: [&str; 8] = ["nobody", "payer", "payee", "stranger", "officer HK", "officer SG", "auditor", "operator"];
@@ -50,6 +69,18 @@ fn cast(label: &str) -> Cast {
     Cast { payer, payment, tokens }
 }
 
+/// Asks for a report on everything of a party.
+fn report(service: &Service, taxpayer: &Author, token: &str, reason: Option<(&str, &str)>) -> Answer {
+    let mut request = json!({ "query": { "taxpayer": taxpayer.party.to_hex() } });
+    if let Some((case_reference, purpose)) = reason {
+        request["case_reference"] = case_reference.into();
+        request["purpose"] = purpose.into();
+    }
+    let authorization = format!("Bearer {token}");
+    let headers = [("Authorization", authorization.as_str())];
+    service.post_with("/v1/reports/ip-expenditure", request.to_string().as_bytes(), &headers)
+}
+
 #[test]
 fn every_endpoint_shows_every_role_what_it_may_see_and_no_more() {
     let service = service();
@@ -61,35 +92,57 @@ fn every_endpoint_shows_every_role_what_it_may_see_and_no_more() {
         assert_eq!(get_as(service, &format!("/v1/statements/{}/openings", payment.id), &tokens[1]).status, 200);
         thread::sleep(Duration::from_millis(100));
     }
+    let made = report(service, &payer, &tokens[1], None);
+    assert_eq!(made.status, 201, "{}", made.text());
+    let report_id = made.json()["id"].as_str().unwrap().to_owned();
     let document: Value = serde_json::from_str(&chopmark_api::openapi_json()).unwrap();
     let manifest = artefact.statement.subject.to_hex();
-    let (mut untested, mut asked) = (Vec::new(), 0);
+    let (mut untested, mut asked, mut asked_of) = (Vec::new(), 0, 0);
     for (path, operations) in document["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
             let expected = EXPECTED.iter().find(|(known, _)| known == path);
             if operation.get("security").is_some() && expected.is_none() {
                 untested.push(format!("{method} {path}\n"));
             }
+            if let (true, Some((_, expected))) = (method == "post" && path.ends_with("ip-expenditure"), expected) {
+                let asked = ROLES.iter().zip(&tokens).map(|(role, token)| {
+                    let reason = role.starts_with("officer").then_some(("IRD/1", "audit"));
+                    let answer = report(service, &payer, token, reason);
+                    assert_eq!(answer.text().contains("totals"), answer.status == 201, "{role}");
+                    answer.status
+                });
+                assert_eq!(asked.collect::<Vec<_>>(), expected, "{path}");
+                asked_of += 1;
+            }
             if method != "get" {
                 continue;
             }
             let id = match path.as_str() {
+                path if path.contains("reports") => report_id.clone(),
                 path if path.contains("parties") => payer.party.to_hex(),
                 path if path.contains("artefacts") || path.ends_with("bundle") => artefact.statement.id.to_hex(),
                 _ => payment.id.clone(),
             };
             let filled = path.replace("{id}", &id).replace("{sha256}", &manifest).replace("{path:.*}", "0/000.p/2");
+            let filled = filled.replace("{n}", "1");
             let filled = filled.replace("{path}", "0/000.p/2");
             let mut statuses = Vec::new();
             for (role, token) in ROLES.iter().zip(&tokens) {
-                let reason = if role.starts_with("officer") && path.ends_with("openings") {
+                let needs_reason = path.ends_with("openings") || path.contains("reports");
+                let reason = if role.starts_with("officer") && needs_reason {
                     "?case_reference=IRD%2F1&purpose=audit"
                 } else {
                     ""
                 };
                 let answer = get_as(service, &format!("{filled}{reason}"), token);
-                let may_show = path.ends_with("openings") && answer.status == 200;
-                assert_eq!(answer.text_lossy().contains(CANARY), may_show, "{role} {path}: {}", answer.text_lossy());
+                let may_show = SHOWING.contains(&path.as_str()) && answer.status == 200;
+                // Sums of one payment are its amount.
+                let is_sum = path.ends_with("/summary");
+                assert!(
+                    is_sum || answer.text_lossy().contains(CANARY) == may_show,
+                    "{role} {path}: {}",
+                    answer.text_lossy()
+                );
                 statuses.push(answer.status);
                 asked += 1;
             }
@@ -99,6 +152,7 @@ fn every_endpoint_shows_every_role_what_it_may_see_and_no_more() {
             }
         }
     }
+    assert_eq!(asked_of, 1, "reports are made by one endpoint");
     println!("{asked} requests of {} roles", ROLES.len());
     // Endpoints whose authorisation nothing tests: none, and none may be added.
     let snapshot = Path::new(env!("CARGO_MANIFEST_DIR")).join("it/sealed/untested.txt");

@@ -1,0 +1,108 @@
+//! Exports of a report: tables with typed cells, written as CSV or as a workbook, each with a signature of its own.
+//!
+//! Only the report itself, in JSON, is promised to be the same bytes for ever. What is written here follows from it, the
+//! language and this version of the program.
+
+mod csv;
+mod tables;
+mod xlsx;
+
+use chopmark_core::digest::Sha256Digest;
+use chopmark_core::ledger::note::{Note, NoteError, NoteSigner};
+use chopmark_core::tax::words::Language;
+use data_encoding::BASE64;
+
+use crate::problem::{ApiError, internal};
+use crate::reports::kept::Kept;
+
+/// First line of a signature's text. No checkpoint, report or status list has it.
+const NOTE_HEADER: &str = "chopmark/report-export/v1";
+
+/// As what a report is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// The lines as comma-separated values.
+    Csv {
+        /// Whether a byte order mark stands before them.
+        bom: bool,
+    },
+    /// A workbook.
+    Xlsx,
+    /// The report itself.
+    Json,
+}
+
+impl Format {
+    /// Its name in signatures.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Csv { bom: false } => "csv",
+            Self::Csv { bom: true } => "csv+bom",
+            Self::Xlsx => "xlsx",
+            Self::Json => "json",
+        }
+    }
+
+    /// Media type.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Csv { .. } => "text/csv; charset=utf-8; header=present",
+            Self::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            Self::Json => "application/json",
+        }
+    }
+
+    const fn extension(self) -> &'static str {
+        match self {
+            Self::Csv { .. } => "csv",
+            Self::Xlsx => "xlsx",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// A file that was written.
+pub struct Export {
+    /// Of which report.
+    pub id: Sha256Digest,
+    /// As what.
+    pub format: Format,
+    /// In which language.
+    pub language: Language,
+    /// The file.
+    pub bytes: Vec<u8>,
+}
+
+/// Writes a report.
+///
+/// # Errors
+/// When the report is not as reports are written, or a workbook can't hold it.
+pub fn write(kept: &Kept, format: Format, language: Language) -> Result<Export, ApiError> {
+    let bytes = match format {
+        Format::Json => kept.file.to_vec(),
+        Format::Csv { bom } => csv::write(&tables::lines(&kept.content()?, language), bom),
+        Format::Xlsx => {
+            let sheets = tables::all(kept.id, &kept.content()?, language);
+            xlsx::write(&sheets).map_err(|error| internal(&error))?
+        }
+    };
+    Ok(Export { id: kept.id, format, language, bytes })
+}
+
+impl Export {
+    /// A name to save it by.
+    pub fn file_name(&self) -> String {
+        let id = self.id.to_string();
+        format!("ip-expenditure-{}.{}", id.get(..12).unwrap_or(&id), self.format.extension())
+    }
+
+    /// Signs the bytes, with all that says what they are.
+    ///
+    /// # Errors
+    /// Never for an origin that names a log.
+    pub fn sign(&self, origin: &str, signer: &NoteSigner) -> Result<Note, NoteError> {
+        let digest = BASE64.encode(Sha256Digest::of(&self.bytes).as_bytes());
+        let (format, language) = (self.format.name(), self.language.tag());
+        Note::sign(format!("{NOTE_HEADER}\n{origin}\n{}\n{format} {language}\n{digest}\n", self.id), [signer])
+    }
+}

@@ -1,0 +1,153 @@
+//! Exports, opened again with openpyxl and Python's own reader of CSV: no formulas, numbers that are numbers, Chinese as it was,
+//! and a signature over exactly those bytes.
+
+use std::fs;
+use std::process::Command;
+
+use chopmark_core::digest::Sha256Digest;
+use chopmark_core::ledger::note::Note;
+use data_encoding::BASE64;
+use serde_json::{Value, json};
+
+use super::books::{Books, Company, figures};
+use super::{ask, service};
+use crate::harness::place;
+use crate::sealed::{get_as, token_of};
+use crate::shared;
+
+/// Reads a workbook and prints every cell with its type.
+const READ_WORKBOOK: &str = "
+import json, sys, openpyxl
+book = openpyxl.load_workbook(sys.argv[1])
+sheets = []
+for sheet in book.worksheets:
+    rows = [[[cell.data_type, cell.value if not hasattr(cell.value, 'isoformat') else cell.value.isoformat()]
+             for cell in row] for row in sheet.iter_rows()]
+    sheets.append({'name': sheet.title, 'frozen': sheet.freeze_panes, 'filter': sheet.auto_filter.ref, 'rows': rows})
+print(json.dumps(sheets))
+";
+
+/// Reads comma-separated values.
+const READ_CSV: &str = "
+import csv, json, sys
+print(json.dumps(list(csv.reader(open(sys.argv[1], encoding='utf-8-sig', newline='')))))
+";
+
+fn python(program: &str, bytes: &[u8]) -> Value {
+    let place = place();
+    let path = place.path().join("export");
+    fs::write(&path, bytes).unwrap();
+    let packages = std::env::var_os("CHOPMARK_TEST_OPENPYXL");
+    let packages = packages
+        .expect("CHOPMARK_TEST_OPENPYXL must name what scripts/install-openpyxl.sh prints; `make test` sets it");
+    // openpyxl asks for the name to end so.
+    let named = place.path().join("export.xlsx");
+    fs::rename(&path, &named).unwrap();
+    let output =
+        Command::new("python3").env("PYTHONPATH", packages).args(["-c", program]).arg(&named).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "one report, looked at from all sides")]
+fn workbooks_and_tables_open_without_formulas_and_with_their_numbers() {
+    let service = service();
+    let (company, seller) = (Company::new(service, "=exports"), Company::new(service, "+exports seller"));
+    let mut books = Books::of(service, &company);
+    books.profile();
+    let right = books.asset("=軟件版權，\"第一\"版");
+    books.purchase(&seller, right, "-INV, \"1\"", figures("1000000.01", "HKD"));
+    books.used(right, "2026/27", "1");
+    let royalty = books.royalty("@SUM(A1:A9)", "US", "+852 1234", figures("12.34", "HKD"));
+    books.correct_royalty(royalty, "@SUM(A1:A9)", "US", "+852 1234", figures("56.78", "HKD"));
+    let token = token_of(service, &company.author);
+    let view = ask(service, &token, &json!({ "query": { "taxpayer": company.author.party.to_hex() } })).json();
+    let id = view["id"].as_str().unwrap();
+    let get = |path: &str| {
+        let answer = get_as(service, &format!("/v1/reports/{id}/{path}"), &token);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text_lossy());
+        answer
+    };
+    let report: Value = get_as(service, &format!("/v1/reports/{id}"), &token).json();
+    let lines = report["report"]["lines"].as_array().unwrap();
+
+    for (lang, sheet, heading, kind) in [
+        ("en", "Lines", "amount (HKD)", "deduction"),
+        ("zh-Hant", "明細", "金額（港元）", "扣除"),
+        ("zh-Hans", "明细", "金额（港元）", "扣除"),
+    ] {
+        let answer = get(&format!("export?format=xlsx&lang={lang}"));
+        assert!(answer.header("content-disposition").unwrap().contains(".xlsx"));
+        assert_eq!(get(&format!("export?format=xlsx&lang={lang}")).body, answer.body, "the same bytes");
+        let sheets = python(READ_WORKBOOK, &answer.body);
+        let sheets = sheets.as_array().unwrap();
+        assert_eq!(sheets.len(), 6);
+        for sheet in sheets {
+            assert_eq!(sheet["frozen"], "A2");
+            assert!(sheet["filter"].is_string());
+            for cell in sheet["rows"].as_array().unwrap().iter().flat_map(|row| row.as_array().unwrap()) {
+                assert_ne!(cell[0], "f", "a formula: {cell}");
+            }
+        }
+        let table = &sheets[0];
+        assert_eq!(table["name"], sheet);
+        let rows = table["rows"].as_array().unwrap();
+        assert_eq!(rows.len(), lines.len() + 1);
+        let column = |title: &str| rows[0].as_array().unwrap().iter().position(|cell| cell[1] == title).unwrap();
+        let amount = column(heading);
+        for (row, line) in rows[1..].iter().zip(lines) {
+            let cell = &row[amount];
+            let expected: f64 = line["amount"].as_str().unwrap().parse().unwrap();
+            assert_eq!((&cell[0], cell[1].as_f64()), (&"n".into(), Some(expected)), "{cell}");
+        }
+        let cells: Vec<&Value> = rows.iter().flat_map(|row| row.as_array().unwrap()).collect();
+        for text in ["=軟件版權，\"第一\"版", "-INV, \"1\"", "@SUM(A1:A9)", "+852 1234", kind] {
+            assert!(cells.iter().any(|cell| cell[0] == "s" && cell[1] == text), "{text}");
+        }
+        assert!(cells.iter().any(|cell| cell[0] == "d" && cell[1] == "2026-05-02T00:00:00"), "a typed date");
+        let provenance = sheets[5]["rows"].to_string();
+        assert!(provenance.contains(id) && provenance.contains(report["report"]["rules_digest"].as_str().unwrap()));
+        let corrections = sheets[3]["rows"].as_array().unwrap();
+        assert!(corrections.len() == 2 && corrections[1].to_string().contains("56.78"), "{corrections:?}");
+    }
+
+    for (query, lang) in [("", "en"), ("&bom=true", "zh-Hant")] {
+        let answer = get(&format!("export?format=csv&lang={lang}{query}"));
+        assert_eq!(answer.body.starts_with(b"\xef\xbb\xbf"), !query.is_empty());
+        let rows = python(READ_CSV, &answer.body);
+        let rows = rows.as_array().unwrap();
+        assert_eq!(rows.len(), lines.len() + 1);
+        let heading = if lang == "en" { "amount (HKD)" } else { "金額（港元）" };
+        let amount = rows[0].as_array().unwrap().iter().position(|title| title == heading).unwrap();
+        for (row, line) in rows[1..].iter().zip(lines) {
+            assert_eq!(row[amount], line["amount"]);
+        }
+        for cell in rows.iter().flat_map(|row| row.as_array().unwrap()) {
+            let text = cell.as_str().unwrap();
+            let is_number = text.parse::<f64>().is_ok();
+            assert!(is_number || !text.starts_with(['=', '+', '-', '@', '\t', '\r']), "{text}");
+        }
+        let texts = Value::from(rows.clone()).to_string();
+        assert!(texts.contains("'=軟件版權") && texts.contains("'@SUM(A1:A9)") && texts.contains("'+852 1234"));
+    }
+    assert_eq!(get("export?format=json").body, get_as(service, &format!("/v1/reports/{id}"), &token).body);
+
+    // Each is signed as what it is.
+    let (reference, key) = shared::registry(service);
+    for (query, named) in [
+        ("format=xlsx&lang=zh-Hans", "xlsx zh-Hans"),
+        ("format=csv&lang=en", "csv en"),
+        ("bom=true", "csv+bom en"),
+        ("format=json", "json en"),
+    ] {
+        let bytes = get(&format!("export?{query}")).body;
+        let note = Note::parse(get(&format!("export/signature?{query}")).text()).unwrap();
+        assert_eq!(note.verify(core::slice::from_ref(&key)).unwrap().len(), 1);
+        let digest = BASE64.encode(Sha256Digest::of(&bytes).as_bytes());
+        assert_eq!(note.text(), format!("chopmark/report-export/v1\n{}\n{id}\n{named}\n{digest}\n", reference.origin));
+    }
+    for query in ["format=pdf", "lang=fr", "format=xlsx&bom=true", "format=csv&format=csv", "sheet=1"] {
+        assert_eq!(get_as(service, &format!("/v1/reports/{id}/export?{query}"), &token).status, 400, "{query}");
+    }
+}

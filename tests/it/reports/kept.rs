@@ -1,0 +1,198 @@
+//! Kept reports: the same bytes whatever is entered later and whoever computes them, until something in them is erased.
+
+use chopmark_core::access::ACCESS_SCHEMA;
+use chopmark_core::erased::ErasedClaim;
+use chopmark_core::expenditure::report::verify;
+use chopmark_core::kind::Claim;
+use serde_json::{Value, json};
+
+use super::books::{Books, Company, figures};
+use super::{ask, audit_and_rebuild, file, made, service, trust};
+use crate::harness::{Client, Service, place};
+use crate::replicas::Shared;
+use crate::sealed::{get_as, officer, token_of};
+use crate::shared;
+
+#[test]
+fn nothing_entered_later_changes_a_report() {
+    // Audited and rebuilt, so it is nobody else's.
+    let place = place();
+    let service = Service::start(place.path());
+    let (payer, payee) = (Company::new(&service, "constant payer"), Company::new(&service, "constant payee"));
+    let mut books = Books::of(&service, &payer);
+    books.profile();
+    let right = books.asset("商標");
+    let purchase = books.purchase(&payee, right, "K-1", figures("5000.00", "USD"));
+    books.rate("USD", "7.8", "2026-04-30");
+    let royalty = books.royalty("Licensor", "JP", "K-2", figures("700.00", "HKD"));
+    let officer = officer(&service, "HK");
+    let (size, query) = (shared::size(&service), json!({ "taxpayer": payer.author.party.to_hex() }));
+    let first = made(&service, &officer, &query, Some(size));
+    let bytes = file(&service, &officer, &first["id"]);
+
+    // What becomes of everything in it: endorsed, corrected, reversed, another rate, another profile, another payment.
+    Books::of(&service, &payee).endorse(purchase);
+    books.used(right, "2026/27", "0.5");
+    books.correct_royalty(royalty, "Licensor", "JP", "K-2", figures("900.00", "HKD"));
+    books.reverse(purchase);
+    books.rate("USD", "7.9", "2026-05-31");
+    books.profile();
+    books.royalty("Licensor", "JP", "K-3", figures("100.00", "HKD"));
+    let again = made(&service, &officer, &query, Some(size));
+    assert_eq!(again, first);
+    assert_eq!(file(&service, &officer, &again["id"]), bytes);
+    let now = made(&service, &officer, &query, None);
+    assert!(now["id"] != first["id"] && now["totals"] != first["totals"], "{now}");
+    verify(&file(&service, &officer, &now["id"]), &trust(&service)).unwrap();
+    verify(&bytes, &trust(&service)).unwrap();
+
+    // The read tables that all of this was looked up in are what the entries make.
+    assert_eq!(audit_and_rebuild(&service), ("clean".into(), 0.into()));
+    let damage = "TRUNCATE view.evidence_version; DELETE FROM view.evidence_party WHERE kind = 'expenditure'";
+    service.sql(damage).unwrap();
+    let (home, data) = (crate::harness::Home::new(), service.directory.to_str().unwrap());
+    let (code, found) = home.json(&["audit", "--data-dir", data]);
+    assert_eq!(code, 6, "{found}");
+    assert!(found.to_string().contains("view.evidence_"), "{found}");
+    let (code, rebuilt) = home.json(&["db", "rebuild", "--data-dir", data]);
+    assert!(code == 0 && rebuilt["mended"].as_u64().unwrap() > 5, "{rebuilt}");
+    assert_eq!(audit_and_rebuild(&service), ("clean".into(), 0.into()));
+    assert_eq!(made(&service, &officer, &query, Some(size)), first);
+    service.stop();
+}
+
+#[test]
+fn two_replicas_make_the_same_bytes() {
+    let shared = Shared::found();
+    let (first, second) = (shared.replica("first"), shared.beside("second"));
+    let company = Company::new(&first, "replicated");
+    let mut books = Books::of(&second, &company);
+    books.profile();
+    books.royalty("Licensor", "US", "R-1", figures("1234.56", "HKD"));
+    let size = shared::size(&second);
+    let deadline = std::time::Instant::now() + crate::replicas::PATIENCE;
+    while shared::size(&first) < size {
+        assert!(std::time::Instant::now() < deadline);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let token = token_of(&first, &company.author);
+    let request = json!({ "query": { "taxpayer": company.author.party.to_hex() }, "size": size });
+    let made = |service: &Client| {
+        let answer = ask(service, &token, &request);
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        answer.json()
+    };
+    let view = made(&first);
+    assert_eq!(made(&second), view);
+    let path = format!("/v1/reports/{}", view["id"].as_str().unwrap());
+    assert_eq!(get_as(&first, &path, &token).body, get_as(&second, &path, &token).body);
+    // Both wrote it; one row.
+    assert_eq!(shared.sql("SELECT count(*) FROM vault.report"), "1");
+    first.stop();
+    second.stop();
+    shared.audit();
+    shared.stop();
+}
+
+#[test]
+fn a_report_goes_with_what_is_erased_and_the_next_one_says_so() {
+    let service = service();
+    let company = Company::new(service, "erases");
+    let mut books = Books::of(service, &company);
+    books.profile();
+    let gone = books.royalty("Licensor", "US", "E-1", figures("61234567.89", "HKD"));
+    books.royalty("Licensor", "US", "E-2", figures("20.00", "HKD"));
+    let token = token_of(service, &company.author);
+    let request = json!({ "query": { "taxpayer": company.author.party.to_hex() } });
+    let before = ask(service, &token, &request).json();
+    let path = |view: &Value| format!("/v1/reports/{}", view["id"].as_str().unwrap());
+    let shown = get_as(service, &path(&before), &token);
+    assert!(shown.status == 200 && shown.text().contains("61234567.89"));
+    // At rest it is not to be read.
+    let rows = service.sql("SELECT string_agg(report::text, ' ') FROM vault.report AS report").unwrap();
+    assert!(!rows.contains(&data_encoding::HEXLOWER.encode(b"61234567.89")) && rows.len() > 1_000);
+
+    let fields = ["/amount", "/currency", "/fees", "/fx_rate", "/met_by_others", "/withheld"];
+    let fields = fields.map(|name| name.parse().unwrap()).to_vec();
+    let entered = books.say(Claim::Erased(ErasedClaim { statement: gone, fields }));
+    let index = service.get(&format!("/v1/statements/{entered}")).json()["index"].clone();
+    let erased = get_as(service, &path(&before), &token);
+    let problem = erased.problem();
+    assert_eq!((erased.status, &problem["code"]), (410, &"report_erased".into()), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains(&index.to_string()), "{problem}");
+    let sealed = service.sql("SELECT count(*) FROM vault.report WHERE erased_by IS NOT NULL AND sealed IS NOT NULL");
+    assert_eq!(sealed.unwrap(), "0");
+
+    // The next one does without, and says so.
+    let after = ask(service, &token, &request).json();
+    assert_eq!((&after["set_aside"], &after["totals"]["deduction"]), (&1.into(), &"20.00".into()), "{after}");
+    let report: Value = get_as(service, &path(&after), &token).json();
+    assert_eq!(report["report"]["set_aside"].as_array().unwrap().len(), 1);
+    assert!(!report.to_string().contains("61234567.89"));
+}
+
+#[test]
+fn every_reading_of_a_report_is_recorded_about_the_taxpayer() {
+    let service = service();
+    let company = Company::new(service, "is read about");
+    Books::of(service, &company).royalty("Licensor", "US", "A-1", figures("20.00", "HKD"));
+    let officer = officer(service, "HK");
+    let view = made(service, &officer, &json!({ "taxpayer": company.author.party.to_hex() }), None);
+    file(service, &officer, &view["id"]);
+    let id = view["id"].as_str().unwrap();
+    let party = company.author.party.to_hex();
+    let expected = [json!(["/report"]), json!([format!("/report/{id}")])];
+    let token = token_of(service, &company.author);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
+    let records = loop {
+        let page = get_as(service, "/v1/accesses", &token).json();
+        let records: Vec<Value> =
+            page["accesses"].as_array().unwrap().iter().map(|access| access["record"].clone()).collect();
+        if records.len() >= 2 || std::time::Instant::now() > deadline {
+            break records;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    };
+    assert_eq!(records.len(), 2, "{records:?}");
+    for (record, fields) in records.iter().zip(expected) {
+        assert_eq!((&record["schema"], &record["statement"]), (&ACCESS_SCHEMA.into(), &party.as_str().into()));
+        assert_eq!(
+            (&record["fields"], &record["role"], &record["bound_to"]),
+            (&fields, &"officer".into(), &"HK".into())
+        );
+        assert_eq!(record["reason"], json!({ "case_reference": "C-2026-17", "purpose": "audit" }));
+    }
+}
+
+#[test]
+fn nothing_of_a_report_is_seen_without_its_record() {
+    let service = service();
+    let company = Company::new(service, "second wall of reports");
+    let payment = Books::of(service, &company).royalty("Licensor", "US", "S-1", figures("20.00", "HKD"));
+    let token = token_of(service, &company.author);
+    let party = company.author.party.to_hex();
+    assert_eq!(ask(service, &token, &json!({ "query": { "taxpayer": party } })).status, 201);
+    let attempt = |role: &str, bound_to: &str, extra: &str| {
+        service.sql(&format!(
+            "SET ROLE chopmark_app; BEGIN; SELECT set_config('chopmark.role', '{role}', true),
+             set_config('chopmark.bound_to', '{bound_to}', true), set_config('chopmark.token', 'wall', true); {extra};
+             SELECT 'seen ' || (SELECT count(*) FROM vault.report WHERE party = '\\x{party}') || ' '
+                 || (SELECT count(*) FROM vault.opening WHERE statement = '\\x{payment}') || ' '
+                 || (SELECT count(*) FROM vault.report_sum); ROLLBACK"
+        ))
+    };
+    let record = |role: &str, bound_to: &str| {
+        format!(
+            "INSERT INTO vault.access (id, statement, role, bound_to, token, body, shown_from)
+             VALUES ('\\x{}', '\\x{party}', '{role}', '{bound_to}', 'wall', '\\x7b7d', now())",
+            "0".repeat(32)
+        )
+    };
+    assert!(attempt("party", &party, "SELECT ''").unwrap().contains("seen 0 0 0"), "no record, no data");
+    assert!(attempt("party", &party, &record("party", &party)).unwrap().contains("seen 1 6 0"));
+    assert!(attempt("officer", "HK", &record("officer", "HK")).unwrap().contains("seen 1 6 0"));
+    for (role, bound_to) in [("party", "ab".repeat(32)), ("officer", "SG".to_owned()), ("auditor", String::new())] {
+        let refused = attempt(role, &bound_to, &record(role, &bound_to)).unwrap_err();
+        assert!(refused.contains("row-level security"), "{refused}");
+    }
+}
