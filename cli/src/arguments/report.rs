@@ -38,7 +38,7 @@ impl ReportCommand {
 }
 
 /// Flags, as reports write them.
-const FLAGS: [&str; 12] = [
+const FLAGS: [&str; 13] = [
     "ASSOCIATE_SELLER",
     "DUPLICATE_CLAIM",
     "DISPOSAL_WITHOUT_CLAWBACK",
@@ -51,6 +51,7 @@ const FLAGS: [&str; 12] = [
     "DEEMED_100",
     "UNCONFIRMED",
     "FX_UNSOURCED",
+    "NEEDS_REVIEW",
 ];
 
 /// Arguments of `chopmark report ip-expenditure`.
@@ -94,7 +95,7 @@ pub(crate) struct IpExpenditureArguments {
     #[arg(long, value_name = "AMOUNT")]
     pub(crate) amount_max: Option<String>,
     /// Only lines with an entry that raises this flag
-    #[arg(long, value_name = "FLAG", value_parser = one_of::<FlagCode, 12>(FLAGS))]
+    #[arg(long, value_name = "FLAG", value_parser = one_of::<FlagCode, 13>(FLAGS))]
     pub(crate) flag: Option<FlagCode>,
     /// Only what stands so
     #[arg(long, value_parser = one_of::<Status, 3>(["active", "corrected", "reversed"]))]
@@ -162,4 +163,15 @@ pub(crate) struct ReportExplainArguments {
     /// Trust policy to judge the registry by [env: CHOPMARK_TRUST]
     #[arg(long, value_name = "FILE")]
     pub(crate) trust: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_flag_can_be_asked_for() {
+        let codes: Vec<&str> = FlagCode::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(codes, FLAGS);
+    }
 }

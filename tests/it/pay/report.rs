@@ -1,8 +1,7 @@
 //! Three companies, two currencies: through the binary and a service into a report, which is checked, explained, added up
 //! again by a second program, and refused in a thousand damaged forms.
 //!
-//! The report itself is put together here, from what the service shows and with its log key: what a service does with it is
-//! tested with its routes.
+//! The report is also put together here, from what the service shows and with its log key: to the byte the one it makes.
 
 use std::fs;
 use std::process::Command;
@@ -19,7 +18,7 @@ use data_encoding::BASE64;
 use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 
-use crate::harness::{Home, Service, place};
+use crate::harness::{Home, Ran, Service, place};
 use crate::shared;
 
 /// Kinds of statement that a report may rest on.
@@ -152,6 +151,49 @@ impl Story {
         (items, paths, TreeHead { registry, size, root: root.unwrap() })
     }
 
+    /// The same by asking the service: Alpha with its key, an officer for a case, nobody else; and later as of the same size.
+    fn asked(&self) -> Vec<u8> {
+        const FILE: &str = "ip-2026-27-to-2027-28.json";
+        let (alpha, url) = (&self.alpha.0, self.service.url());
+        let ask = ["report", "ip-expenditure", "--taxpayer", "12345678", "--year", "2026/27", "--year", "2027/28"];
+        let whole = [&ask[..], &["--format", "json,csv,xlsx", "--lang", "zh-Hant", "--out", "reports"]].concat();
+        let made = self.at(alpha, &whole);
+        assert_eq!((&made["lines"], made["files"].as_array().unwrap().len()), (&json!(8), 5), "{made}");
+        let read = |directory: &str| fs::read(alpha.file(directory).join(FILE)).unwrap();
+        let bytes = read("reports");
+        assert_eq!(made["id"], json!(Sha256Digest::of(&bytes)));
+        let (code, again) = alpha.json(&[&whole[..], &["--url", url]].concat());
+        assert_eq!(code, 2, "nothing is overwritten: {again}");
+        let file = format!("reports/{FILE}");
+        let checked = self.at(alpha, &["report", "verify", &file, "--online"]);
+        assert_eq!(checked["made_again"], json!(true), "{checked}");
+        let (code, other) = self.gamma.0.json(&[&ask[..], &["--out", "r", "--url", url]].concat());
+        assert_eq!(code, 5, "{other}");
+
+        let data = self.service.directory.to_str().unwrap();
+        let token = ["token", "new", "--role", "officer", "--jurisdiction", "HK", "--name", "desk", "--data-dir", data];
+        let (code, token) = self.operator.json(&token);
+        assert_eq!(code, 0, "{token}");
+        let officer = |more: &[&str]| {
+            let arguments = [&ask[..], &["--out", "case", "--json", "--url", url], more].concat();
+            let mut command = alpha.command(&arguments);
+            Ran::of(command.env("CHOPMARK_TOKEN", token["token"].as_str().unwrap()).output().unwrap())
+        };
+        let refused = officer(&[]).document();
+        assert_eq!(refused["error"]["code"], json!("reason_needed"), "{refused}");
+        let given = officer(&["--case", "C-2026-17", "--purpose", "field audit"]);
+        assert_eq!(given.code, 0, "{given:?}");
+        assert_eq!(read("case"), bytes);
+
+        // What is entered later changes nothing of what was at that size.
+        let later = ["tax", "relation", "--with", &self.alpha.1, "--relation", "partner", "--from", "2020-01-01"];
+        let size = made["size"].to_string();
+        self.at(&self.gamma.0, &later);
+        self.at(alpha, &[&ask[..], &["--as-of", &size, "--out", "later"]].concat());
+        assert_eq!(read("later"), bytes);
+        bytes
+    }
+
     /// The report on Alpha for two years, as the service's key signs it.
     fn report(&self) -> Vec<u8> {
         let (items, paths, head) = self.evidence();
@@ -193,7 +235,9 @@ fn three_companies_end_in_a_report_that_anybody_can_check() {
     let place = place();
     let story = Story::new(place.path());
     story.tell();
-    let bytes = story.report();
+    let by_hand = story.report();
+    let bytes = story.asked();
+    assert_eq!(bytes, by_hand, "what the service makes is what anybody makes of the same entries");
     let home = &story.alpha.0;
     fs::write(home.file("ip.json"), &bytes).unwrap();
     let report: Value = serde_json::from_slice(&bytes).unwrap();

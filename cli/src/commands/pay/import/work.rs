@@ -201,7 +201,7 @@ impl Run<'_> {
         let claim = match &statement.claim {
             Claim::Expenditure(claim) => claim,
             Claim::Correction(correction) => match &correction.replacement {
-                Some(Replacement::Expenditure(claim)) => claim,
+                Some(Replacement::Expenditure(claim)) => claim.as_ref(),
                 _ => return Err(failure),
             },
             _ => return Err(failure),
