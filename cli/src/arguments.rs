@@ -3,6 +3,7 @@
 //! Settings that may also come from the environment or a file (`--url`, `--key`, …) stay optional here; `config` puts
 //! the layers together.
 
+mod asset;
 mod attest;
 mod cosign;
 mod engines;
@@ -10,7 +11,9 @@ mod hash;
 mod key;
 mod licence;
 mod party;
+mod pay;
 mod register;
+mod report;
 mod resident;
 mod sealed;
 mod search;
@@ -23,6 +26,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
+pub(crate) use asset::{AssetCommand, AssetCorrectArguments, AssetRegisterArguments, RightArguments};
 pub(crate) use attest::{
     AttestArguments, EndorseArguments, PartyUnverifyArguments, PartyVerifyArguments, SayArguments,
 };
@@ -38,18 +42,26 @@ pub(crate) use licence::{
     LicenceReinstateArguments, LicenceShowArguments, Sealing, StatusListArguments,
 };
 pub(crate) use party::{PartyCommand, PartyRegisterArguments};
+pub(crate) use pay::{
+    CorrectionArguments, ListEncoding, PayCommand, PayConfirmArguments, PayCorrectArguments, PayImportArguments,
+    PayRecordArguments, PaymentArguments,
+};
 pub(crate) use register::{ConsentArguments, RegisterArguments};
+pub(crate) use report::{IpExpenditureArguments, ReportCommand, ReportExplainArguments, ReportVerifyArguments};
 pub(crate) use resident::ResidentArguments;
 pub(crate) use sealed::{
     AccessCommand, AccessLogArguments, DiscloseArguments, EraseCommand, EraseRequestArguments, LoginArguments,
-    TokenCommand, TokenNewArguments, TokenRevokeArguments, TokenRole, VaultArguments, VaultCommand, VaultKeyArguments,
-    VaultRotateArguments,
+    ReasonArguments, TokenCommand, TokenNewArguments, TokenRevokeArguments, TokenRole, VaultArguments, VaultCommand,
+    VaultKeyArguments, VaultRotateArguments,
 };
 pub(crate) use search::{LineageArguments, SearchArguments};
 pub(crate) use service::{
     AuditArguments, DbCommand, LedgerCommand, LedgerInitArguments, LogFormat, ServeArguments, StoreArguments,
 };
-pub(crate) use tax::{JurisdictionArguments, TaxCommand, TaxComputeArguments, TaxExplainArguments, TaxRulesArguments};
+pub(crate) use tax::{
+    JurisdictionArguments, TaxCommand, TaxComputeArguments, TaxExplainArguments, TaxProfileArguments, TaxRateArguments,
+    TaxRelationArguments, TaxRulesArguments, TaxUseArguments,
+};
 pub(crate) use verify::VerifyArguments;
 
 const AFTER_HELP: &str = "\
@@ -144,6 +156,15 @@ pub(crate) enum Command {
     /// Write licence terms, check what may be licensed how, offer, accept, end and prove licences
     #[command(subcommand)]
     Licence(LicenceCommand),
+    /// Say which intellectual property rights you have
+    #[command(subcommand)]
+    Asset(AssetCommand),
+    /// Record, confirm, correct and import what was paid for intellectual property
+    #[command(subcommand)]
+    Pay(PayCommand),
+    /// Report on expenditure on intellectual property, check such a report, and explain its lines
+    #[command(subcommand)]
+    Report(ReportCommand),
     /// Open one sealed value in a file that proves it offline, or check such a file
     Disclose(Box<DiscloseArguments>),
     /// Have sealed values destroyed
@@ -168,7 +189,8 @@ pub(crate) enum Command {
     Vault(VaultCommand),
     /// Recompute the whole ledger and compare: in the database, or with --url over HTTP
     Audit(AuditArguments),
-    /// Tax on intellectual property: rules applied to what happened, with every step of the arithmetic
+    /// Tax on intellectual property: rules applied to what happened, with every step of the arithmetic; and the facts
+    /// about you that they need
     #[command(subcommand)]
     Tax(TaxCommand),
     /// Print a completion script for a shell
@@ -216,9 +238,10 @@ impl Command {
             Self::Db(DbCommand::Rebuild(_)) => "db rebuild",
             Self::Vault(VaultCommand::Rotate(_)) => "vault rotate",
             Self::Audit(_) => "audit",
-            Self::Tax(TaxCommand::Compute(_)) => "tax compute",
-            Self::Tax(TaxCommand::Explain(_)) => "tax explain",
-            Self::Tax(TaxCommand::Rules(_)) => "tax rules",
+            Self::Tax(command) => command.name(),
+            Self::Asset(command) => command.name(),
+            Self::Pay(command) => command.name(),
+            Self::Report(command) => command.name(),
             Self::Completions { .. } => "completions",
         }
     }
@@ -289,6 +312,31 @@ mod tests {
             ("chopmark licence suspend lic_a --reason non_payment", "licence suspend"),
             ("chopmark licence reinstate lic_a", "licence reinstate"),
             ("chopmark licence revoke lic_a --reason breach", "licence revoke"),
+            ("chopmark asset register --name-en A --ip-type copyright --jurisdiction HK", "asset register"),
+            (
+                "chopmark asset correct ast_a --reason later_event --lapsed-on 2026-05-02 --cause expired",
+                "asset correct",
+            ),
+            (
+                "chopmark pay record --licence lic_a --nature upfront_fee --amount 1000000.01 --currency HKD --date \
+                 2026-05-02 --document INV-7 --file inv.pdf",
+                "pay record",
+            ),
+            ("chopmark pay confirm exp_a --file inv.pdf", "pay confirm"),
+            ("chopmark pay correct exp_a --reason amount --amount 2.00", "pay correct"),
+            ("chopmark pay correct exp_a --reason duplicate --reverse", "pay correct"),
+            ("chopmark pay import ledger.csv --encoding big5 --dry-run", "pay import"),
+            ("chopmark tax use --asset ast_a --year 2026/27 --fraction 0.5", "tax use"),
+            ("chopmark tax profile --from 2026/27 --brn 12345678 --year-end 12-31", "tax profile"),
+            ("chopmark tax relation --with pty_a --relation controls --from 2026-01-01", "tax relation"),
+            ("chopmark tax rate --from USD --rate 7.8269 --source IRD --date 2026-03-31", "tax rate"),
+            (
+                "chopmark report ip-expenditure --taxpayer 12345678 --year 2026/27 --as-of 9 --case C-1 --purpose audit \
+                 --format json,csv,xlsx --out d",
+                "report ip-expenditure",
+            ),
+            ("chopmark report verify ip-2026-27.json --trust p.toml", "report verify"),
+            ("chopmark report explain ip-2026-27.json --line 14", "report explain"),
             ("chopmark hash ./model --engine portable", "hash"),
             ("chopmark hash ./model --engine wgpu", "hash"),
             ("chopmark engines --bench", "engines"),

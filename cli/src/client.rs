@@ -3,6 +3,7 @@
 //! Requests are repeatable (statements are named by their content), so a service that asks for patience is asked again.
 
 mod check;
+mod expenditure;
 mod sealed;
 mod wire;
 
@@ -20,6 +21,7 @@ use ureq::http::{Response, Uri};
 use ureq::{Agent, Body};
 
 pub(crate) use check::{Proved, check_receipt};
+pub(crate) use expenditure::{Asked, Made, ReportRequest};
 pub(crate) use sealed::{LoggedIn, Login};
 pub(crate) use wire::{
     AboutDescription, AncestryDescription, ArtefactDescription, LicenceDescription, LicencePage, PartyDescription,

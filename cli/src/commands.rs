@@ -3,6 +3,7 @@
 //! Here is only the way from parsed arguments to the module, and what the modules share.
 
 mod access;
+mod asset;
 mod attest;
 mod audit;
 mod bundle;
@@ -17,6 +18,7 @@ mod engines;
 mod erase;
 mod explain;
 mod hash;
+mod journal;
 mod key;
 mod key_event;
 mod ledger;
@@ -26,10 +28,13 @@ mod measuring;
 mod notes;
 mod party;
 mod party_verified;
+mod pay;
 mod recall;
 mod register;
+mod report;
 mod resident;
 mod say;
+mod sealing;
 mod search;
 mod serve;
 mod sidecar;
@@ -120,7 +125,10 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Exit, Failu
         Command::Db(DbCommand::Url(arguments)) => db::url(&context, &arguments),
         Command::Db(DbCommand::Rebuild(arguments)) => db::rebuild(&context, &arguments),
         Command::Audit(arguments) => audit::run(&context, &arguments),
-        Command::Tax(command) => tax::run(&context, &command),
+        Command::Tax(command) => tax::run(&context, command),
+        Command::Asset(command) => asset::run(&context, command),
+        Command::Pay(command) => pay::run(&context, command),
+        Command::Report(command) => report::run(&context, command),
         Command::Completions { shell } => completions::run(&context, shell),
     }
 }

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::process::ExitCode;
 
 use chopmark_core::bundle::BundleError;
+use chopmark_core::statement::StatementId;
 use chopmark_core::verify::ResultState;
 use chopmark_gpu_verify::{EngineError, MeasureError};
 use serde_json::{Value, json};
@@ -176,6 +177,17 @@ impl Failure {
     /// The same from an error.
     pub(crate) fn proof_of(error: impl std::fmt::Display) -> Self {
         Self::proof(error.to_string())
+    }
+
+    /// The statement that stands in the way of one that says the same, where that is why it was refused.
+    pub(crate) fn existing(&self) -> Option<StatementId> {
+        let problem = self.problem.as_ref().filter(|problem| problem.code.as_deref() == Some("already_registered"))?;
+        problem.existing.as_deref()?.parse().ok()
+    }
+
+    /// Whether the service is there and asks to come again.
+    pub(crate) fn asks_for_patience(&self) -> bool {
+        self.problem.as_ref().is_some_and(|problem| matches!(problem.status, 429 | 503))
     }
 
     /// The user asked to stop.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::kind::Claim;
-use chopmark_core::statement::{Header, Issuer, RegistryRef, SignerGroup};
+use chopmark_core::statement::{Issuer, RegistryRef, SignerGroup};
 use chopmark_core::strict;
 use chopmark_core::submission::{REQUEST_BYTES_MAX, Submission};
 
@@ -30,6 +30,8 @@ pub(crate) struct Intention<'a> {
     pub(crate) signers: &'a SignerGroup,
     /// What is said.
     pub(crate) claim: &'a Claim,
+    /// The same with open figures, where figures are sealed: commitments are others each time they are made.
+    pub(crate) meaning: Option<Sha256Digest>,
 }
 
 impl Intention<'_> {
@@ -39,18 +41,25 @@ impl Intention<'_> {
         let claim = claim.map_err(|error| Failure::internal(error.to_string()))?;
         let header = format!("{}\n{}\n{}\n", self.registry.genesis, issuer(self.issuer), self.claim.predicate_type());
         let keys: Vec<String> = self.signers.keys.iter().map(ToString::to_string).collect();
-        let digest = Sha256Digest::of_parts(&[header.as_bytes(), keys.join("\n").as_bytes(), b"\n\n", &claim]);
+        let said = self.meaning.as_ref().map_or(claim.as_slice(), |meaning| meaning.as_bytes());
+        let digest = Sha256Digest::of_parts(&[header.as_bytes(), keys.join("\n").as_bytes(), b"\n\n", said]);
         Ok(directories.state()?.join(DIRECTORY).join(format!("{digest}.json")))
     }
 
     /// Whether a statement says just this.
-    fn is_of(&self, header: &Header, claim: &Claim) -> bool {
+    fn is_of(&self, submission: &Submission) -> bool {
+        let (header, claim) = (&submission.statement.header, &submission.statement.claim);
         let same_signers = |group: &SignerGroup| {
             group.party == self.signers.party
                 && group.keys == self.signers.keys
                 && group.threshold == self.signers.threshold
         };
-        claim == self.claim
+        // What sealed figures mean the name of the file says; they still have to be those of this statement.
+        let is_said = match self.meaning {
+            None => claim == self.claim,
+            Some(_) => claim.predicate_type() == self.claim.predicate_type() && submission.check_openings().is_ok(),
+        };
+        is_said
             && header.registry.as_ref() == Some(self.registry)
             && header.issuer == self.issuer
             && matches!(header.signers.as_slice(), [group] if same_signers(group))
@@ -84,10 +93,7 @@ impl Pending {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
             Err(error) => return Err(Failure::file("read", &path, &error)),
         };
-        let usable = |submission: &Submission| {
-            intention.is_of(&submission.statement.header, &submission.statement.claim)
-                && submission.check_documents().is_ok()
-        };
+        let usable = |submission: &Submission| intention.is_of(submission) && submission.check_documents().is_ok();
         Ok(Submission::parse(&bytes).ok().filter(usable).map(|submission| Self { path, submission }))
     }
 
@@ -122,7 +128,7 @@ mod tests {
     use chopmark_core::code::Jurisdiction;
     use chopmark_core::key::PublicKey;
     use chopmark_core::party::{KeySet, PartyClaim};
-    use chopmark_core::statement::{Envelope, Nonce, Statement};
+    use chopmark_core::statement::{Envelope, Header, Nonce, Statement};
     use chopmark_core::text::Names;
     use chopmark_core::time::Timestamp;
     use ed25519_dalek::SigningKey;
@@ -162,7 +168,8 @@ mod tests {
         let signers =
             SignerGroup { party: Issuer::Own, key_head: None, keys: vec![PublicKey::from(&key).id()], threshold: 1 };
         let said = claim("Lam AI", &key);
-        let intention = Intention { registry: &registry, issuer: Issuer::Own, signers: &signers, claim: &said };
+        let intention =
+            Intention { registry: &registry, issuer: Issuer::Own, signers: &signers, claim: &said, meaning: None };
         assert!(Pending::find(&directories, &intention).unwrap().is_none());
 
         let submission = submission(&registry, &signers, &said, &key);

@@ -2,6 +2,7 @@
 
 use chopmark_core::admission::ArtefactRecord;
 use chopmark_core::digest::Sha256Digest;
+use chopmark_core::party::Scheme;
 use chopmark_core::statement::StatementId;
 use chopmark_core::time::Timestamp;
 use chrono::{DateTime, Utc};
@@ -14,7 +15,7 @@ use serde_json::Value;
 use crate::about::About;
 use crate::error::{StoreError, bigint, count};
 use crate::project::{from_json, statement_id};
-use crate::schema::{artefact_digest, artefact_page, following, party_page};
+use crate::schema::{artefact_digest, artefact_page, following, party, party_page};
 
 /// Which artefacts are asked for; what is `None` or empty does not matter.
 #[derive(Debug, Clone, Default)]
@@ -42,6 +43,8 @@ pub struct ArtefactFilter {
 pub struct PartyFilter {
     /// ISO 3166-1 alpha-2 code of where they are established.
     pub jurisdiction: Option<String>,
+    /// A Hong Kong Business Registration Number that they say is theirs.
+    pub brn: Option<String>,
     /// Recorded at this moment or later.
     pub since: Option<Timestamp>,
     /// Search terms, all of which must be there.
@@ -322,6 +325,11 @@ pub(crate) async fn parties(
         .into_boxed();
     if let Some(jurisdiction) = &filter.jurisdiction {
         query = query.filter(party_page::jurisdiction.eq(jurisdiction.clone()));
+    }
+    if let Some(brn) = &filter.brn {
+        let identifier = serde_json::json!([{ "scheme": Scheme::HkBrn, "value": brn }]);
+        let having = party::table.filter(party::identifiers.contains(identifier)).select(party::id);
+        query = query.filter(party_page::id.eq_any(having));
     }
     if let Some(since) = filter.since.map(Timestamp::to_utc) {
         query = query.filter(party_page::recorded_at.ge(since));

@@ -337,6 +337,14 @@ impl Store {
         find::applied_size(&mut *self.inner.pool.get().await?).await
     }
 
+    /// The latest correction of an asset, a payment or a use, or itself.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn correction_head(&self, id: &StatementId) -> Result<Option<StatementId>, StoreError> {
+        project::correction_head(&mut *self.inner.pool.get().await?, id).await
+    }
+
     /// An artefact by id, as the first `below` entries of the log have it.
     ///
     /// # Errors

@@ -39,6 +39,7 @@ mod memory;
 mod metrics;
 mod openapi;
 mod overload;
+mod pay;
 mod pickle;
 mod power;
 mod proof;

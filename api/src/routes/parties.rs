@@ -71,6 +71,9 @@ pub struct PartyQuery {
     /// Where it is established: ISO 3166-1 alpha-2.
     #[param(pattern = "^[A-Z]{2}$")]
     jurisdiction: Option<String>,
+    /// A Hong Kong Business Registration Number that they say is theirs: 8 digits.
+    #[param(pattern = "^[0-9]{8}$")]
+    brn: Option<String>,
     /// Registered at this moment or later: RFC 3339, UTC, with milliseconds.
     #[param(pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z$")]
     since: Option<String>,
@@ -143,6 +146,7 @@ pub async fn find(
     let query = query.map_err(page::malformed)?;
     let filter = PartyFilter {
         jurisdiction: page::word::<Jurisdiction>("jurisdiction", query.jurisdiction.as_deref())?,
+        brn: query.brn.as_deref().map(brn).transpose()?,
         since: page::moment("since", query.since.as_deref())?,
         terms: page::terms(query.q.as_deref())?,
     };
@@ -151,6 +155,16 @@ pub async fn find(
     let parties = found.iter().map(view).collect::<Result<Vec<_>, _>>()?;
     let next = page::next(page, found.len(), found.last().map(|party| party.record.index));
     listed(&request, &PartyList { applied_size: page.below, parties, next: next.clone() }, next.as_deref())
+}
+
+/// A Business Registration Number, as it is compared.
+fn brn(text: &str) -> Result<String, ApiError> {
+    let is_one = text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_one {
+        Ok(text.to_owned())
+    } else {
+        Err(ApiError::bad_parameter("query", "brn", "a Business Registration Number has 8 digits"))
+    }
 }
 
 fn view(found: &FoundParty) -> Result<PartyView, ApiError> {

@@ -81,6 +81,9 @@ pub struct StatementView {
     /// The signed payload, decoded: an in-toto Statement v1.
     #[schema(value_type = Object)]
     pub statement: Value,
+    /// Of an asset, a payment or a use: its latest correction, or itself; 64 hexadecimal characters. A correction follows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head: Option<String>,
 }
 
 /// What is sent to register anything: one signed statement and the documents it names.
@@ -378,6 +381,10 @@ pub async fn show(service: web::Data<Service>, id: web::Path<String>) -> Result<
     let (entry, _) = published_entry(&service, &id).await?;
     let submission = parse_entry(&entry)?;
     let statement = &submission.statement;
+    let head = match &statement.claim {
+        Claim::Asset(_) | Claim::Expenditure(_) | Claim::Use(_) => service.store.correction_head(&statement.id).await?,
+        _ => None,
+    };
     revalidated(&StatementView {
         statement_id: statement.id.to_hex(),
         id: statement.id.shown(statement.claim.id_prefix()).to_string(),
@@ -387,6 +394,7 @@ pub async fn show(service: web::Data<Service>, id: web::Path<String>) -> Result<
         recorded_at: entry.recorded_at.to_string(),
         envelope: serde_json::from_slice(&entry.body).map_err(|error| internal(&error))?,
         statement: serde_json::from_slice(submission.envelope.payload()).map_err(|error| internal(&error))?,
+        head: head.map(|head| head.to_hex()),
     })
 }
 

@@ -125,7 +125,8 @@ const OF_ONE_ARTEFACT: [&str; 20] = [
     "cosigners",
 ];
 
-const IP_TYPES: [&str; 8] = [
+/// Types of intellectual property.
+pub(super) const IP_TYPES: [&str; 8] = [
     "copyright",
     "patent_right",
     "know_how",

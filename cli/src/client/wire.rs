@@ -209,6 +209,16 @@ pub(crate) struct Receipt {
 pub(crate) struct StatementRecord {
     /// The stored envelope.
     pub(crate) envelope: Value,
+    /// Of an asset, a payment or a use: its latest correction, or itself.
+    #[serde(default)]
+    pub(crate) head: Option<StatementId>,
+}
+
+/// `GET /v1/parties?brn=`, as far as which they are.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct PartyIds {
+    /// Those found.
+    pub(crate) parties: Vec<PartyDescription>,
 }
 
 /// One artefact that the service knows.

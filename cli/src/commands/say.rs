@@ -2,18 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use chopmark_core::key::PublicKey;
 use chopmark_core::kind::Claim;
-use chopmark_core::sealed::{Opening, Openings, Place};
+use chopmark_core::sealed::{Opening, Place};
 use chopmark_core::statement::{Nonce, RegistryRef, SignerGroup, StatementId};
 use chopmark_core::strict;
 use chopmark_core::time::Timestamp;
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use super::consent::Consent;
-use super::submit::{Draft, Registered, random};
+use super::sealing::SealedFigures;
+use super::submit::{Draft, Registered, Signed, random};
 use super::{Context, cosign, dry_run, signers, token};
 use crate::arguments::{ConsentArguments, CosignArguments, SayArguments};
 use crate::client::{Client, PartyDescription};
@@ -21,7 +25,7 @@ use crate::config::{Overrides, Settings};
 use crate::exit::{Exit, Failure};
 use crate::interrupt;
 use crate::keys::{self, Key};
-use crate::printer::{Report, Tone};
+use crate::printer::{Printer, Report, Tone};
 use crate::trust::Contact;
 
 /// Who says something, and to whom.
@@ -45,7 +49,12 @@ pub(super) struct Speaker {
     cosign: CosignArguments,
     /// After this moment what is said must not be admitted, where that is sooner than usual.
     pub(super) until: Option<Timestamp>,
+    /// The last token, and when it was had.
+    token: Mutex<Option<(Instant, Zeroizing<String>)>>,
 }
+
+/// How long a token is used: less than it is good for.
+const TOKEN_USED_MAX: Duration = Duration::from_mins(10);
 
 /// What is to be said.
 pub(super) struct Saying<'a> {
@@ -66,10 +75,17 @@ pub(super) struct Saying<'a> {
 /// What goes with a statement to those concerned, and never becomes public.
 #[derive(Default)]
 pub(super) struct Confidential {
-    /// The nonce that its sealed fields were made for, and their openings.
-    pub(super) sealed: Option<(Nonce, Openings)>,
+    /// Its own sealed fields.
+    pub(super) sealed: Option<SealedFigures>,
     /// Openings of sealed fields of statements that it names, for whoever signs as well.
     pub(super) opened: BTreeMap<StatementId, Vec<Opening>>,
+}
+
+impl Confidential {
+    /// Sealed fields of the statement alone.
+    pub(super) fn sealed(figures: SealedFigures) -> Self {
+        Self { sealed: Some(figures), ..Self::default() }
+    }
 }
 
 impl Speaker {
@@ -134,6 +150,7 @@ impl Speaker {
             consent,
             cosign,
             until: None,
+            token: Mutex::default(),
         })
     }
 
@@ -164,8 +181,7 @@ impl Speaker {
     /// # Errors
     /// When nobody can log in with the keys at hand; a network or service failure.
     pub(super) fn openings(&self, statement: &StatementId) -> Result<Option<Vec<Opening>>, Failure> {
-        let (_, token) = token::of_key(&self.settings, &self.client, &self.contact)?;
-        let record = match self.client.openings(statement, "", &token) {
+        let record = match self.client.openings(statement, "", &self.token()?) {
             Err(failure) if failure.exit == Exit::NotRegistered => return Ok(None),
             record => record?,
         };
@@ -219,7 +235,7 @@ impl Speaker {
         &self,
         context: &Context<'_>,
         (subject_name, claim, said): (&str, &Claim, &str),
-        sealed: Option<&(Nonce, Openings)>,
+        sealed: Option<&SealedFigures>,
     ) -> Result<(), Failure> {
         let (name, directories) = (self.party.name.display(), &self.settings.directories);
         let kind = claim.name();
@@ -240,6 +256,85 @@ impl Speaker {
         context.printer.note(format!("entered at index {}: {said}", registered.proved.index));
         registered.forget();
         Ok(())
+    }
+}
+
+/// A statement that was taken in, with whatever has to happen before it is forgotten.
+pub(super) enum Taken {
+    /// This run sent it.
+    Now(Box<Registered>),
+    /// The registry refused it for a statement that is there already.
+    Before(StatementId, Failure),
+}
+
+impl Speaker {
+    /// The party's token for what only it may read.
+    ///
+    /// # Errors
+    /// An authorisation failure; a network or service failure.
+    pub(super) fn token(&self) -> Result<Zeroizing<String>, Failure> {
+        let mut known = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, token)) = known.as_ref().filter(|(since, _)| since.elapsed() < TOKEN_USED_MAX) {
+            return Ok(token.clone());
+        }
+        let (_, token) = token::of_key(&self.settings, &self.client, &self.contact)?;
+        *known = Some((Instant::now(), token.clone()));
+        Ok(token)
+    }
+
+    /// How the run is consented to.
+    pub(super) const fn consent(&self) -> Consent {
+        self.consent
+    }
+
+    /// Remembers the registry before many statements go there.
+    ///
+    /// # Errors
+    /// When that can't be written.
+    pub(super) fn pin(&self, context: &Context<'_>) -> Result<(), Failure> {
+        self.contact.pin(&self.settings.directories, context.printer)
+    }
+
+    /// Signs one of many statements and sends it, or sends what an earlier run has signed; says nothing.
+    ///
+    /// # Errors
+    /// As [`Draft::send`], but for a statement that is there already.
+    pub(super) fn take(
+        &self,
+        (subject_name, claim): (&str, &Claim),
+        sealed: &SealedFigures,
+        printer: &Printer,
+    ) -> Result<Taken, Failure> {
+        let directories = &self.settings.directories;
+        let draft = Draft { sealed: Some(sealed), ..self.draft(subject_name, claim) };
+        match draft.send(draft.signed(directories)?, &self.client, directories, printer) {
+            Ok(registered) => Ok(Taken::Now(Box::new(registered))),
+            Err(failure) => match failure.existing() {
+                Some(id) => Ok(Taken::Before(id, failure)),
+                None => Err(failure),
+            },
+        }
+    }
+
+    /// What [`Speaker::take`] would send, signed.
+    ///
+    /// # Errors
+    /// A usage failure when it would not be accepted.
+    pub(super) fn preview(
+        &self,
+        (subject_name, claim): (&str, &Claim),
+        sealed: &SealedFigures,
+    ) -> Result<Signed, Failure> {
+        Draft { sealed: Some(sealed), ..self.draft(subject_name, claim) }.signed(&self.settings.directories)
+    }
+
+    /// Forgets the signed statement that an earlier run left of this intention, if it did.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub(super) fn forget(&self, claim: &Claim, sealed: &SealedFigures) -> Result<(), Failure> {
+        let draft = Draft { sealed: Some(sealed), ..self.draft("", claim) };
+        draft.forget(&self.settings.directories)
     }
 }
 

@@ -2,11 +2,11 @@
 
 use chopmark_core::admission::Rejection;
 use chopmark_core::kind::Claim;
-use chopmark_core::sealed::Openings;
 use chopmark_core::statement::{Envelope, Header, Nonce, SignerGroup, Statement};
 use chopmark_core::submission::Submission;
 use chopmark_core::time::Timestamp;
 
+use super::sealing::SealedFigures;
 use crate::client::{Client, Proved, check_receipt};
 use crate::config::Directories;
 use crate::exit::{Exit, Failure};
@@ -40,8 +40,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) document: Option<&'a [u8]>,
     /// After this moment it must not be admitted, where that is sooner than usual.
     pub(crate) until: Option<Timestamp>,
-    /// The nonce its sealed fields were made for, and their openings.
-    pub(crate) sealed: Option<&'a (Nonce, Openings)>,
+    /// Its sealed fields, opened.
+    pub(crate) sealed: Option<&'a SealedFigures>,
 }
 
 /// A signed statement, from this run or an earlier one.
@@ -80,8 +80,9 @@ impl Registered {
 
 impl Draft<'_> {
     fn intention(&self) -> Intention<'_> {
-        let Self { contact, signers, claim, .. } = self;
-        Intention { registry: &contact.registry, issuer: signers.party, signers, claim }
+        let Self { contact, signers, claim, sealed, .. } = self;
+        let meaning = sealed.map(|sealed| sealed.meaning);
+        Intention { registry: &contact.registry, issuer: signers.party, signers, claim, meaning }
     }
 
     /// The signed statement: the one an earlier run left, or a new one. Nothing is written or sent.
@@ -95,13 +96,24 @@ impl Draft<'_> {
         }
     }
 
+    /// Forgets what an earlier run left of it.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub(crate) fn forget(&self, directories: &Directories) -> Result<(), Failure> {
+        if let Some(pending) = Pending::find(directories, &self.intention())? {
+            pending.remove();
+        }
+        Ok(())
+    }
+
     /// A new signed statement, signed with the keys at hand.
     ///
     /// # Errors
     /// A usage failure when the statement would not be accepted.
     pub(crate) fn sign(&self) -> Result<Submission, Failure> {
         let nonce = match self.sealed {
-            Some((nonce, _)) => nonce.clone(),
+            Some(sealed) => sealed.nonce.clone(),
             None => Nonce::from_random(random()?),
         };
         let issued_at = Timestamp::from(chrono::Utc::now());
@@ -120,7 +132,7 @@ impl Draft<'_> {
         let documents = self.document.iter().map(|document| document.to_vec()).collect();
         let submission = Submission::assemble(envelope, documents).map_err(|rejection| not_acceptable(&rejection))?;
         submission.check_documents().map_err(|rejection| not_acceptable(&rejection))?;
-        let openings = self.sealed.map(|(_, openings)| openings.clone());
+        let openings = self.sealed.map(|sealed| sealed.openings.clone());
         let submission = submission.with_openings(openings).map_err(|rejection| not_acceptable(&rejection))?;
         submission.check_openings().map_err(|rejection| not_acceptable(&rejection))?;
         Ok(submission)

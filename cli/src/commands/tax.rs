@@ -1,8 +1,10 @@
-//! `chopmark tax`: what happened, the rules, and every figure with its arithmetic; nothing is sent anywhere.
+//! `chopmark tax`: what happened, the rules, and every figure with its arithmetic. `compute`, `explain` and `rules` send
+//! nothing anywhere; the others put facts on record.
 
 mod compute;
 mod explain;
 mod rules;
+mod said;
 
 use std::path::Path;
 
@@ -19,11 +21,15 @@ use crate::files;
 ///
 /// # Errors
 /// A usage failure naming the place in the facts by JSON pointer; nothing is computed then.
-pub(crate) fn run(context: &Context<'_>, command: &TaxCommand) -> Result<Exit, Failure> {
+pub(crate) fn run(context: &Context<'_>, command: TaxCommand) -> Result<Exit, Failure> {
     match command {
-        TaxCommand::Compute(arguments) => compute::run(context, arguments),
-        TaxCommand::Explain(arguments) => explain::run(context, arguments),
-        TaxCommand::Rules(arguments) => rules::run(context, arguments),
+        TaxCommand::Compute(arguments) => compute::run(context, &arguments),
+        TaxCommand::Explain(arguments) => explain::run(context, &arguments),
+        TaxCommand::Rules(arguments) => rules::run(context, &arguments),
+        TaxCommand::Use(arguments) => said::used(context, *arguments),
+        TaxCommand::Profile(arguments) => said::profile(context, *arguments),
+        TaxCommand::Relation(arguments) => said::relation(context, *arguments),
+        TaxCommand::Rate(arguments) => said::rate(context, *arguments),
     }
 }
 

@@ -106,6 +106,16 @@ pub(super) async fn load(
     Ok(())
 }
 
+/// The latest correction of an asset, a payment or a use, or itself.
+pub(crate) async fn head(
+    connection: &mut AsyncPgConnection,
+    id: &StatementId,
+) -> Result<Option<StatementId>, StoreError> {
+    let query = evidence::table.find(id.as_bytes().as_slice()).select(evidence::head);
+    let head: Option<Vec<u8>> = query.first(connection).await.optional()?;
+    head.map(|head| statement_id(&head, "view.evidence")).transpose()
+}
+
 /// Writes what entries say, in their order: first what is new, then what corrects it.
 pub(super) async fn write(connection: &AsyncPgConnection, changes: &[&EvidenceChange]) -> Result<(), StoreError> {
     let records: Vec<EvidenceRecord> = changes.iter().filter_map(|change| change.record()).collect();

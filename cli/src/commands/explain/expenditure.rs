@@ -41,6 +41,19 @@ pub(super) fn explain(file: &StatementFile, claim: &Claim, rows: &mut Vec<Row>) 
         Claim::Correction(claim) => correction(file, claim, rows),
         _ => {}
     }
+    figures(file, rows);
+}
+
+/// The sealed figures, where the file opens them: whoever signs sees what is sealed.
+fn figures(file: &StatementFile, rows: &mut Vec<Row>) {
+    let openings = file.submission.openings.iter().flat_map(|openings| &openings.fields);
+    for opening in openings {
+        let Some(value) = opening.value().and_then(|value| serde_json::from_slice::<Value>(value).ok()) else {
+            continue;
+        };
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        rows.push(("sealed", format!("{} {text}", opening.field.as_str().trim_start_matches('/'))));
+    }
 }
 
 /// One line about what a claim of these kinds does.

@@ -5,10 +5,11 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use chopmark_core::code::ResidencyZone;
+use chopmark_core::digest::Sha256Digest;
 use chopmark_core::kind::Claim;
 use chopmark_core::licensing::{OfferClaim, TermsClaim};
 use chopmark_core::sealed::Openings;
-use chopmark_core::statement::{Nonce, StatementId};
+use chopmark_core::statement::StatementId;
 use chopmark_core::terms::{Terms, TermsId};
 use chopmark_core::time::Timestamp;
 use serde_json::json;
@@ -17,6 +18,7 @@ use super::{id, read, unwritable};
 use crate::arguments::{LicenceOfferArguments, LicencePublishArguments, Sealing};
 use crate::commands::Context;
 use crate::commands::say::{Confidential, Saying, Speaker, say, say_with};
+use crate::commands::sealing::SealedFigures;
 use crate::commands::submit::random;
 use crate::exit::{Exit, Failure};
 use crate::files::{self, Access};
@@ -162,7 +164,7 @@ fn publish_sealed(
 
 /// The terms with commitments in the place of their figures, whose openings go to the registry's vault beside the
 /// statement. Each time they are other terms: their commitments are made for this one statement.
-fn sealed(speaker: &Speaker, terms: &Terms, zone: ResidencyZone) -> Result<(Terms, (Nonce, Openings)), Failure> {
+fn sealed(speaker: &Speaker, terms: &Terms, zone: ResidencyZone) -> Result<(Terms, SealedFigures), Failure> {
     if terms.is_sealed() || terms.consideration.is_empty() {
         return Err(Failure::usage("there is nothing to seal: the terms have no open figures (/consideration)"));
     }
@@ -172,7 +174,8 @@ fn sealed(speaker: &Speaker, terms: &Terms, zone: ResidencyZone) -> Result<(Term
     let mut salts = salts.into_iter();
     let sealed = terms.seal(&place, || salts.next().unwrap_or_default());
     let (sealed, fields) = sealed.map_err(|error| unwritable(&error))?;
-    Ok((sealed, (nonce, Openings { zone, fields })))
+    let meaning = Sha256Digest::of(format!("{zone:?}\n{terms}").as_bytes());
+    Ok((sealed, SealedFigures { nonce, openings: Openings { zone, fields }, meaning }))
 }
 
 /// Whole ids, ascending, none twice.

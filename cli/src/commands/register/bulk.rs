@@ -4,7 +4,6 @@
 //! and write, so that the registry can take many into one batch. Each finished row is written to a journal, and a
 //! statement is on disk before it is sent, so that a run that was cut short goes on where it was.
 
-mod journal;
 mod list;
 mod report;
 
@@ -21,13 +20,13 @@ use chopmark_core::statement::StatementId;
 use chopmark_gpu_verify::Measured;
 use serde_json::{Value, json};
 
-use self::journal::{Finished, Journal};
 use self::list::{Fault, List, ListError, Row, Source};
 use self::report::{End, Facts};
 use super::parent_source;
 use super::session::{Entered, Session};
 use crate::arguments::RegisterArguments;
 use crate::commands::consent::Consent;
+use crate::commands::journal::{self, Finished, Journal};
 use crate::commands::measuring::{Aim, Measuring};
 use crate::commands::recall::{Reading, Recall};
 use crate::commands::submit::Signed;
@@ -318,8 +317,8 @@ impl Run<'_> {
     /// What the bundle of a finished row proves, if it is still there.
     fn recognised(&self, row: &Row, known: &Finished) -> Option<Facts> {
         let proven = bundle::open(&row.order.out, &self.session.contact.trust).ok()?;
-        (proven.statement.id == known.artefact_id).then(|| Facts {
-            artefact_id: known.artefact_id,
+        (proven.statement.id == known.statement_id).then(|| Facts {
+            artefact_id: known.statement_id,
             index: proven.index,
             manifest: manifest_facts(&proven.artefact),
             found: Value::Null,
@@ -355,18 +354,18 @@ impl Run<'_> {
                     registered.forget();
                     break End::Registered(facts);
                 }
-                Err(failure) if asks_for_patience(&failure) && attempt < ATTEMPTS_MAX => {
+                Err(failure) if failure.asks_for_patience() && attempt < ATTEMPTS_MAX => {
                     attempt += 1;
                     signed = draft.signed(&self.session.settings.directories)?;
                 }
-                Err(failure) => match existing(&failure) {
+                Err(failure) => match failure.existing() {
                     Some(id) => break End::Already(self.fetched(row, &claim, id, failure, facts.1)?),
                     None => return Err(failure),
                 },
             }
         };
         if let (Some(artefact_id), (key, Some(files))) = (end.artefact(), finished) {
-            lock(journal).add(Finished { row: key, files, artefact_id })?;
+            lock(journal).add(Finished { row: key, files, statement_id: artefact_id })?;
         }
         Ok(end)
     }
@@ -490,17 +489,6 @@ fn found(measured: &Measured, reading: &Reading) -> Value {
     let (read_size_bytes, recalled) = reading.members();
     let (excluded, notes) = (&measured.excluded, notes::members(&measured.notes));
     json!({ "excluded": excluded, "notes": notes, "read_size_bytes": read_size_bytes, "recalled": recalled })
-}
-
-/// Whether the service is there and asks to come again.
-fn asks_for_patience(failure: &Failure) -> bool {
-    failure.problem.as_ref().is_some_and(|problem| matches!(problem.status, 429 | 503))
-}
-
-/// The artefact that stands in the way of one that says the same, where that is why it was refused.
-fn existing(failure: &Failure) -> Option<StatementId> {
-    let problem = failure.problem.as_ref().filter(|problem| problem.code.as_deref() == Some("already_registered"))?;
-    problem.existing.as_deref()?.parse().ok()
 }
 
 /// Locks what another thread may have left in a panic: what is behind is whole between two operations.

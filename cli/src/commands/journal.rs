@@ -26,10 +26,11 @@ const JOURNAL_BYTES_MAX: usize = 64 << 20;
 pub(super) struct Finished {
     /// What the row says, for whom and where.
     pub(super) row: Sha256Digest,
-    /// Sizes and times of its files.
+    /// What its files look like: sizes and times, or their digest where they are small.
     pub(super) files: Sha256Digest,
-    /// What it was registered as.
-    pub(super) artefact_id: StatementId,
+    /// What it was entered as.
+    #[serde(alias = "artefact_id")]
+    pub(super) statement_id: StatementId,
 }
 
 /// The journal of one list.
@@ -115,7 +116,7 @@ mod tests {
     use super::*;
 
     fn finished(name: &[u8]) -> Finished {
-        Finished { row: Sha256Digest::of(name), files: Sha256Digest::of(b"f"), artefact_id: StatementId::of(name) }
+        Finished { row: Sha256Digest::of(name), files: Sha256Digest::of(b"f"), statement_id: StatementId::of(name) }
     }
 
     #[test]
