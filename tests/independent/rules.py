@@ -67,6 +67,19 @@ def members(value, at, required, optional=None):
     return found
 
 
+def shape(required, optional=None):
+    """A reader of objects: what they need and what they may have, as two tables."""
+    return lambda value, at: members(value, at, required, optional)
+
+
+def some(read):
+    return lambda value, at: each(value, at, read)
+
+
+def pattern(form, check=lambda value: True):
+    return lambda value, at: value if re.fullmatch(form, text(value, at)) and check(value) else fail(at, "not of its form")
+
+
 def one_of(*words):
     return lambda value, at: value if value in words and isinstance(value, str) else fail(at, "no such word")
 
@@ -201,9 +214,13 @@ def variant(value, at, readers):
     [(word, content)] = value.items()
     if word not in readers:
         fail(at, "no such member")
-    return word, members(content, at + [word], readers[word])
+    return word, readers[word](content, at + [word])
 
 
+IP_TYPES = one_of(
+    "copyright", "patent_right", "know_how", "performers_economic_right", "layout_design", "plant_variety_right",
+    "registered_design", "registered_trade_mark",
+)
 ZONES = one_of("HK", "CN-GBA", "CN", "WORLD")
 ROLES = one_of("root", "signing")
 
@@ -219,8 +236,8 @@ def policy(claim, at):
         "operator_keys": key_set,
         "party_registration": one_of("open"),
     }
-    anchors = {"witnesses": lambda value, place: each(value, place, text), "quorum": integer}
-    word, found = variant(claim, at, {"descriptor": descriptor, "trust_anchors": anchors})
+    anchors = {"witnesses": some(text), "quorum": integer}
+    word, found = variant(claim, at, {"descriptor": shape(descriptor), "trust_anchors": shape(anchors)})
     at = at + [word]
     if word == "descriptor":
         origin = found["origin"]
@@ -248,9 +265,9 @@ def party(claim, at):
 
 def key(claim, at):
     events = {
-        "add": {"public_key": public_key, "role": ROLES},
-        "rotate": {"replaced": digest, "public_key": public_key, "role": ROLES},
-        "revoke": {"key": digest, "reason": one_of("compromised", "lost", "retired")},
+        "add": shape({"public_key": public_key, "role": ROLES}),
+        "rotate": shape({"replaced": digest, "public_key": public_key, "role": ROLES}),
+        "revoke": shape({"key": digest, "reason": one_of("compromised", "lost", "retired")}),
     }
     event = lambda value, place: variant(value, place, events)
     found = members(claim, at, {"seq": integer, "prev": digest, "event": event})
@@ -312,10 +329,7 @@ def artefact(claim, at):
         "name": names,
         "version": lambda value, place: name(value, place, 64),
         "kind": one_of("model", "software", "dataset"),
-        "ip_type": one_of(
-            "copyright", "patent_right", "know_how", "performers_economic_right", "layout_design",
-            "plant_variety_right", "registered_design", "registered_trade_mark",
-        ),
+        "ip_type": IP_TYPES,
         "manifest": manifest,
         "author_jurisdiction": jurisdiction,
         "residency_zone": ZONES,
@@ -342,12 +356,9 @@ def attestation(claim, at):
         claim,
         at,
         {
-            "party_verified": {
-                "party": digest,
-                "identifiers": lambda value, place: each(value, place, one_of(*schemes)),
-            },
-            "party_unverified": {"party": digest},
-            "bytes_match": {"artefact": digest, "manifest": digest, "zone": ZONES, "tool": name},
+            "party_verified": shape({"party": digest, "identifiers": some(one_of(*schemes))}),
+            "party_unverified": shape({"party": digest}),
+            "bytes_match": shape({"artefact": digest, "manifest": digest, "zone": ZONES, "tool": name}),
         },
     )
     looked_up = [schemes.index(scheme) for scheme in found.get("identifiers", [])]
@@ -362,7 +373,7 @@ def endorsement(claim, at):
 
 
 KINDS = {PREDICATE.format(k.__name__): k for k in (policy, party, key, artefact, attestation, endorsement)}
-# Of kinds with sealed fields: what they are, and what their values have to be (sealed.py, licensing.py).
+# Of kinds with sealed fields: what they are, and what their values have to be (licensing.py, expenditure.py).
 SEALED = {}
 # Of kinds whose subject is not the claim as it is written: what it is instead.
 SUBJECTS = {}

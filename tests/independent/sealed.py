@@ -3,9 +3,7 @@
 import hashlib
 import re
 
-import terms
-from rules import KINDS, PREDICATE, SEALED, ZONES, any_value, commitment, digest, each, fail, members, name, one_of
-from rules import padded_base64, text
+from rules import KINDS, PREDICATE, ZONES, any_value, digest, each, fail, members, padded_base64, text
 from strict_json import Fault, canonical
 
 OPENINGS_MAX = 512
@@ -67,7 +65,7 @@ def wrong(confidential, sent):
     return None
 
 
-# Kinds that are about sealed values.
+# The kind that is about sealed values.
 
 
 def erased(claim, at):
@@ -77,43 +75,4 @@ def erased(claim, at):
     return [], []
 
 
-NATURES = one_of(
-    "purchase", "upfront_fee", "royalty", "registration", "rnd_type_a", "rnd_type_b", "disposal", "credit_note", "refund"
-)
-FIGURES = ("amount", "currency", "withheld", "fx_rate")
-EXPENDITURE = {
-    "nature": NATURES,
-    "payer": digest,
-    "payee": digest,
-    "document": text,
-    "on": terms.date,
-    "sealed": lambda inner, place: members(inner, place, dict.fromkeys(FIGURES, commitment)),
-}
-
-
-def expenditure(claim, at):
-    found = members(claim, at, EXPENDITURE)
-    name(found["document"], at + ["document"])
-    if found["payer"] == found["payee"]:
-        fail(at + ["payee"], "nobody pays themselves")
-    return [], []
-
-
-def check_payment(claim, opened):
-    """An amount and its currency, with as many digits as that has; no more withheld than was paid."""
-    money = terms.currency(opened.get("/currency"), [])
-    units = {}
-    for member in ("/amount", "/withheld"):
-        if member in opened:
-            units[member] = terms.minor_units(terms.amount(opened[member], []), money)
-    if units.get("/amount") is None or None in units.values() or units.get("/withheld", 0) > units["/amount"]:
-        fail([], "not an amount")
-    if "/fx_rate" in opened:
-        terms.pattern(r"(0|[1-9][0-9]*)(\.[0-9]{1,8})?")(opened["/fx_rate"], [])
-
-
-KINDS.update({PREDICATE.format(kind.__name__): kind for kind in (erased, expenditure)})
-SEALED[PREDICATE.format("expenditure")] = (
-    lambda claim: [(f"/{figure}", claim["sealed"][figure]) for figure in FIGURES],
-    check_payment,
-)
+KINDS[PREDICATE.format("erased")] = erased

@@ -3,7 +3,8 @@
 import calendar
 import re
 
-from rules import ZONES, commitment, each, fail, integer, jurisdiction, members, one_of, text, truth
+from rules import ZONES, commitment, each, fail, integer, jurisdiction, members, one_of, pattern, shape, some, text
+from rules import truth
 
 # Minor units of ISO 4217; the tests use these currencies, and no others that are listed.
 CURRENCIES = {"HKD": 2, "CNY": 2, "USD": 2, "EUR": 2, "JPY": 0, "KWD": 3}
@@ -19,10 +20,6 @@ SECTIONS = dict(
 
 
 # Values.
-
-
-def pattern(form, check=lambda value: True):
-    return lambda value, at: value if re.fullmatch(form, text(value, at)) and check(value) else fail(at, "not of its form")
 
 
 def codes(read, fewest=0):
@@ -92,14 +89,6 @@ def minor_units(value, money):
 
 
 # Shapes: each object as two tables, what it needs and what it may have.
-
-
-def shape(required, optional=None):
-    return lambda value, at: members(value, at, required, optional)
-
-
-def some(read):
-    return lambda value, at: each(value, at, read)
 
 
 RIGHTS = one_of(

@@ -11,6 +11,7 @@ import re
 import sys
 
 import ed25519
+import expenditure
 import licensing
 import rules
 import sealed

@@ -5,8 +5,10 @@
 //! of the code or of the documentation.
 
 mod bases;
+mod expenditure;
 mod hostile;
 mod licensed;
+mod payments;
 mod values;
 
 use std::collections::BTreeMap;

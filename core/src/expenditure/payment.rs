@@ -216,7 +216,8 @@ impl ExpenditureClaim {
             _ => {}
         }
         if self.nature.is_credit() && (self.asset.is_some() || self.ip_type.is_some()) {
-            return stray("asset", "what it credits says what it was for");
+            let member = if self.asset.is_some() { "asset" } else { "ip_type" };
+            return stray(member, "what it credits says what it was for");
         }
         self.details.validate(self.nature).map_err(|error| error.under("/details"))
     }

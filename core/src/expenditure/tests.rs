@@ -82,6 +82,7 @@ fn what_a_payment_says_fits_its_nature() {
     let hkd = sums("100.00", "HKD");
     let royalty = payment(Nature::Royalty, alpha.side(), beta.side(), "INV-1", "2026-05-02");
     let fee = payment(Nature::UpfrontFee, alpha.side(), beta.side(), "INV-1", "2026-05-02");
+    let credit = ExpenditureClaim { nature: Nature::CreditNote, credits: Some(nobody()), ..royalty.clone() };
     let mut with_share = royalty.clone();
     with_share.details.share = Some(crate::money::Fraction::ONE);
     let mut with_cap = royalty.clone();
@@ -95,6 +96,8 @@ fn what_a_payment_says_fits_its_nature() {
         (ExpenditureClaim { credits: Some(nobody()), ..royalty.clone() }, "credits"),
         (ExpenditureClaim { counter_asset: Some(nobody()), ..royalty.clone() }, "counter_asset"),
         (fee, "ip_type"),
+        (ExpenditureClaim { ip_type: Some(IpType::Copyright), ..credit.clone() }, "ip_type"),
+        (ExpenditureClaim { asset: Some(nobody()), ..credit }, "asset"),
         (with_share, "details/share"),
         (with_cap, "details/treaty_cap"),
         (no_term, "details/term_years"),

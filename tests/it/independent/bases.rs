@@ -12,7 +12,7 @@ use chopmark_core::ledger::note::VerifierKey;
 use chopmark_core::ledger::tree::leaf_hash;
 use chopmark_core::party::{Identifier, KeyClaim, KeyEvent, KeyRole, KeySet, PartyClaim, RevocationReason, Scheme};
 use chopmark_core::policy::{Founding, PolicyClaim, TrustAnchors};
-use chopmark_core::sealed::Openings;
+use chopmark_core::sealed::{Opening, Openings, Place};
 use chopmark_core::statement::{Envelope, Header, Issuer, Nonce, RegistryRef, SignerGroup, Statement, StatementId};
 use chopmark_core::strict::to_canonical;
 use chopmark_core::text::Names;
@@ -21,7 +21,7 @@ use data_encoding::BASE64;
 use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 
-use super::licensed;
+use super::{expenditure, licensed};
 use crate::make::{Author, key, manifest, nonce};
 
 /// A good statement of one kind, from which others are made.
@@ -61,6 +61,31 @@ impl Base {
             }
         }
         self.request(payload.to_string().as_bytes())
+    }
+}
+
+/// A party that makes statements alone, with one key.
+pub struct Alone<'a> {
+    pub registry: &'a RegistryRef,
+    pub party: StatementId,
+    pub key: &'a SigningKey,
+}
+
+impl Alone<'_> {
+    fn header(&self, kind: &str) -> Header {
+        header(self.registry, &[(Issuer::Party(self.party), &[self.key], 1)], kind)
+    }
+
+    /// Where the values are that its statement of this kind seals.
+    pub fn place(&self, kind: &str, predicate_type: &str) -> Place {
+        Place::of(&self.header(kind), predicate_type)
+    }
+
+    /// Its good statement of a kind, and what opens the sealed values in it.
+    pub fn says(&self, kind: &'static str, claim: &Claim, fields: Vec<Opening>) -> Base {
+        let payload = Statement::compose(kind, &self.header(kind), claim).unwrap();
+        let openings = (!fields.is_empty()).then_some(Openings { zone: ResidencyZone::HongKong, fields });
+        Base { kind, payload, signers: vec![self.key.clone()], documents: Vec::new(), openings }
     }
 }
 
@@ -192,6 +217,8 @@ pub fn bases() -> Vec<Base> {
     }
     let claim = Claim::Endorsement(EndorsementClaim { statement: other });
     add("endorsement", &[(party, &[first], 1)], claim, Vec::new());
-    all.extend(licensed::bases(&registry, (party, first), other));
+    let alone = Alone { registry: &registry, party: StatementId::of(b"party"), key: first };
+    all.extend(licensed::bases(&alone, other));
+    all.extend(expenditure::bases(&alone, other));
     all
 }

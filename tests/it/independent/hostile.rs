@@ -14,7 +14,7 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use serde_json::{Value, json};
 
 use super::bases::{Base, bases};
-use super::{licensed, values};
+use super::{licensed, payments, values};
 use crate::harness::is_soak;
 use crate::json;
 use crate::make::{Random, key};
@@ -55,11 +55,16 @@ pub fn cases() -> Cases {
     }
     let find = |kind: &str| bases.iter().find(|base| base.kind == kind).unwrap();
     maker.names(find("artefact"));
-    let (payment, sealed_terms) = (find("expenditure"), find("sealed terms"));
-    let opened = [licensed::figures(payment), licensed::openings(payment), licensed::openings(sealed_terms)];
-    for (what, body) in opened.into_iter().flatten() {
-        maker.exact(what, body);
+    for kind in ["sealed terms", "expenditure", "use", "correction of a payment"] {
+        for (what, body) in licensed::openings(find(kind)) {
+            maker.exact(what, body);
+        }
     }
+    let sealed = ["expenditure", "royalty", "upfront fee", "research", "credit note", "use"];
+    let sealed = sealed.into_iter().chain(["correction of a payment", "correction of a use"]);
+    maker.cases.extend(sealed.flat_map(|kind| payments::figures(find(kind))));
+    maker.cases.extend(payments::natures(find("upfront fee")));
+    maker.cases.extend(payments::openings_of_nothing(find("reversal"), find("use")));
     maker.keys(find("party"));
     maker.signatures(find("artefact of two"));
     maker.sizes(find("endorsement"), find("artefact"));
@@ -104,6 +109,7 @@ impl Maker {
             ("under", "offer"),
             ("metric", "sealed terms"),
             ("consideration", "terms"),
+            ("artefacts", "asset"),
         ] {
             if base.kind == place {
                 let mut spelled_out = value.clone();

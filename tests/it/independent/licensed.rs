@@ -1,19 +1,15 @@
 //! Good statements of the kinds about licences and sealed values, with every member that they may have.
 
-use chopmark_core::code::ResidencyZone;
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::erased::ErasedClaim;
-use chopmark_core::expenditure::{ExpenditureClaim, Nature, SealedPayment};
 use chopmark_core::kind::Claim;
 use chopmark_core::licensing::{GrantClaim, LicenceEvent, LicenceStatusClaim, OfferClaim, TermsClaim};
-use chopmark_core::sealed::{Opening, Openings, Place, Salt};
-use chopmark_core::statement::{Issuer, RegistryRef, Statement, StatementId};
+use chopmark_core::statement::StatementId;
 use chopmark_core::terms::vocabulary::Ground;
 use chopmark_core::terms::{Preset, Terms};
-use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 
-use super::bases::{Base, at, header};
+use super::bases::{Alone, Base, at};
 use crate::json;
 
 /// Terms with every clause and every optional member in it.
@@ -66,33 +62,27 @@ fn whole() -> Terms {
 }
 
 /// A salt that follows from a label.
-fn salt(label: &str) -> [u8; 32] {
+pub fn salt(label: &str) -> [u8; 32] {
     *Sha256Digest::of(label.as_bytes()).as_bytes()
 }
 
 /// A good statement of each of these kinds.
-pub fn bases(registry: &RegistryRef, (party, first): (Issuer, &SigningKey), other: StatementId) -> Vec<Base> {
+pub fn bases(alone: &Alone<'_>, other: StatementId) -> Vec<Base> {
     let id = |label: &str| StatementId::of(label.as_bytes());
     let mut all = Vec::new();
-    let mut add = |kind: &'static str, openings: Option<Openings>, claim: Claim| {
-        let payload = Statement::compose(kind, &header(registry, &[(party, &[first], 1)], kind), &claim).unwrap();
-        all.push(Base { kind, payload, signers: vec![first.clone()], documents: Vec::new(), openings });
-    };
-    let place =
-        |kind: &str, predicate_type: &str| Place::of(&header(registry, &[(party, &[first], 1)], kind), predicate_type);
+    let mut add = |kind, fields, claim: Claim| all.push(alone.says(kind, &claim, fields));
 
     let terms = whole();
     let terms_id = terms.id().unwrap();
-    add("terms", None, Claim::Terms(TermsClaim(Box::new(terms))));
+    add("terms", Vec::new(), Claim::Terms(TermsClaim(Box::new(terms))));
     let open = Preset::CommercialRevenueShare.terms().unwrap();
     let mut last = 0;
     let salts = || {
         last += 1;
         salt(&format!("terms {last}"))
     };
-    let (sealed, fields) = open.seal(&place("sealed terms", TermsClaim::PREDICATE_TYPE), salts).unwrap();
-    let openings = Openings { zone: ResidencyZone::HongKong, fields };
-    add("sealed terms", Some(openings), Claim::Terms(TermsClaim(Box::new(sealed))));
+    let (sealed, fields) = open.seal(&alone.place("sealed terms", TermsClaim::PREDICATE_TYPE), salts).unwrap();
+    add("sealed terms", fields, Claim::Terms(TermsClaim(Box::new(sealed))));
 
     let mut artefacts = vec![id("one"), id("two"), id("three")];
     let mut under = vec![id("four"), id("five")];
@@ -105,102 +95,27 @@ pub fn bases(registry: &RegistryRef, (party, first): (Issuer, &SigningKey), othe
         expires_at: at("2026-06-01T00:00:00.000Z"),
         under: under.clone(),
     };
-    add("offer", None, Claim::Offer(offer));
-    let Issuer::Party(licensor) = party else { unreachable!("these statements are a party's") };
+    add("offer", Vec::new(), Claim::Offer(offer));
     let grant = GrantClaim {
         offer: Some(id("offer")),
-        licensor,
+        licensor: alone.party,
         licensee: other,
         artefacts,
         terms: terms_id,
         starts_on: "2027-01-31".parse().unwrap(),
         under,
     };
-    add("grant", None, Claim::Grant(grant));
+    add("grant", Vec::new(), Claim::Grant(grant));
     for (kind, status, reason) in [
         ("licence suspended", LicenceEvent::Suspended, Some(Ground::NonPayment)),
         ("licence reinstated", LicenceEvent::Reinstated, None),
         ("licence terminated", LicenceEvent::Terminated, Some(Ground::Breach)),
     ] {
         let claim = LicenceStatusClaim { licence: other, seq: 2, prev: id("before"), status, reason };
-        add(kind, None, Claim::LicenceStatus(claim));
+        add(kind, Vec::new(), Claim::LicenceStatus(claim));
     }
     let fields = vec!["/amount".parse().unwrap(), "/consideration/0/amount".parse().unwrap()];
-    add("erased", None, Claim::Erased(ErasedClaim { statement: other, fields }));
-
-    let place = place("expenditure", ExpenditureClaim::PREDICATE_TYPE);
-    let opening = |name: &str, value: Option<Value>| {
-        let salt = Salt::from_random(salt(name));
-        Opening::new(name.parse().unwrap(), salt, value.as_ref()).unwrap()
-    };
-    let fields = vec![
-        opening("/amount", Some(json!("1200.00"))),
-        opening("/currency", Some(json!("HKD"))),
-        opening("/withheld", None),
-        opening("/fx_rate", Some(json!("7.8125"))),
-    ];
-    let commitment = |position: usize| fields[position].commitment(&place);
-    let sealed = SealedPayment {
-        amount: commitment(0),
-        currency: commitment(1),
-        withheld: commitment(2),
-        fx_rate: commitment(3),
-    };
-    let claim = ExpenditureClaim {
-        nature: Nature::Royalty,
-        payer: other,
-        payee: licensor,
-        document: "INV-2026-0117".into(),
-        on: "2026-05-02".parse().unwrap(),
-        sealed,
-    };
-    let openings = Openings { zone: ResidencyZone::HongKong, fields };
-    add("expenditure", Some(openings), Claim::Expenditure(claim));
-    all
-}
-
-/// The same payment with other figures, sealed as they have to be: what a sealed value may be is looked at once it is
-/// opened. What it is, and the request.
-pub fn figures(base: &Base) -> Vec<(String, Vec<u8>)> {
-    let statement = Statement::parse(&base.payload).unwrap();
-    let place = Place::of(&statement.header, ExpenditureClaim::PREDICATE_TYPE);
-    let texts = |name: &str| -> Vec<Option<Value>> {
-        let texts: &[&str] = match name {
-            "/amount" | "/withheld" => &[
-                "0.00",
-                "1200.00",
-                "1200.01",
-                "1200",
-                "1200.0",
-                "1200.000",
-                "-1.00",
-                "1e3",
-                "",
-                "99999999999999999999.99",
-                "100000000000000000000.00",
-                "01.00",
-                "１.00",
-            ],
-            "/currency" => &["CNY", "JPY", "KWD", "XXX", "hkd", ""],
-            _ => &["1", "0.12345678", "0.123456789", "7.80", "-7.8", ""],
-        };
-        let others =
-            [None, Some(json!(1200)), Some(json!(["1200.00"])), Some(json!({"amount": "1"})), Some(json!(true))];
-        texts.iter().map(|text| Some(json!(text))).chain(others).collect()
-    };
-    let mut all = Vec::new();
-    for (position, opening) in base.openings.as_ref().unwrap().fields.iter().enumerate() {
-        for value in texts(opening.field.as_str()) {
-            let changed = Opening::new(opening.field.clone(), opening.salt.clone(), value.as_ref()).unwrap();
-            let mut payload = base.value();
-            let member = opening.field.as_str().trim_start_matches('/');
-            payload["predicate"]["claim"]["sealed"][member] = json!(changed.commitment(&place));
-            let mut openings = base.openings.clone().unwrap();
-            openings.fields[position] = changed;
-            let beside = Base { openings: Some(openings), ..base.clone() };
-            all.push((format!("expenditure: {} as {value:?}", opening.field), beside.request_about(&payload)));
-        }
-    }
+    add("erased", Vec::new(), Claim::Erased(ErasedClaim { statement: other, fields }));
     all
 }
 
@@ -212,10 +127,11 @@ pub fn openings(base: &Base) -> Vec<(String, Vec<u8>)> {
     let send = |fields: Vec<Value>| json::with(&honest, "/openings/fields", json!(fields)).to_string().into_bytes();
     let last = fields.len() - 1;
     let mut swapped = fields.clone();
-    let (first, second) = (fields[0]["field"].clone(), fields[1]["field"].clone());
-    (swapped[0]["field"], swapped[1]["field"]) = (second, first);
     let mut same_salt = fields.clone();
-    same_salt[1]["salt"] = fields[0]["salt"].clone();
+    if let [first, second, ..] = fields.as_slice() {
+        (swapped[0]["field"], swapped[1]["field"]) = (second["field"].clone(), first["field"].clone());
+        same_salt[1]["salt"] = first["salt"].clone();
+    }
     let mut without = fields.clone();
     without.remove(last);
     let mut unknown = fields.clone();

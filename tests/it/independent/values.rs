@@ -1,5 +1,7 @@
 //! Values of the right type that break a rule, or just keep it.
 
+mod expenditure;
+
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::key::KeyId;
 use serde_json::{Value, json};
@@ -104,24 +106,30 @@ pub fn of_its_name(name: &str) -> Vec<Value> {
             "licence_status",
             "erased",
             "expenditure",
+            "asset",
+            "use",
+            "relation",
+            "tax_profile",
+            "fx_rate",
+            "correction",
             "nothing",
         ]
         .map(|kind| json!(format!("urn:chopmark:predicate:{kind}:v1")))
         .into(),
         "_type" => vec![json!("https://in-toto.io/Statement/v0.1"), json!("https://in-toto.io/Statement/v1/")],
         "keys" => vec![json!([]), json!([KeyId::from_digest(Sha256Digest::of(b"k")).to_string()])],
-        _ => of_terms(name),
+        _ => [of_terms(name), expenditure::of_its_name(name)].concat(),
     }
 }
 
-/// The same for members of terms and of statements about licences and payments.
+/// The same for members of terms and of statements about licences.
 fn of_terms(name: &str) -> Vec<Value> {
     words(name).iter().map(|word| json!(word)).chain(lists_and_flags(name)).collect()
 }
 
 fn words(name: &str) -> &'static [&'static str] {
     match name {
-        "start" | "starts_on" | "on" => &[
+        "start" | "starts_on" => &[
             "2027-02-28",
             "2027-02-29",
             "2028-02-29",
@@ -193,7 +201,6 @@ fn words(name: &str) -> &'static [&'static str] {
         "base" => &["gross", "net", "Net"],
         "status" => &["suspended", "reinstated", "terminated", "granted"],
         "reason" => &["breach", "licensee_convenience", "whim"],
-        "nature" => &["purchase", "rnd_type_a", "Royalty"],
         "prevailing_language" => &["zh-Hant", "zh-hant"],
         "forum" => &["courts", "HKIAC"],
         "governing_law" | "seat" | "payee_residence" | "with" => &["CN", "MO", "hk", "XX"],
