@@ -13,6 +13,7 @@ mod cosign;
 mod docs;
 mod drain;
 mod engines;
+mod expenditure;
 mod find;
 mod forgery;
 mod formats;

@@ -17,7 +17,8 @@ use super::asset::AssetClaim;
 use super::evidence::{Evidence, Version, Versions};
 use super::payment::{ExpenditureClaim, Nature};
 use super::side::Side;
-use super::used::UseClaim;
+use super::used::{SealedUse, UseClaim};
+use crate::money::Fraction;
 use crate::statement::StatementId;
 use crate::strict::{self, StrictError};
 use crate::tax::facts::{AttestedBy, Facts, SCHEMA};
@@ -281,7 +282,7 @@ impl<'a> Draft<'a> {
     /// Use of an asset in a year.
     fn used(&mut self, used: &'a Versions<UseClaim>) {
         let Some((version, claim)) = used.standing() else { return };
-        let fraction = match super::opened(&version.openings, "/fraction", crate::money::Fraction::parse) {
+        let fraction = match super::opened(&version.openings, SealedUse::FIELD, Fraction::parse) {
             Ok(Some(fraction)) => fraction,
             Ok(None) => {
                 let reason = "the fraction of the use was not opened";

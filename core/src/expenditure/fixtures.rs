@@ -82,14 +82,7 @@ pub(crate) fn payment(nature: Nature, payer: Side, payee: Side, document: &str, 
         artefact: None,
         credits: None,
         details: Details::default(),
-        sealed: Box::new(SealedPayment {
-            amount: NOTHING,
-            currency: NOTHING,
-            withheld: NOTHING,
-            fx_rate: NOTHING,
-            fees: NOTHING,
-            met_by_others: NOTHING,
-        }),
+        sealed: Box::new(SealedPayment::new([NOTHING; 6])),
     }
 }
 
@@ -137,8 +130,7 @@ fn sealed_payment(place: &Place, mut claim: ExpenditureClaim, sums: &Sums) -> (E
             ("met_by_others", sums.met_by_others.as_deref()),
         ],
     );
-    let [amount, currency, withheld, fx_rate, fees, met_by_others] = commitments.try_into().unwrap();
-    claim.sealed = Box::new(SealedPayment { amount, currency, withheld, fx_rate, fees, met_by_others });
+    claim.sealed = Box::new(SealedPayment::new(commitments.try_into().unwrap()));
     (claim, openings)
 }
 
@@ -407,13 +399,11 @@ impl World {
 
 /// RFC 6962, section 2.1, as it is written there.
 fn root(leaves: &[Sha256Digest]) -> Sha256Digest {
-    match leaves {
-        [leaf] => *leaf,
-        _ => {
-            let (left, right) = leaves.split_at(split(leaves.len()));
-            node_hash(&root(left), &root(right))
-        }
+    if let [leaf] = leaves {
+        return *leaf;
     }
+    let (left, right) = leaves.split_at(split(leaves.len()));
+    node_hash(&root(left), &root(right))
 }
 
 fn path(leaves: &[Sha256Digest], index: usize) -> Vec<Sha256Digest> {

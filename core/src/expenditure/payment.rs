@@ -152,16 +152,17 @@ pub struct SealedPayment {
 pub const FX_DECIMALS_MAX: u32 = FRACTION_DECIMALS_MAX;
 
 impl SealedPayment {
-    /// The fields and their commitments, in schema order.
-    fn fields(&self) -> [(&'static str, Commitment); 6] {
-        [
-            ("/amount", self.amount),
-            ("/currency", self.currency),
-            ("/withheld", self.withheld),
-            ("/fx_rate", self.fx_rate),
-            ("/fees", self.fees),
-            ("/met_by_others", self.met_by_others),
-        ]
+    /// Names of the fields, in schema order.
+    pub const FIELDS: [&'static str; 6] = ["/amount", "/currency", "/withheld", "/fx_rate", "/fees", "/met_by_others"];
+
+    /// From the commitments to the fields, in schema order.
+    pub const fn new([amount, currency, withheld, fx_rate, fees, met_by_others]: [Commitment; 6]) -> Self {
+        Self { amount, currency, withheld, fx_rate, fees, met_by_others }
+    }
+
+    /// The commitments, in schema order.
+    pub const fn commitments(&self) -> [Commitment; 6] {
+        [self.amount, self.currency, self.withheld, self.fx_rate, self.fees, self.met_by_others]
     }
 }
 
@@ -260,7 +261,7 @@ impl ExpenditureClaim {
 
     /// Sealed fields, in schema order.
     pub(super) fn sealed(&self) -> Vec<SealedField> {
-        sealed_fields(self.sealed.fields())
+        sealed_fields(SealedPayment::FIELDS.into_iter().zip(self.sealed.commitments()))
     }
 
     /// Both sides may read the figures.

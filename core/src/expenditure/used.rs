@@ -40,6 +40,11 @@ pub struct SealedUse {
     pub fraction: Commitment,
 }
 
+impl SealedUse {
+    /// Name of the field.
+    pub const FIELD: &'static str = "/fraction";
+}
+
 impl UseClaim {
     /// Predicate type of this kind.
     pub const PREDICATE_TYPE: &'static str = "urn:chopmark:predicate:use:v1";
@@ -57,12 +62,12 @@ impl UseClaim {
     }
 
     pub(super) fn sealed(&self) -> Vec<SealedField> {
-        sealed_fields([("/fraction", self.sealed.fraction)])
+        sealed_fields([(SealedUse::FIELD, self.sealed.fraction)])
     }
 
     pub(super) fn check_figures(openings: &[Opening]) -> Result<(), StrictError> {
-        let fraction = opened(openings, "/fraction", Fraction::parse)?;
-        fraction.map(|_| ()).ok_or_else(|| StrictError::new("/fraction", "a fraction is needed"))
+        let fraction = opened(openings, SealedUse::FIELD, Fraction::parse)?;
+        fraction.map(|_| ()).ok_or_else(|| StrictError::new(SealedUse::FIELD, "a fraction is needed"))
     }
 
     pub(super) fn admit_at(&self, at: &str, statement: &Statement, view: &View) -> Result<(), Rejection> {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::evidence::{Evidence, Version};
-use super::super::payment::{ExpenditureClaim, FX_DECIMALS_MAX};
+use super::super::payment::{ExpenditureClaim, FX_DECIMALS_MAX, SealedPayment};
 use super::super::{opened, rate::FxRateClaim};
 use super::SetAsideCode;
 use crate::money::{Currency, Decimal, RATE_DECIMALS_MAX, parse_minor};
@@ -75,7 +75,7 @@ impl Figures {
     ) -> Result<Self, (SetAsideCode, String)> {
         let openings = &version.openings;
         let is_opened = |name: &str| openings.iter().any(|opening| opening.field.as_str() == name);
-        for name in ["/amount", "/currency", "/withheld", "/fx_rate", "/fees", "/met_by_others"] {
+        for name in SealedPayment::FIELDS {
             if !is_opened(name) {
                 return Err((SetAsideCode::NotOpened, format!("{name} was not opened")));
             }

@@ -121,7 +121,8 @@ pub(super) fn file(body: &[u8], note: &str) -> Result<Vec<u8>, StrictError> {
     Ok(parts.concat())
 }
 
-/// Writes and signs a report. `items` is the evidence it was computed from, `paths` the inclusion path of each at the
+/// Writes and signs a report. A service signs only for a tree that it has published, or for one of its earlier sizes, with
+/// the root it has computed for it: the note speaks for both. `items` is the evidence it was computed from, `paths` the inclusion path of each at the
 /// report's size.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! The scenario of three companies with figures worked out by hand from the practice notes, what always holds, and damage.
 
+mod evidence;
 mod properties;
 mod scenario;
 mod schema;
