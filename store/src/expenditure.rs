@@ -156,8 +156,8 @@ impl Selection {
             }
         }
         let chains = fixed(
-            "SELECT idx FROM party WHERE id = ANY ($1) AND idx < $2
-             UNION SELECT idx FROM key_event WHERE party = ANY ($1) AND idx < $2",
+            "SELECT idx FROM (SELECT id AS party, idx FROM party UNION ALL SELECT party, idx FROM key_event) AS chain
+             WHERE party = ANY ($1) AND idx < $2",
         )
         .bind::<Array<Binary>, _>(columns(&self.parties()))
         .bind::<BigInt, _>(bigint(self.size));

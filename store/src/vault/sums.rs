@@ -331,7 +331,7 @@ impl Store {
 
     /// Says of sums that they hold at a larger size, too.
     async fn move_on(&self, parties: &[StatementId], size: u64) -> Result<(), StoreError> {
-        let query = fixed("UPDATE vault.report_sum SET size = $1 WHERE party = ANY ($2) AND size < $1")
+        let query = fixed("UPDATE vault.report_sum SET size = greatest(size, $1) WHERE party = ANY ($2)")
             .bind::<BigInt, _>(bigint(size))
             .bind::<Array<Binary>, _>(parties.iter().map(|id| id.as_bytes().to_vec()).collect::<Vec<_>>());
         self.execute_as(Acting::Service, query).await?;

@@ -69,6 +69,7 @@ impl TokenRow {
         let scope = |name: &String| match name.as_str() {
             "openings" => Ok(Scope::Openings),
             "accesses" => Ok(Scope::Accesses),
+            "summaries" => Ok(Scope::Summaries),
             other => Err(damaged(format!("no scope is called {other}"))),
         };
         Ok(StoredToken {

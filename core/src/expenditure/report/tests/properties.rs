@@ -54,6 +54,9 @@ fn a_report_verifies_offline_and_is_computed_to_the_same_bytes() {
     assert_eq!(code(&bytes, &other), "report_not_signed");
 }
 
+/// A code, and what brings it about.
+type Wrong<'a> = (&'a str, &'a dyn Fn(&mut Value));
+
 #[test]
 fn what_a_registry_would_sign_wrongly_is_found() {
     let Scenario { world, alpha, .. } = scenario();
@@ -62,7 +65,7 @@ fn what_a_registry_would_sign_wrongly_is_found() {
     let code = |change: &dyn Fn(&mut Value)| {
         verify(&signed(&world, &bytes, change), &world.trust()).map(|_| ()).map_err(|error| error.code())
     };
-    let changes: [(&str, &dyn Fn(&mut Value)); 15] = [
+    let changes: [Wrong<'_>; 15] = [
         ("report_differs", &|report| report["lines"][0]["amount"] = json!("1.00")),
         ("report_differs", &|report| drop(report["lines"].as_array_mut().unwrap().pop())),
         ("report_differs", &|report| drop(report["flags"].as_array_mut().unwrap().pop())),
