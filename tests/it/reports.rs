@@ -112,7 +112,7 @@ fn a_purchase_a_royalty_and_a_correction_give_the_right_lines_to_whoever_may_see
     let document: Value = serde_json::from_slice(&bytes).unwrap();
     let report = &document["report"];
     // A fifth of the copyright, and the royalty as corrected; 16.5% of 30% of it is to be withheld.
-    assert_eq!(amounts(report, "deduction", "2026/27"), [pair("16(1)", "400000.00"), pair("16EA", "200000.00")]);
+    assert_eq!(amounts(report, "deduction", "2026/27"), [pair("16(1)", "400000.00"), pair("16EA(3)", "200000.00")]);
     let withheld = amounts(report, "withholding", "2026/27");
     assert_eq!(withheld.iter().map(|(_, amount)| amount.as_str()).collect::<Vec<_>>(), ["19800.00"]);
     assert_eq!(

@@ -112,7 +112,7 @@ impl Filter {
             parsed.map_err(|reason| ApiError::bad_parameter("query", name, reason))
         };
         let year = query.year.as_deref().map(str::parse::<Year>).transpose();
-        let year = year.map_err(|error| ApiError::bad_parameter("query", "year", error.clone()))?;
+        let year = year.map_err(|error| ApiError::bad_parameter("query", "year", error))?;
         let kind = match &query.kind {
             Some(kind) if !Kind::ALL.iter().any(|known| known.as_str() == kind) => {
                 return Err(ApiError::bad_parameter("query", "kind", "there is no such kind of line"));

@@ -107,7 +107,7 @@ pub async fn show(
     let query = query.map_err(page::malformed)?;
     let reason = reason(query.case_reference.as_deref(), query.purpose.as_deref(), "query")?;
     let year = query.year.as_deref().map(str::parse::<Year>).transpose();
-    let year = year.map_err(|error| ApiError::bad_parameter("query", "year", error.clone()))?;
+    let year = year.map_err(|error| ApiError::bad_parameter("query", "year", error))?;
     let place = match (&query.jurisdiction, &principal.who) {
         (Some(code), _) => {
             Jurisdiction::new(code).map_err(|reason| ApiError::bad_parameter("query", "jurisdiction", reason))?
