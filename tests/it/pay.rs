@@ -43,7 +43,6 @@ fn public(statement: &str) -> String {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "one story, in the order it happens")]
 fn a_payment_is_recorded_confirmed_and_corrected() {
     let ((maker, maker_id), (buyer, buyer_id)) = (party("Paid Maker Limited", &[]), party("Paying Buyer Limited", &[]));
     let (other, _) = party("Uninvolved Limited", &[]);

@@ -31,7 +31,6 @@ impl AssetCommand {
 }
 
 /// What is said of a right, as far as it is said.
-#[expect(clippy::doc_markdown, reason = "clap shows these comments as they are")]
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct RightArguments {
     #[command(flatten)]

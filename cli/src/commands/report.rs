@@ -24,7 +24,7 @@ const ASSERTED: &str = "that nothing was left out; names and numbers are what pa
 /// The command's own.
 pub(crate) fn run(context: &Context<'_>, command: ReportCommand) -> Result<Exit, Failure> {
     match command {
-        ReportCommand::IpExpenditure(arguments) => request::run(context, *arguments),
+        ReportCommand::IpExpenditure(arguments) => request::run(context, &arguments),
         ReportCommand::Verify(arguments) => verify::run(context, arguments),
         ReportCommand::Explain(arguments) => explain::run(context, &arguments),
     }

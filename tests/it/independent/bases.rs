@@ -215,8 +215,7 @@ pub fn bases() -> Vec<Base> {
     ] {
         add(kind, &[(party, &[first], 1)], Claim::Attestation(claim), Vec::new());
     }
-    let claim = Claim::Endorsement(EndorsementClaim { statement: other });
-    add("endorsement", &[(party, &[first], 1)], claim, Vec::new());
+    add("endorsement", &[(party, &[first], 1)], Claim::Endorsement(EndorsementClaim { statement: other }), vec![]);
     let alone = Alone { registry: &registry, party: StatementId::of(b"party"), key: first };
     all.extend(licensed::bases(&alone, other));
     all.extend(expenditure::bases(&alone, other));

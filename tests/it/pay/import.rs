@@ -138,13 +138,14 @@ fn a_long_list_is_cut_short_and_goes_on_without_a_double() {
     let mut list = HEADER.replace('\n', ",credits\n");
     for number in 0..rows {
         let row = row(&format!("INV-{number}"));
-        list += &match number % 100 {
+        let line = match number % 100 {
             // Less is owed than the row before was billed for; it comes after that, wherever it stands.
             1 => {
                 format!("credit_note,2026-05-03,INV-{number},1.00,HKD,,Outside Licensor Inc,US,,,INV-{}\n", number - 1)
             }
             _ => row.replace('\n', ",\n"),
         };
+        list.push_str(&line);
     }
     fs::write(home.file("ledger.csv"), list).unwrap();
     let dry = done(&home, &["pay", "import", "ledger.csv", "--dry-run"]);

@@ -70,7 +70,6 @@ impl Story {
     }
 
     /// Everything that happens.
-    #[expect(clippy::too_many_lines, reason = "one story, in the order it happens")]
     fn tell(&self) {
         let (alpha, beta, gamma) = (&self.alpha, &self.beta, &self.gamma);
         self.at(
@@ -230,7 +229,6 @@ fn added_up(path: &std::path::Path) -> Value {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "one report, looked at from all sides")]
 fn three_companies_end_in_a_report_that_anybody_can_check() {
     let place = place();
     let story = Story::new(place.path());

@@ -147,15 +147,15 @@ impl<'a> Books<'a> {
         })
     }
 
-    pub fn purchase(&mut self, seller: &Company, asset: StatementId, document: &str, figures: Figures) -> StatementId {
+    pub fn purchase(&mut self, seller: &Company, asset: StatementId, document: &str, figures: &Figures) -> StatementId {
         let claim = ExpenditureClaim { asset: Some(asset), ..payment(self, Nature::Purchase, seller.side(), document) };
-        self.pay(claim, &figures)
+        self.pay(claim, figures)
     }
 
     /// A royalty for a copyright used in Hong Kong, to somebody who is not registered.
-    pub fn royalty(&mut self, to: &str, place: &str, document: &str, figures: Figures) -> StatementId {
+    pub fn royalty(&mut self, to: &str, place: &str, document: &str, figures: &Figures) -> StatementId {
         let claim = royalty(self, to, place, document);
-        self.pay(claim, &figures)
+        self.pay(claim, figures)
     }
 
     pub fn pay(&mut self, claim: ExpenditureClaim, figures: &Figures) -> StatementId {
@@ -171,11 +171,11 @@ impl<'a> Books<'a> {
         to: &str,
         place: &str,
         document: &str,
-        figures: Figures,
+        figures: &Figures,
     ) -> StatementId {
         let claim = royalty(self, to, place, document);
         self.enter(|header| {
-            let (claim, openings) = sealed(&Place::of(header, CorrectionClaim::PREDICATE_TYPE), claim, &figures);
+            let (claim, openings) = sealed(&Place::of(header, CorrectionClaim::PREDICATE_TYPE), claim, figures);
             let replacement = Some(Replacement::Expenditure(Box::new(claim)));
             let claim = CorrectionClaim { entry, prev: entry, reason: CorrectionReason::Amount, replacement };
             (Claim::Correction(claim), openings)

@@ -22,9 +22,9 @@ fn nothing_entered_later_changes_a_report() {
     let mut books = Books::of(&service, &payer);
     books.profile();
     let right = books.asset("商標");
-    let purchase = books.purchase(&payee, right, "K-1", figures("5000.00", "USD"));
+    let purchase = books.purchase(&payee, right, "K-1", &figures("5000.00", "USD"));
     books.rate("USD", "7.8", "2026-04-30");
-    let royalty = books.royalty("Licensor", "JP", "K-2", figures("700.00", "HKD"));
+    let royalty = books.royalty("Licensor", "JP", "K-2", &figures("700.00", "HKD"));
     let officer = officer(&service, "HK");
     let (size, query) = (shared::size(&service), json!({ "taxpayer": payer.author.party.to_hex() }));
     let first = made(&service, &officer, &query, Some(size));
@@ -33,11 +33,11 @@ fn nothing_entered_later_changes_a_report() {
     // What becomes of everything in it: endorsed, corrected, reversed, another rate, another profile, another payment.
     Books::of(&service, &payee).endorse(purchase);
     books.used(right, "2026/27", "0.5");
-    books.correct_royalty(royalty, "Licensor", "JP", "K-2", figures("900.00", "HKD"));
+    books.correct_royalty(royalty, "Licensor", "JP", "K-2", &figures("900.00", "HKD"));
     books.reverse(purchase);
     books.rate("USD", "7.9", "2026-05-31");
     books.profile();
-    books.royalty("Licensor", "JP", "K-3", figures("100.00", "HKD"));
+    books.royalty("Licensor", "JP", "K-3", &figures("100.00", "HKD"));
     let again = made(&service, &officer, &query, Some(size));
     assert_eq!(again, first);
     assert_eq!(file(&service, &officer, &again["id"]), bytes);
@@ -68,7 +68,7 @@ fn two_replicas_make_the_same_bytes() {
     let company = Company::new(&first, "replicated");
     let mut books = Books::of(&second, &company);
     books.profile();
-    books.royalty("Licensor", "US", "R-1", figures("1234.56", "HKD"));
+    books.royalty("Licensor", "US", "R-1", &figures("1234.56", "HKD"));
     let size = shared::size(&second);
     let deadline = std::time::Instant::now() + crate::replicas::PATIENCE;
     while shared::size(&first) < size {
@@ -100,8 +100,8 @@ fn a_report_goes_with_what_is_erased_and_the_next_one_says_so() {
     let company = Company::new(service, "erases");
     let mut books = Books::of(service, &company);
     books.profile();
-    let gone = books.royalty("Licensor", "US", "E-1", figures("61234567.89", "HKD"));
-    books.royalty("Licensor", "US", "E-2", figures("20.00", "HKD"));
+    let gone = books.royalty("Licensor", "US", "E-1", &figures("61234567.89", "HKD"));
+    books.royalty("Licensor", "US", "E-2", &figures("20.00", "HKD"));
     let token = token_of(service, &company.author);
     let request = json!({ "query": { "taxpayer": company.author.party.to_hex() } });
     let before = ask(service, &token, &request).json();
@@ -135,7 +135,7 @@ fn a_report_goes_with_what_is_erased_and_the_next_one_says_so() {
 fn every_reading_of_a_report_is_recorded_about_the_taxpayer() {
     let service = service();
     let company = Company::new(service, "is read about");
-    Books::of(service, &company).royalty("Licensor", "US", "A-1", figures("20.00", "HKD"));
+    Books::of(service, &company).royalty("Licensor", "US", "A-1", &figures("20.00", "HKD"));
     let officer = officer(service, "HK");
     let view = made(service, &officer, &json!({ "taxpayer": company.author.party.to_hex() }), None);
     file(service, &officer, &view["id"]);
@@ -168,7 +168,7 @@ fn every_reading_of_a_report_is_recorded_about_the_taxpayer() {
 fn nothing_of_a_report_is_seen_without_its_record() {
     let service = service();
     let company = Company::new(service, "second wall of reports");
-    let payment = Books::of(service, &company).royalty("Licensor", "US", "S-1", figures("20.00", "HKD"));
+    let payment = Books::of(service, &company).royalty("Licensor", "US", "S-1", &figures("20.00", "HKD"));
     let token = token_of(service, &company.author);
     let party = company.author.party.to_hex();
     assert_eq!(ask(service, &token, &json!({ "query": { "taxpayer": party } })).status, 201);

@@ -65,8 +65,8 @@ fn the_sums_are_always_what_the_lines_add_up_to() {
     let (mut books, mut others) = (Books::of(&service, one), Books::of(&service, two));
     books.profile();
     let right = books.asset("專利");
-    let purchase = books.purchase(two, right, "S-1", figures("3000.03", "HKD"));
-    let foreign = others.royalty("Licensor", "US", "S-2", figures("100.00", "USD"));
+    let purchase = books.purchase(two, right, "S-1", &figures("3000.03", "HKD"));
+    let foreign = others.royalty("Licensor", "US", "S-2", &figures("100.00", "USD"));
     let compare = |label: &str, taxpayers: u64| {
         let summary = summary();
         assert_eq!(summed(&summary), added(&service, &officer, &all), "{label}");
@@ -82,12 +82,12 @@ fn the_sums_are_always_what_the_lines_add_up_to() {
     assert_ne!(rated["totals"], used["totals"]);
     others.endorse(purchase);
     compare("an endorsement", 2);
-    books.royalty("Licensor", "GB", "S-3", figures("77.77", "HKD"));
+    books.royalty("Licensor", "GB", "S-3", &figures("77.77", "HKD"));
     let mut third = Books::of(&service, three);
-    let mistaken = third.royalty("Licensor", "GB", "S-4", figures("1.00", "HKD"));
+    let mistaken = third.royalty("Licensor", "GB", "S-4", &figures("1.00", "HKD"));
     compare("a new taxpayer", 3);
     third.reverse(mistaken);
-    others.correct_royalty(foreign, "Licensor", "US", "S-2", figures("120.00", "USD"));
+    others.correct_royalty(foreign, "Licensor", "US", "S-2", &figures("120.00", "USD"));
     let corrected = compare("corrections", 3);
     assert_eq!(summary(), corrected, "asked again at the same size");
     // One year of it.
@@ -99,7 +99,7 @@ fn the_sums_are_always_what_the_lines_add_up_to() {
     // They are kept, one for each, and nothing is lost with them.
     assert_eq!(service.sql("SELECT count(*) FROM vault.report_sum").unwrap(), "3");
     service.sql("TRUNCATE vault.report_sum").unwrap();
-    books.royalty("Licensor", "GB", "S-5", figures("0.01", "HKD"));
+    books.royalty("Licensor", "GB", "S-5", &figures("0.01", "HKD"));
     compare("made anew", 3);
     assert_eq!(audit_and_rebuild(&service), ("clean".into(), 0.into()));
 

@@ -96,7 +96,7 @@ fn checked(speaker: &Speaker, list: &List, recorded_rates: bool) -> Result<Resul
         let fault = |column: &str, reason: String| Fault { line: row.line, column: column.to_owned(), reason };
         let order = match Order::new(&row.payment, beside, own, &lookup, None) {
             Ok(order) => order,
-            Err(order::Fault { cause: Some(cause), .. }) if is_no_answer(&cause) => return Err(cause),
+            Err(order::Fault { cause: Some(cause), .. }) if is_no_answer(&cause) => return Err(*cause),
             Err(order::Fault { option, reason, .. }) => {
                 faults.push(fault(&option.unwrap_or_default(), reason));
                 continue;
@@ -120,12 +120,11 @@ fn checked(speaker: &Speaker, list: &List, recorded_rates: bool) -> Result<Resul
         let found = items.get(place).map(|item| PaymentKey { document: credited, ..item.order.claim.key() });
         let found = found.and_then(|key| places.get(&key)).copied();
         let is_payment = |at: &usize| items.get(*at).is_some_and(|item| !item.order.claim.nature.is_credit());
-        match (found.filter(is_payment), items.get_mut(place)) {
-            (Some(at), Some(item)) => item.credits = Some(at),
-            _ => {
-                let reason = "no payment on this list has this document and the same payer and payee; give its id";
-                faults.push(Fault { line: row.line, column: "credits".to_owned(), reason: reason.to_owned() });
-            }
+        if let (Some(at), Some(item)) = (found.filter(is_payment), items.get_mut(place)) {
+            item.credits = Some(at);
+        } else {
+            let reason = "no payment on this list has this document and the same payer and payee; give its id";
+            faults.push(Fault { line: row.line, column: "credits".to_owned(), reason: reason.to_owned() });
         }
     }
     faults.sort_by_key(|fault| fault.line);

@@ -41,7 +41,7 @@ pub(super) struct Fault {
     /// What is wrong.
     pub(super) reason: String,
     /// The failure behind it, when it is not of the user's making.
-    pub(super) cause: Option<Failure>,
+    pub(super) cause: Option<Box<Failure>>,
 }
 
 impl Fault {
@@ -51,7 +51,7 @@ impl Fault {
 
     /// What a registry, or this machine, answers about an option.
     pub(super) fn of(option: &str, failure: Failure) -> Self {
-        Self { option: Some(option.to_owned()), reason: failure.message.clone(), cause: Some(failure) }
+        Self { option: Some(option.to_owned()), reason: failure.message.clone(), cause: Some(Box::new(failure)) }
     }
 
     /// What the core says about a member.
@@ -65,7 +65,7 @@ impl From<Fault> for Failure {
         let place = fault.option.map(|option| format!("--{}", option.replace('_', "-")));
         let message = place.map_or_else(|| fault.reason.clone(), |place| format!("{place}: {}", fault.reason));
         match fault.cause {
-            Some(cause) => Self { message, ..cause },
+            Some(cause) => Self { message, ..*cause },
             None => Self::usage(message),
         }
     }
@@ -131,18 +131,11 @@ impl Figures {
     /// For people: what was paid, and what else there is.
     pub(super) fn words(&self) -> String {
         let currency = self.currency.as_deref().unwrap_or_default();
-        let mut words = format!("{} {currency}", self.amount.as_deref().unwrap_or("an unknown amount"));
-        for (label, figure) in
-            [("withheld", &self.withheld), ("own fees", &self.fees), ("met by others", &self.met_by_others)]
-        {
-            if let Some(figure) = figure {
-                words += &format!(", {label} {figure}");
-            }
-        }
-        if let Some(rate) = &self.fx_rate {
-            words += &format!(", at {rate} HKD");
-        }
-        words
+        let mut words = vec![format!("{} {currency}", self.amount.as_deref().unwrap_or("an unknown amount"))];
+        let others = [("withheld", &self.withheld), ("own fees", &self.fees), ("met by others", &self.met_by_others)];
+        words.extend(others.into_iter().filter_map(|(label, figure)| Some(format!("{label} {}", figure.as_ref()?))));
+        words.extend(self.fx_rate.as_ref().map(|rate| format!("at {rate} HKD")));
+        words.join(", ")
     }
 }
 
@@ -362,7 +355,7 @@ fn given_side(lookup: &Lookup<'_>, which: &str, given: Given<'_>) -> Result<Opti
     side(lookup, given).map_err(|(part, failure)| {
         let option = if part == "party" { which.to_owned() } else { format!("{which}_{part}") };
         let is_own = failure.exit == crate::exit::Exit::Usage;
-        Fault { option: Some(option), reason: failure.message.clone(), cause: (!is_own).then_some(failure) }
+        Fault { option: Some(option), reason: failure.message.clone(), cause: (!is_own).then(|| Box::new(failure)) }
     })
 }
 

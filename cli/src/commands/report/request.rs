@@ -34,7 +34,7 @@ const EXPORT_NOTE_HEADER: &str = "chopmark/report-export/v1";
 /// # Errors
 /// A usage failure when something is in the way; a proof failure when what comes does not hold; otherwise as the registry
 /// answers.
-pub(super) fn run(context: &Context<'_>, arguments: IpExpenditureArguments) -> Result<Exit, Failure> {
+pub(super) fn run(context: &Context<'_>, arguments: &IpExpenditureArguments) -> Result<Exit, Failure> {
     let settings =
         context.settings(Overrides { party: arguments.login.party.clone(), trust: arguments.trust.clone() })?;
     let formats = formats(&arguments.format)?;
@@ -51,7 +51,7 @@ pub(super) fn run(context: &Context<'_>, arguments: IpExpenditureArguments) -> R
     let contact = Contact::meet(&settings, &client)?;
     contact.pin(&settings.directories, context.printer)?;
     let request = ReportRequest {
-        query: query(&client, &arguments)?,
+        query: query(&client, arguments)?,
         size: arguments.as_of,
         case_reference: arguments.reason.case_reference.clone(),
         purpose: arguments.reason.purpose.clone(),

@@ -63,8 +63,7 @@ fn utf8(bytes: &[u8]) -> Result<Decoded, Undecodable> {
 }
 
 fn line_of(before: &[u8]) -> u64 {
-    let newlines = before.iter().filter(|byte| **byte == b'\n').count();
-    crate::units::length(newlines).saturating_add(1)
+    crate::units::length(before.split(|byte| *byte == b'\n').count())
 }
 
 fn double_byte(bytes: &[u8], encoding: &'static Encoding, name: &'static str) -> Result<Decoded, Undecodable> {

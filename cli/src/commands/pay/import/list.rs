@@ -99,7 +99,7 @@ impl List {
 /// The separator that the header has most of.
 fn separator(text: &str) -> u8 {
     let header = text.lines().next().unwrap_or_default().as_bytes();
-    let number = |separator: &u8| header.iter().filter(|byte| *byte == separator).count();
+    let number = |separator: &u8| header.split(|byte| byte == separator).count();
     SEPARATORS.into_iter().rev().max_by_key(number).unwrap_or(b',')
 }
 
