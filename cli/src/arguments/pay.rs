@@ -71,22 +71,22 @@ pub(crate) struct PaymentArguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
     /// What was paid, tax withheld included, with as many digits behind the point as the currency has; sealed
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", allow_hyphen_values = true)]
     pub(crate) amount: Option<String>,
     /// Currency of all figures here, ISO 4217; sealed
     #[arg(long, value_name = "CODE")]
     pub(crate) currency: Option<Currency>,
     /// Of a royalty: the tax that was withheld of it; sealed
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", allow_hyphen_values = true)]
     pub(crate) withheld: Option<String>,
     /// The rate of exchange that was used, Hong Kong dollars for one unit; sealed
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
     pub(crate) fx_rate: Option<String>,
     /// Of a purchase: the payer's own legal and valuation fees; sealed
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", allow_hyphen_values = true)]
     pub(crate) fees: Option<String>,
     /// Of research: what others met of it; sealed
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", allow_hyphen_values = true)]
     pub(crate) met_by_others: Option<String>,
     /// Who paid: a party's id [default: the licence's licensee; else you, where another was paid]
     #[arg(long, value_name = "PARTY", conflicts_with = "payer_name")]

@@ -49,8 +49,10 @@ impl List {
     }
 
     fn parse(text: &str, encoding: &'static str, base: &Path) -> Result<Self, Failure> {
+        // The reader counts a row that follows a carriage return to the line before it.
+        let text = text.replace("\r\n", "\n");
         let mut reader = csv::ReaderBuilder::new()
-            .delimiter(separator(text))
+            .delimiter(separator(&text))
             .flexible(true)
             .trim(csv::Trim::All)
             .from_reader(text.as_bytes());
