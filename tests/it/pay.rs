@@ -133,7 +133,7 @@ fn a_payment_is_recorded_confirmed_and_corrected() {
     assert_eq!((&confirmed["amount"], &confirmed["entry"]), (&json!("999999.00"), &recorded["statement_id"]));
     let stale = [&correct[..], &["--amount", "1.00", "--follows", &payment]].concat();
     refused(&buyer, &stale, 10, "already_corrected");
-    let again = done(&buyer, &["pay", "correct", &payment, "--reason", "classification", "--without", "--term-years"]);
+    let again = done(&buyer, &["pay", "correct", &payment, "--reason", "classification", "--without", "term-years"]);
     assert_eq!(again["follows"], corrected["statement_id"]);
     let reverse = ["pay", "correct", &payment, "--reason", "not_incurred", "--reverse"];
     let reversed = done(&buyer, &reverse);

@@ -154,7 +154,7 @@ fn the_guards_stand_for_the_service_and_for_superusers() {
         refuse(&format!("DROP TABLE log.{table} CASCADE"), "part of the append-only ledger");
         refuse(&format!("ALTER TABLE log.{table} DISABLE TRIGGER ALL"), "part of the append-only ledger");
         refuse(
-            &format!("SET session_replication_role = replica; DROP TABLE log.{table}"),
+            &format!("SET session_replication_role = replica; DROP TABLE log.{table} CASCADE"),
             "part of the append-only ledger",
         );
     }
