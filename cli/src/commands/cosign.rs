@@ -46,10 +46,10 @@ pub(super) fn write(
     write_opened(context, draft, path, (client, directories), keys, (named, BTreeMap::new()))
 }
 
-/// As [`write`], with openings of sealed fields of statements that it names.
+/// As [`write()`], with openings of sealed fields of statements that it names.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub(super) fn write_opened(
     context: &Context<'_>,
     draft: &Draft<'_>,

@@ -1,7 +1,7 @@
 //! The report on one taxpayer's expenditure: what an officer sees, as a pure function of (tree size, rule-set digest, query,
 //! openings digest).
 //!
-//! [`compute`] makes it from evidence, [`document`] puts it into the one form that is signed and carried away, with the entries
+//! [`compute`] makes it from evidence, [`document()`] puts it into the one form that is signed and carried away, with the entries
 //! it rests on; [`verify()`] checks such a file with nothing but a trust policy and computes it again: the same bytes, or it is
 //! refused. Filters choose which lines are shown; the engine always computes on all evidence.
 //! The format is described in `docs/formats/expenditure.md` and in `docs/formats/ip-expenditure.schema.json`.
