@@ -5,10 +5,8 @@
 use actix_web::HttpRequest;
 use actix_web::http::header;
 use chopmark_core::access::{Principal, Scope};
-use chopmark_core::digest::Sha256Digest;
 use chopmark_core::time::Timestamp;
-use chopmark_core::token::{Token, TokenId};
-use subtle::ConstantTimeEq as _;
+use chopmark_core::token::{Token, TokenHash, TokenId};
 
 use crate::problem::ApiError;
 use crate::service::Service;
@@ -29,11 +27,11 @@ pub async fn authenticate(service: &Service, request: &HttpRequest, scope: Scope
     });
     let token = shown.and_then(Token::parse);
     // Nobody's: ids are random.
-    let nobody = || (TokenId::from_random([0; 10]), Sha256Digest::of(shown.unwrap_or_default().as_bytes()));
+    let nobody = || (TokenId::from_random([0; 10]), TokenHash::of(shown.unwrap_or_default()));
     let (id, hash) = token.as_ref().map_or_else(nobody, |token| (token.id().clone(), token.hash()));
     let stored = service.store.token(&id).await?;
-    let expected = stored.as_ref().map_or(Sha256Digest::of(b""), |stored| stored.hash);
-    let is_same = bool::from(hash.as_bytes().ct_eq(expected.as_bytes()));
+    let expected = stored.as_ref().map_or(TokenHash::of(""), |stored| stored.hash);
+    let is_same = hash.is(&expected);
     let good = stored.filter(|stored| {
         let is_good = is_same && token.is_some() && stored.expires_at > now && stored.revoked_at.is_none();
         is_good && stored.scopes.contains(&scope) && stored.who.scopes().contains(&scope)

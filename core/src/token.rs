@@ -7,6 +7,7 @@ use core::fmt;
 use core::str::FromStr;
 
 use data_encoding::BASE32_NOPAD;
+use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use crate::digest::Sha256Digest;
@@ -93,8 +94,52 @@ impl Token {
     }
 
     /// What is kept of it.
-    pub fn hash(&self) -> Sha256Digest {
-        Sha256Digest::of(self.text.as_bytes())
+    pub fn hash(&self) -> TokenHash {
+        TokenHash::of(&self.text)
+    }
+}
+
+/// SHA-256 of a whole token. Two are compared in constant time:
+///
+/// ```
+/// # use chopmark_core::token::TokenHash;
+/// assert!(TokenHash::of("one").is(&TokenHash::of("one")));
+/// ```
+///
+/// And in no other way:
+///
+/// ```compile_fail,E0369
+/// # use chopmark_core::token::TokenHash;
+/// assert!(TokenHash::of("one") == TokenHash::of("one"));
+/// ```
+#[derive(Clone, Copy)]
+pub struct TokenHash(Sha256Digest);
+
+impl TokenHash {
+    /// That of a text, which need not be a token.
+    pub fn of(text: &str) -> Self {
+        Self(Sha256Digest::of(text.as_bytes()))
+    }
+
+    /// One that was kept; `None` unless it has 32 bytes.
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        Sha256Digest::from_slice(bytes).map(Self)
+    }
+
+    /// The bytes, to be kept.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        self.0.as_bytes()
+    }
+
+    /// Whether both are the same; takes as long wherever they differ.
+    pub fn is(&self, other: &Self) -> bool {
+        self.as_bytes().ct_eq(other.as_bytes()).into()
+    }
+}
+
+impl fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenHash(…)")
     }
 }
 
@@ -138,7 +183,9 @@ mod tests {
         let text = token.expose();
         assert_eq!(text.len(), PREFIX.len() + ID_CHARACTERS + 1 + SECRET_CHARACTERS + 1 + 8);
         let read = Token::parse(text).unwrap();
-        assert_eq!((read.id(), read.hash()), (token.id(), token.hash()));
+        assert!(read.id() == token.id() && read.hash().is(&token.hash()));
+        let other = TokenHash::of(&text[1..]);
+        assert!(!token.hash().is(&other) && TokenHash::from_slice(other.as_bytes()).unwrap().is(&other));
         for at in 0..text.len() {
             assert!(Token::parse(&text[..at]).is_none(), "truncated at {at}");
             for change in [1, 2, 4, 8, 16, 32] {

@@ -1,9 +1,8 @@
 //! Tokens and challenges as they are stored.
 
 use chopmark_core::access::{Scope, Who};
-use chopmark_core::digest::Sha256Digest;
 use chopmark_core::time::Timestamp;
-use chopmark_core::token::TokenId;
+use chopmark_core::token::{TokenHash, TokenId};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamptz};
@@ -26,7 +25,7 @@ pub struct StoredToken {
     /// What it is found by.
     pub id: TokenId,
     /// SHA-256 of the whole token.
-    pub hash: Sha256Digest,
+    pub hash: TokenHash,
     /// Whose it is.
     pub who: Who,
     /// What it is good for.
@@ -73,7 +72,7 @@ impl TokenRow {
             other => Err(damaged(format!("no scope is called {other}"))),
         };
         Ok(StoredToken {
-            hash: Sha256Digest::from_slice(&self.hash).ok_or_else(|| damaged("hash".to_owned()))?,
+            hash: TokenHash::from_slice(&self.hash).ok_or_else(|| damaged("hash".to_owned()))?,
             who: Who::parse(&self.role, &self.bound_to).map_err(damaged)?,
             scopes: self.scopes.iter().map(scope).collect::<Result<_, _>>()?,
             made_at: self.made_at.into(),

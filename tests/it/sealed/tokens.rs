@@ -1,5 +1,6 @@
 //! Tokens that are not good are refused with the same words, whatever is wrong with them.
 
+use std::cell::RefCell;
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -102,6 +103,9 @@ fn whatever_is_wrong_with_a_token_the_answer_is_the_same() {
     assert!(code == 0 && listed.to_string().contains(&revoked_id) && !listed.to_string().contains("chop_live"));
 }
 
+/// How often times are measured before they are found to differ.
+const TRIES: usize = 5;
+
 type Request<'a> = (&'static str, Box<dyn Fn() -> Answer + 'a>);
 
 /// Median time of each request in milliseconds, sent in turn so that whatever else runs slows all of them down.
@@ -148,9 +152,52 @@ fn whatever_is_wrong_with_a_token_the_answer_takes_the_same_time() {
         // The control: a page that looks nothing up.
         ("no page at all", Box::new(|| service.get("/v1/nothing")) as Box<dyn Fn() -> Answer + '_>),
     ];
+    take_as_long(&requests, 200);
+}
+
+/// Logins that are refused: those that use a challenge up, and those that have none to use. Whoever asks knows which it is.
+#[test]
+fn whatever_is_wrong_with_a_login_the_answer_takes_the_same_time() {
+    let service = service();
+    let (author, other) = (shared::author(service, "timed logins"), shared::author(service, "timed logins of another"));
+    let rounds = if is_soak() { 200 } else { 20 };
+    let origin = &author.registry.origin;
+    let post = |request: &Value| service.post_to("/v1/tokens", request.to_string().as_bytes());
+    // Made beforehand: making one is not what is timed.
+    let prepared = |change: &dyn Fn(&mut Value), origin: &str| -> Box<dyn Fn() -> Answer + '_> {
+        let made = |_| {
+            let mut request = login(service, &author, origin);
+            change(&mut request);
+            request
+        };
+        let requests: RefCell<Vec<Value>> = RefCell::new((0..rounds * TRIES).map(made).collect());
+        Box::new(move || post(&requests.borrow_mut().pop().unwrap()))
+    };
+    let control = || -> Request<'_> { ("no page at all", Box::new(|| service.get("/v1/nothing"))) };
+    let using_up = [
+        ("of another origin", prepared(&|_| {}, "elsewhere.example/log")),
+        ("of another party", prepared(&|request| request["party"] = json!(other.party), origin)),
+        ("of an unknown key", prepared(&|request| request["key_id"] = json!("ab".repeat(32)), origin)),
+        control(),
+    ];
+    take_as_long(&using_up, rounds);
+    let used = login(service, &author, origin);
+    assert_eq!(post(&used).status, 201);
+    let mut made_up = used.clone();
+    made_up["challenge"] = json!("ab".repeat(32));
+    let using_none: [Request<'_>; 3] = [
+        ("of a used challenge", Box::new(|| post(&used))),
+        ("of a challenge never made", Box::new(|| post(&made_up))),
+        control(),
+    ];
+    take_as_long(&using_none, rounds);
+}
+
+/// Measures until all but the last, the control, take as long, a few times at most; prints the medians.
+fn take_as_long(requests: &[Request<'_>], rounds: usize) {
     let mut last = String::new();
-    for _ in 0..5 {
-        let medians = medians(&requests, 200);
+    for _ in 0..TRIES {
+        let medians = medians(requests, rounds);
         let told = requests.iter().zip(&medians).map(|((what, _), median)| format!("{what} {median:.3} ms"));
         last = told.collect::<Vec<_>>().join("; ");
         let (control, refusals) = medians.split_last().unwrap();
