@@ -23,8 +23,12 @@ mod verify;
 
 use std::path::PathBuf;
 
+use chopmark_core::tax::words::Language;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 pub(crate) use asset::{AssetCommand, AssetCorrectArguments, AssetRegisterArguments, RightArguments};
 pub(crate) use attest::{
@@ -259,6 +263,19 @@ pub(crate) fn command_name<'a>(words: impl Iterator<Item = &'a str>) -> Option<S
         }
     }
     (!names.is_empty()).then(|| names.join(" "))
+}
+
+/// A parser for one of the words that the signed statement uses, so that there is one list of what they mean.
+fn one_of<T, const N: usize>(words: [&'static str; N]) -> impl TypedValueParser<Value = T>
+where
+    T: DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words).try_map(|word| serde_json::from_value::<T>(Value::String(word)))
+}
+
+/// Reads the tag of a language in which things are said.
+fn languages() -> impl TypedValueParser<Value = Language> {
+    PossibleValuesParser::new(Language::ALL.map(Language::tag)).try_map(|tag| tag.parse::<Language>())
 }
 
 #[cfg(test)]

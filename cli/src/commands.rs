@@ -44,6 +44,7 @@ mod submit;
 mod submit_file;
 mod tax;
 mod token;
+mod unfinished;
 mod vault;
 mod verify;
 

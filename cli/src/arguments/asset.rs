@@ -7,9 +7,10 @@ use chopmark_core::tax::year::{Date, YearEnd};
 use clap::{Args, Subcommand};
 
 use super::attest::SayArguments;
+use super::one_of;
 use super::party::NameArguments;
 use super::pay::CorrectionArguments;
-use super::register::{IP_TYPES, one_of};
+use super::register::IP_TYPES;
 
 /// What to do with intellectual property rights.
 #[derive(Debug, Subcommand)]

@@ -8,7 +8,8 @@ use clap::{ArgGroup, Args};
 
 use super::cosign::CosignArguments;
 use super::hash::{EngineArguments, FormArguments};
-use super::register::{ConsentArguments, one_of};
+use super::one_of;
+use super::register::ConsentArguments;
 
 /// What everything said about another's statement takes.
 #[expect(clippy::doc_markdown, reason = "clap shows these comments as they are")]

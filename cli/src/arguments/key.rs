@@ -7,7 +7,8 @@ use chopmark_core::party::{KeyRole, RevocationReason};
 use clap::{Args, Subcommand};
 
 use super::cosign::CosignArguments;
-use super::register::{ConsentArguments, one_of};
+use super::one_of;
+use super::register::ConsentArguments;
 
 /// What to do with keys.
 #[expect(clippy::doc_markdown, reason = "clap shows these comments as they are")]

@@ -10,7 +10,7 @@ use chopmark_core::terms::vocabulary::{Ground, Language};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::attest::SayArguments;
-use super::register::one_of;
+use super::one_of;
 
 /// What to do with licence terms.
 #[derive(Debug, Subcommand)]

@@ -11,7 +11,8 @@ use chopmark_core::tax::year::Date;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::attest::SayArguments;
-use super::register::{ConsentArguments, IP_TYPES, one_of};
+use super::one_of;
+use super::register::{ConsentArguments, IP_TYPES};
 
 /// What to do with payments.
 #[derive(Debug, Subcommand)]

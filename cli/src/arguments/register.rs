@@ -6,12 +6,10 @@ use chopmark_core::artefact::{ArtefactKind, IpType, Relation};
 use chopmark_core::code::{Jurisdiction, ResidencyZone};
 use chopmark_core::licence::DeclaredLicence;
 use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::cosign::CosignArguments;
 use super::hash::{EngineArguments, FormArguments};
+use super::one_of;
 use super::party::NameArguments;
 
 /// Arguments of `chopmark register`.
@@ -149,14 +147,6 @@ pub(crate) struct ConsentArguments {
     /// Show exactly which bytes would become public, and send nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-}
-
-/// A parser for one of the words that the signed statement uses, so that there is one list of what they mean.
-pub(super) fn one_of<T, const N: usize>(words: [&'static str; N]) -> impl TypedValueParser<Value = T>
-where
-    T: DeserializeOwned + Clone + Send + Sync + 'static,
-{
-    PossibleValuesParser::new(words).try_map(|word| serde_json::from_value::<T>(Value::String(word)))
 }
 
 #[cfg(test)]

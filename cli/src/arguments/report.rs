@@ -8,12 +8,12 @@ use chopmark_core::expenditure::{Nature, Status};
 use chopmark_core::tax::lines::FlagCode;
 use chopmark_core::tax::words::Language;
 use chopmark_core::tax::year::Year;
-use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Subcommand};
 
 use super::pay::NATURES;
-use super::register::{IP_TYPES, one_of};
+use super::register::IP_TYPES;
 use super::sealed::{LoginArguments, ReasonArguments};
+use super::{languages, one_of};
 
 /// What to do with reports.
 #[derive(Debug, Subcommand)]
@@ -104,12 +104,7 @@ pub(crate) struct IpExpenditureArguments {
     #[arg(long, value_name = "FORMATS", value_delimiter = ',', default_value = "json")]
     pub(crate) format: Vec<String>,
     /// Language of the words in csv and xlsx
-    #[arg(
-        long,
-        default_value = Language::English.tag(),
-        value_parser = PossibleValuesParser::new(Language::ALL.map(Language::tag))
-            .try_map(|tag| tag.parse::<Language>())
-    )]
+    #[arg(long, default_value = Language::English.tag(), value_parser = languages())]
     pub(crate) lang: Language,
     /// The directory to write to; files in it are called ip-2026-27.json and so on, and none is overwritten
     #[arg(long, value_name = "DIRECTORY", default_value = ".")]
@@ -153,12 +148,7 @@ pub(crate) struct ReportExplainArguments {
     #[arg(long, value_name = "NUMBER")]
     pub(crate) line: usize,
     /// Language of what is said
-    #[arg(
-        long,
-        default_value = Language::English.tag(),
-        value_parser = PossibleValuesParser::new(Language::ALL.map(Language::tag))
-            .try_map(|tag| tag.parse::<Language>())
-    )]
+    #[arg(long, default_value = Language::English.tag(), value_parser = languages())]
     pub(crate) lang: Language,
     /// Trust policy to judge the registry by [env: CHOPMARK_TRUST]
     #[arg(long, value_name = "FILE")]

@@ -8,7 +8,7 @@ use chopmark_core::token::TokenId;
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
 use super::attest::SayArguments;
-use super::register::one_of;
+use super::one_of;
 use super::service::StoreArguments;
 
 /// Longest life of a token made by hand, in days.

@@ -7,7 +7,7 @@ use chopmark_core::code::{Jurisdiction, ResidencyZone};
 use clap::Args;
 
 use super::hash::{EngineArguments, FormArguments};
-use super::register::one_of;
+use super::one_of;
 
 /// Most rows of one search.
 const ROWS_MAX: i64 = 10_000;

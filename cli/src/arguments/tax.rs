@@ -8,12 +8,11 @@ use chopmark_core::money::{Currency, Fraction};
 use chopmark_core::tax::facts::{Entity, Trade, UsedBy};
 use chopmark_core::tax::words::Language;
 use chopmark_core::tax::year::{Date, Year, YearEnd};
-use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Subcommand};
 
 use super::attest::SayArguments;
 use super::pay::{REASONS, VaultZoneArguments};
-use super::register::one_of;
+use super::{languages, one_of};
 
 /// The commands about tax.
 #[derive(Debug, Subcommand)]
@@ -56,12 +55,7 @@ pub(crate) struct JurisdictionArguments {
     #[arg(long = "rules", value_name = "CODE", default_value = "hk")]
     pub(crate) code: String,
     /// Language of what is said
-    #[arg(
-        long,
-        default_value = Language::English.tag(),
-        value_parser = PossibleValuesParser::new(Language::ALL.map(Language::tag))
-            .try_map(|tag| tag.parse::<Language>())
-    )]
+    #[arg(long, default_value = Language::English.tag(), value_parser = languages())]
     pub(crate) lang: Language,
 }
 

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::evidence::Item;
 use super::{
-    AssetClaim, CorrectionClaim, CorrectionReason, Details, ExpenditureClaim, Nature, Replacement, SealedPayment,
-    SealedUse, Side, UseClaim,
+    AssetClaim, CorrectionClaim, CorrectionReason, ExpenditureClaim, Nature, Replacement, SealedPayment, SealedUse,
+    Side, TaxProfileClaim, UseClaim,
 };
 use crate::admission::{Rejection, View};
 use crate::artefact::IpType;
@@ -24,6 +24,7 @@ use crate::policy::Founding;
 use crate::sealed::{Commitment, Opening, Place, Salt};
 use crate::statement::{Envelope, Header, Issuer, Nonce, RegistryRef, SignerGroup, Statement, StatementId};
 use crate::submission::Submission;
+use crate::tax::facts::{Entity, Trade};
 use crate::text::Names;
 use crate::trust::{TrustPolicy, TrustedRegistry};
 
@@ -64,25 +65,26 @@ pub(crate) fn sums(amount: &str, currency: &str) -> Sums {
     Sums { amount: Some(amount.to_owned()), currency: Some(currency.to_owned()), ..Sums::default() }
 }
 
-const NOTHING: Commitment = Commitment::from_bytes([0; 32]);
-
 /// A payment without its figures.
 pub(crate) fn payment(nature: Nature, payer: Side, payee: Side, document: &str, on: &str) -> ExpenditureClaim {
-    ExpenditureClaim {
-        nature,
-        payer,
-        payee,
-        document: document.to_owned(),
-        file: Some(Sha256Digest::of(document.as_bytes())),
-        on: on.parse().unwrap(),
-        asset: None,
-        counter_asset: None,
-        ip_type: None,
-        licence: None,
-        artefact: None,
-        credits: None,
-        details: Details::default(),
-        sealed: Box::new(SealedPayment::new([NOTHING; 6])),
+    let file = Some(Sha256Digest::of(document.as_bytes()));
+    let claim = ExpenditureClaim::unsealed(nature, payer, payee, document.to_owned(), on.parse().unwrap());
+    ExpenditureClaim { file, ..claim }
+}
+
+/// What a corporation says of itself.
+pub(crate) fn profile(from: &str) -> TaxProfileClaim {
+    TaxProfileClaim {
+        from: from.parse().unwrap(),
+        brn: Some("12345678".to_owned()),
+        file_number: Some("22/12345678".to_owned()),
+        entity: Entity::Corporation,
+        year_end: "03-31".parse().unwrap(),
+        trade: Trade::WhollyHk,
+        hk_proportion: None,
+        two_tier: false,
+        commenced: None,
+        ceased: None,
     }
 }
 

@@ -155,6 +155,9 @@ impl SealedPayment {
     /// Names of the fields, in schema order.
     pub const FIELDS: [&'static str; 6] = ["/amount", "/currency", "/withheld", "/fx_rate", "/fees", "/met_by_others"];
 
+    /// Where figures are still to be sealed: commitments to nothing, which no statement is entered with.
+    pub const UNSEALED: Self = Self::new([Commitment::from_bytes([0; 32]); 6]);
+
     /// From the commitments to the fields, in schema order.
     pub const fn new([amount, currency, withheld, fx_rate, fees, met_by_others]: [Commitment; 6]) -> Self {
         Self { amount, currency, withheld, fx_rate, fees, met_by_others }
@@ -169,6 +172,26 @@ impl SealedPayment {
 impl ExpenditureClaim {
     /// Predicate type of this kind.
     pub const PREDICATE_TYPE: &'static str = "urn:chopmark:predicate:expenditure:v1";
+
+    /// A payment of which no more is said, and nothing is sealed yet.
+    pub fn unsealed(nature: Nature, payer: Side, payee: Side, document: String, on: Date) -> Self {
+        Self {
+            nature,
+            payer,
+            payee,
+            document,
+            file: None,
+            on,
+            asset: None,
+            counter_asset: None,
+            ip_type: None,
+            licence: None,
+            artefact: None,
+            credits: None,
+            details: Details::default(),
+            sealed: Box::new(SealedPayment::UNSEALED),
+        }
+    }
 
     /// What makes it the same as another.
     pub fn key(&self) -> PaymentKey {

@@ -1,13 +1,13 @@
 //! Admission: what each kind says, and what it may not.
 
-use super::fixtures::{Author, Sums, World, asset, outside, payment, sums};
+use super::fixtures::{Author, Sums, World, asset, outside, payment, profile, sums};
 use super::*;
 use crate::admission::{Code, EvidenceKind, Rejection};
 use crate::artefact::IpType;
 use crate::endorsement::EndorsementClaim;
 use crate::kind::Claim;
 use crate::statement::StatementId;
-use crate::tax::facts::{Entity, Trade, UsedBy};
+use crate::tax::facts::UsedBy;
 
 fn refused(result: Result<StatementId, Rejection>, code: Code, pointer: &str) {
     let rejection = result.expect_err(&format!("{code:?} at {pointer}"));
@@ -189,7 +189,7 @@ fn assets_relations_profiles_and_rates_are_checked() {
         refused(world.enter(&[&alpha], claim), code, &format!("/predicate/claim/{pointer}"));
     }
     world.enter(&[&alpha], relation(outside("Delta", "DE"), None)).unwrap();
-    let profile = profile();
+    let profile = profile("2026/27");
     for (claim, pointer) in [
         (TaxProfileClaim { brn: Some("1234567".to_owned()), ..profile.clone() }, "brn"),
         (TaxProfileClaim { file_number: Some("2/12345678".to_owned()), ..profile.clone() }, "file_number"),
@@ -219,21 +219,6 @@ fn assets_relations_profiles_and_rates_are_checked() {
         refused(world.enter(&[&alpha], Claim::FxRate(claim)), Code::InvalidStatement, &pointer);
     }
     world.enter(&[&alpha], Claim::FxRate(rate)).unwrap();
-}
-
-fn profile() -> TaxProfileClaim {
-    TaxProfileClaim {
-        from: "2026/27".parse().unwrap(),
-        brn: Some("12345678".to_owned()),
-        file_number: Some("22/12345678".to_owned()),
-        entity: Entity::Corporation,
-        year_end: "03-31".parse().unwrap(),
-        trade: Trade::WhollyHk,
-        hk_proportion: None,
-        two_tier: false,
-        commenced: None,
-        ceased: None,
-    }
 }
 
 #[test]

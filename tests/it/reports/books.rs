@@ -5,8 +5,8 @@ use chopmark_core::code::{Jurisdiction, ResidencyZone};
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::endorsement::EndorsementClaim;
 use chopmark_core::expenditure::{
-    AssetClaim, CorrectionClaim, CorrectionReason, Details, ExpenditureClaim, FxRateClaim, Nature, Outside,
-    Replacement, SealedPayment, SealedUse, Side, TaxProfileClaim, UseClaim,
+    AssetClaim, CorrectionClaim, CorrectionReason, ExpenditureClaim, FxRateClaim, Nature, Outside, Replacement,
+    SealedPayment, SealedUse, Side, TaxProfileClaim, UseClaim,
 };
 use chopmark_core::kind::Claim;
 use chopmark_core::party::{Identifier, Scheme};
@@ -58,8 +58,6 @@ pub fn figures(amount: &str, currency: &str) -> Figures {
 }
 
 /// Commitments without anything behind them, until the openings are made.
-const NOTHING: Commitment = Commitment::from_bytes([0; 32]);
-
 /// Whoever writes into the books of one company.
 pub struct Books<'a> {
     service: &'a Client,
@@ -200,29 +198,9 @@ fn next() -> u32 {
 }
 
 fn payment(books: &Books<'_>, nature: Nature, payee: Side, document: &str) -> ExpenditureClaim {
-    ExpenditureClaim {
-        nature,
-        payer: books.company.side(),
-        payee,
-        document: document.to_owned(),
-        file: Some(Sha256Digest::of(document.as_bytes())),
-        on: "2026-05-02".parse().unwrap(),
-        asset: None,
-        counter_asset: None,
-        ip_type: None,
-        licence: None,
-        artefact: None,
-        credits: None,
-        details: Details::default(),
-        sealed: Box::new(SealedPayment {
-            amount: NOTHING,
-            currency: NOTHING,
-            withheld: NOTHING,
-            fx_rate: NOTHING,
-            fees: NOTHING,
-            met_by_others: NOTHING,
-        }),
-    }
+    let (payer, on) = (books.company.side(), "2026-05-02".parse().unwrap());
+    let file = Some(Sha256Digest::of(document.as_bytes()));
+    ExpenditureClaim { file, ..ExpenditureClaim::unsealed(nature, payer, payee, document.to_owned(), on) }
 }
 
 fn royalty(books: &Books<'_>, to: &str, place: &str, document: &str) -> ExpenditureClaim {

@@ -7,7 +7,7 @@ use chopmark_core::code::{Jurisdiction, ResidencyZone};
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::expenditure::{Details, ExpenditureClaim, Nature, Outside, SealedPayment, Side};
 use chopmark_core::kind::{Claim, Kind as _};
-use chopmark_core::sealed::{Commitment, Opening, Place};
+use chopmark_core::sealed::{Opening, Place};
 use chopmark_core::statement::{Nonce, StatementId};
 use chopmark_core::strict::{self, StrictError};
 
@@ -19,19 +19,6 @@ use crate::files;
 
 /// Largest document that is hashed: scans of whole contracts are smaller.
 const DOCUMENT_BYTES_MAX: usize = 256 << 20;
-
-/// What stands where a commitment is going to.
-const NOTHING: Commitment = Commitment::from_bytes([0; 32]);
-
-/// Figures before they are sealed.
-const UNSEALED: SealedPayment = SealedPayment {
-    amount: NOTHING,
-    currency: NOTHING,
-    withheld: NOTHING,
-    fx_rate: NOTHING,
-    fees: NOTHING,
-    met_by_others: NOTHING,
-};
 
 /// Something that is not as it has to be, at an option; none where it is about several.
 #[derive(Debug)]
@@ -252,7 +239,7 @@ impl Order {
             artefact: artefact.or(was.and_then(|claim| claim.artefact)).or(only),
             credits: credits.or(beside.credits).or(was.and_then(|claim| claim.credits)),
             details: details(given, was.map(|claim| claim.details.clone()).unwrap_or_default()),
-            sealed: Box::new(UNSEALED),
+            sealed: Box::new(SealedPayment::UNSEALED),
         };
         if claim.asset.is_some() && given.ip_type.is_none() {
             claim.ip_type = None;
@@ -282,7 +269,7 @@ impl Order {
 
     /// What stands already, to be changed.
     pub(super) fn bare(claim: ExpenditureClaim, figures: Figures) -> Self {
-        Self { claim: ExpenditureClaim { sealed: Box::new(UNSEALED), ..claim }, figures }
+        Self { claim: ExpenditureClaim { sealed: Box::new(SealedPayment::UNSEALED), ..claim }, figures }
     }
 
     /// Whether it is a payment, figures and all, as the registry would check it.

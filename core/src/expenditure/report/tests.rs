@@ -6,7 +6,7 @@ mod scenario;
 mod schema;
 
 use super::*;
-use crate::expenditure::fixtures::{Author, World};
+use crate::expenditure::fixtures::{self, Author, World};
 use crate::expenditure::{CorrectionClaim, RelationClaim, RelationKind, SealedUse, TaxProfileClaim, UseClaim};
 use crate::kind::Claim;
 use crate::ledger::note::Note;
@@ -46,19 +46,7 @@ fn associates(world: &mut World, says: &Author, other: &Author) {
 }
 
 fn profile(world: &mut World, of: &Author) {
-    let claim = TaxProfileClaim {
-        from: "2025/26".parse().unwrap(),
-        brn: Some("12345678".to_owned()),
-        file_number: Some("22/12345678".to_owned()),
-        entity: Entity::Corporation,
-        year_end: "03-31".parse().unwrap(),
-        trade: Trade::WhollyHk,
-        hk_proportion: None,
-        two_tier: false,
-        commenced: None,
-        ceased: None,
-    };
-    world.enter(&[of], Claim::TaxProfile(claim)).unwrap();
+    world.enter(&[of], Claim::TaxProfile(fixtures::profile("2025/26"))).unwrap();
 }
 
 /// `(year, kind, section, amount)` of each line.

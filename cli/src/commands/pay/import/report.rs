@@ -8,13 +8,11 @@ use super::Item;
 use super::work::End;
 use crate::commands::Context;
 use crate::commands::bundle::shell_word;
+use crate::commands::unfinished;
 use crate::exit::{Exit, Failure};
 use crate::files::{self, Access};
-use crate::printer::{self, Report, Tone};
+use crate::printer::{self, Tone};
 use crate::units;
-
-/// Most failed rows that are listed for people; the report lists all.
-const LISTED_MAX: usize = 20;
 
 impl End {
     const fn state(&self) -> &'static str {
@@ -87,19 +85,10 @@ pub(super) fn finish(
     let text = printer::document(Some(context.command), exit, members.clone());
     files::replace(path, text.as_bytes(), Access::Shared).map_err(|error| Failure::file("write", path, &error))?;
     let bad = items.iter().zip(ends).filter_map(|(item, end)| match end {
-        End::Failed(failure) => Some((item, failure)),
+        End::Failed(failure) => Some((item.line, item.order.claim.document.clone(), failure)),
         _ => None,
     });
-    let mut report = Report::default();
-    for (item, failure) in bad.take(LISTED_MAX) {
-        report = report.row(&format!("row {}", item.line), format!("{}: {failure}", item.order.claim.document));
-    }
-    if let Some(left) = failed.checked_sub(LISTED_MAX).filter(|left| *left > 0) {
-        report = report.row("  …", format!("{left} more failed; the report lists all"));
-    }
-    if not_tried > 0 {
-        report = report.row("not tried", units::count(units::length(not_tried), "row"));
-    }
+    let report = unfinished::rows(bad, not_tried);
     let (tone, word) = if exit == Exit::Done { (Tone::Good, "RECORDED") } else { (Tone::Bad, "NOT COMPLETE") };
     let mut report = report
         .row("encoding", encoding)

@@ -8,13 +8,11 @@ use serde_json::{Value, json};
 use super::list::Row;
 use crate::commands::Context;
 use crate::commands::bundle::shell_word;
+use crate::commands::unfinished;
 use crate::exit::{Exit, Failure};
 use crate::files::{self, Access};
-use crate::printer::{self, Report, Tone};
+use crate::printer::{self, Tone};
 use crate::units;
-
-/// Most failed rows that are listed for people; the report lists all.
-const LISTED_MAX: usize = 20;
 
 /// What became of a row.
 #[derive(Debug)]
@@ -145,19 +143,10 @@ pub(super) fn finish(
     files::replace(path, text.as_bytes(), Access::Shared).map_err(|error| Failure::file("write", path, &error))?;
 
     let bad = rows.iter().zip(ends).filter_map(|(row, end)| match end {
-        End::Failed(failure) => Some((row, failure)),
+        End::Failed(failure) => Some((units::length(row.line), row.order.path.display().to_string(), failure)),
         _ => None,
     });
-    let mut report = Report::default();
-    for (row, failure) in bad.take(LISTED_MAX) {
-        report = report.row(&format!("row {}", row.line), format!("{}: {failure}", row.order.path.display()));
-    }
-    if let Some(left) = failed.checked_sub(LISTED_MAX).filter(|left| *left > 0) {
-        report = report.row("  …", format!("{left} more failed; the report lists all"));
-    }
-    if not_tried > 0 {
-        report = report.row("not tried", units::count(units::length(not_tried), "row"));
-    }
+    let mut report = unfinished::rows(bad, not_tried);
     let (tone, word) = if exit == Exit::Done { (Tone::Good, "REGISTERED") } else { (Tone::Bad, "NOT COMPLETE") };
     let recalled = ends.iter().filter_map(End::recalled_files).fold(0, u64::saturating_add);
     if recalled > 0 {
