@@ -10,7 +10,6 @@ use chopmark_core::bundle::signing_parties;
 use chopmark_core::expenditure::evidence::{ENTRIES_MAX, Item};
 use chopmark_core::expenditure::{ExpenditureClaim, Replacement, Side};
 use chopmark_core::kind::Claim;
-use chopmark_core::party::Scheme;
 use chopmark_core::sealed::Opening;
 use chopmark_core::statement::{Envelope, Statement, StatementId};
 use diesel::prelude::*;
@@ -20,6 +19,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
 use crate::Store;
 use crate::error::{StoreError, bigint, count};
 use crate::fixed::{Fixed, fixed};
+use crate::party::with_brn;
 use crate::project::statement_id;
 
 /// Evidence, and whose openings are in it.
@@ -284,10 +284,9 @@ impl Store {
     /// # Errors
     /// When the database can't be read.
     pub async fn parties_by_brn(&self, brn: &str, who: &Who) -> Result<Vec<StatementId>, StoreError> {
-        let wanted = serde_json::json!([{ "scheme": Scheme::HkBrn, "value": brn }]);
         let rows: Vec<PartyRow> =
             fixed("SELECT id, jurisdiction FROM party WHERE identifiers @> $1 ORDER BY idx LIMIT $2")
-                .bind::<Jsonb, _>(wanted)
+                .bind::<Jsonb, _>(with_brn(brn))
                 .bind::<BigInt, _>(SAME_NUMBER_MAX)
                 .load(&mut *self.inner.pool.get().await?)
                 .await?;

@@ -2,7 +2,6 @@
 
 use chopmark_core::admission::ArtefactRecord;
 use chopmark_core::digest::Sha256Digest;
-use chopmark_core::party::Scheme;
 use chopmark_core::statement::StatementId;
 use chopmark_core::time::Timestamp;
 use chrono::{DateTime, Utc};
@@ -14,6 +13,7 @@ use serde_json::Value;
 
 use crate::about::About;
 use crate::error::{StoreError, bigint, count};
+use crate::party::with_brn;
 use crate::project::{from_json, statement_id};
 use crate::schema::{artefact_digest, artefact_page, following, party, party_page};
 
@@ -327,8 +327,7 @@ pub(crate) async fn parties(
         query = query.filter(party_page::jurisdiction.eq(jurisdiction.clone()));
     }
     if let Some(brn) = &filter.brn {
-        let identifier = serde_json::json!([{ "scheme": Scheme::HkBrn, "value": brn }]);
-        let having = party::table.filter(party::identifiers.contains(identifier)).select(party::id);
+        let having = party::table.filter(party::identifiers.contains(with_brn(brn))).select(party::id);
         query = query.filter(party_page::id.eq_any(having));
     }
     if let Some(since) = filter.since.map(Timestamp::to_utc) {

@@ -5,11 +5,12 @@
 use std::collections::BTreeMap;
 
 use chopmark_core::admission::{KeyRecord, PartyRecord};
-use chopmark_core::party::KeyRole;
+use chopmark_core::party::{KeyRole, Scheme};
 use chopmark_core::statement::StatementId;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde_json::{Value, json};
 
 use crate::about::About;
 use crate::error::{StoreError, bigint};
@@ -18,6 +19,11 @@ use crate::schema::{key, party};
 
 /// Most look-alikes shown of one party; the first registered come first.
 const LOOK_ALIKES_MAX: i64 = 100;
+
+/// What the identifiers of a party with this Business Registration Number contain.
+pub(crate) fn with_brn(brn: &str) -> Value {
+    json!([{ "scheme": Scheme::HkBrn, "value": brn }])
+}
 
 /// A party that was found.
 #[derive(Debug, Clone)]

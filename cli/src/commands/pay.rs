@@ -7,8 +7,9 @@ mod lookup;
 mod order;
 mod record;
 
+use chopmark_core::admission::Code;
 use chopmark_core::kind::Claim;
-use chopmark_core::sealed::{Opening, Place};
+use chopmark_core::sealed::{self, Opening, Place};
 use chopmark_core::statement::Statement;
 use chopmark_core::strict;
 
@@ -40,31 +41,21 @@ pub(crate) fn run(context: &Context<'_>, command: PayCommand) -> Result<Exit, Fa
 /// An authorisation failure; a proof failure when an opening is not that of the commitment; [`Exit::CouldNotCheck`] when a
 /// figure was erased or lies in another zone's vault.
 fn opened(speaker: &Speaker, statement: &Statement) -> Result<Vec<Opening>, Failure> {
-    let sealed = statement.claim.kind().sealed_fields();
-    if sealed.is_empty() {
+    let fields = statement.claim.kind().sealed_fields();
+    if fields.is_empty() {
         return Ok(Vec::new());
     }
-    let token = speaker.token()?;
-    let record = speaker.client.openings(&statement.id, "", &token)?;
-    let place = Place::of(&statement.header, statement.claim.predicate_type());
-    let gone = |what: &str| {
+    let gone = || {
         let shown = statement.id.shown(statement.claim.id_prefix());
-        Failure::new(Exit::CouldNotCheck, "not_opened", format!("{what} of {shown} can't be opened"))
+        Failure::new(Exit::CouldNotCheck, "not_opened", format!("a figure of {shown} can't be opened"))
     };
-    let mut openings = Vec::with_capacity(sealed.len());
-    for field in &record.fields {
-        if field.get("erased_by").is_some() {
-            return Err(gone("an erased figure"));
-        }
-        let opening: Opening = strict::decode(field).map_err(|error| Failure::proof(error.to_string()))?;
-        let is_committed =
-            sealed.iter().any(|there| there.field == opening.field && there.commitment == opening.commitment(&place));
-        if !is_committed {
-            return Err(Failure::proof(format!("{} is not what the statement commits to", opening.field)));
-        }
-        openings.push(opening);
+    let openings = speaker.openings(&statement.id)?.ok_or_else(gone)?;
+    let place = Place::of(&statement.header, statement.claim.predicate_type());
+    match sealed::check_fields(&place, &fields, &openings) {
+        Ok(()) => Ok(openings),
+        Err(rejection) if rejection.code == Code::OpeningMissing => Err(gone()),
+        Err(rejection) => Err(Failure::proof(rejection.detail)),
     }
-    if openings.len() == sealed.len() { Ok(openings) } else { Err(gone("a figure")) }
 }
 
 /// A figure as text, where it has a value.
