@@ -1,6 +1,6 @@
 # Every target does its own set-up; `make demo` and `make test` work on a fresh clone.
 
-.PHONY: help demo test soak lint format docs openapi openapi-check bench-ledger bench-hash bench-licence bench-tax bench-gpu \
+.PHONY: help demo test soak lint format docs openapi openapi-check bench-ledger bench-hash bench-licence bench-tax bench-report bench-gpu \
 	setup clean-tools
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make bench-ledger   benchmarks beside peers, see docs/benchmarks.md"
 	@echo "make bench-licence  licences over long lineages, and granting them"
 	@echo "make bench-tax      tax over many events"
+	@echo "make bench-report   reports over a million payments, beside DuckDB"
 	@echo "make bench-hash     hashing beside other programs, see docs/benchmarks.md"
 	@echo "make bench-gpu      the NVIDIA GPU of this machine beside what bounds it"
 	@echo "make setup          install what is missing, build nothing"
@@ -55,6 +56,9 @@ bench-licence:
 bench-tax:
 	cargo run --release --locked --package chopmark-benches -- tax
 
+bench-report:
+	@scripts/bench-report.sh
+
 bench-hash:
 	@scripts/bench-hash.sh
 
@@ -72,6 +76,7 @@ setup:
 	@scripts/install-b3sum.sh
 	@scripts/install-safetensors.sh
 	@scripts/install-openpyxl.sh
+	@scripts/install-duckdb.sh
 
 clean-tools:
 	rm -rf .tools

@@ -109,21 +109,31 @@ impl Author {
         claim: &Claim,
         documents: Vec<Vec<u8>>,
     ) -> Result<Submission, Failure> {
+        let header = self.header(issuer, label)?;
+        let payload = Statement::compose(label, &header, claim)?;
+        self.seal(payload, documents)
+    }
+
+    /// What stands before a claim; the label gives the nonce.
+    pub(crate) fn header(&self, issuer: Issuer, label: &str) -> Result<Header, Failure> {
         let key_head = match issuer {
             Issuer::Own => None,
             Issuer::Party(party) => Some(party),
         };
         let issued_at = Timestamp::from(chrono::Utc::now());
         let nonce = *Sha256Digest::of(label.as_bytes()).as_bytes().first_chunk().ok_or("a digest is too short")?;
-        let header = Header {
+        Ok(Header {
             registry: Some(self.registry.clone()),
             issuer,
             issued_at,
             not_after: issued_at.plus_days(1),
             nonce: Nonce::from_random(nonce),
             signers: vec![SignerGroup { party: issuer, key_head, keys: vec![self.public.id()], threshold: 1 }],
-        };
-        let payload = Statement::compose(label, &header, claim)?;
+        })
+    }
+
+    /// Signs a payload.
+    pub(crate) fn seal(&self, payload: Vec<u8>, documents: Vec<Vec<u8>>) -> Result<Submission, Failure> {
         Ok(Submission::assemble(Envelope::sign(payload, &[&self.secret]), documents)?)
     }
 }

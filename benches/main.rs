@@ -4,6 +4,7 @@
 //! conditions, the durability settings of the database among them, stand above it.
 
 mod artefacts;
+mod books;
 mod figures;
 mod grants;
 mod hash;
@@ -13,6 +14,7 @@ mod load;
 mod million;
 mod naive;
 mod registry;
+mod report;
 mod statement;
 mod tax;
 mod tree;
@@ -21,7 +23,7 @@ mod tree;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The parts, in the order they run.
-const PARTS: [&str; 8] = ["tree", "statement", "licence", "grants", "tax", "ingest", "million", "hash"];
+const PARTS: [&str; 9] = ["tree", "statement", "licence", "grants", "tax", "ingest", "million", "report", "hash"];
 
 fn main() -> Result<(), Failure> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
@@ -41,6 +43,7 @@ fn main() -> Result<(), Failure> {
             "tax" => tax::run()?,
             "ingest" => ingest::run()?,
             "million" => million::run()?,
+            "report" => report::run()?,
             _ => hash::run()?,
         }
     }

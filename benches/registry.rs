@@ -7,12 +7,13 @@ use std::time::Duration;
 use actix_web::web;
 use chopmark_api::mark::Mark;
 use chopmark_api::{CONNECTIONS_PER_WORKER_MAX, QUEUE_STATEMENTS_MAX, RateLimits, Running, ServeConfig, Signing};
+use chopmark_core::code::ResidencyZone;
 use chopmark_core::ledger::note::{NoteSigner, VerifierKey};
 use chopmark_core::policy::Founding;
 use chopmark_core::text::Names;
 use chopmark_core::time::Timestamp;
 use chopmark_store::cluster::{Cluster, ClusterConfig, DATABASE};
-use chopmark_store::{Registry, Store};
+use chopmark_store::{MasterKeys, Registry, Store, Vault, VaultConfig};
 use ed25519_dalek::SigningKey;
 
 use crate::Failure;
@@ -59,6 +60,24 @@ impl Bench {
         let bench = Self { cluster, directory, log, registry, store };
         bench.print_durability().await?;
         Ok(bench)
+    }
+
+    /// The same with a vault, in which sealed figures are kept.
+    pub(crate) fn with_vault(mut self) -> Result<Self, Failure> {
+        let keys = || MasterKeys::parse(&MasterKeys::line([3; 10], &[4; 32]));
+        let vault = Vault::open(VaultConfig {
+            keys: Box::new(keys),
+            zones: vec![ResidencyZone::HongKong],
+            retention: Duration::ZERO,
+            officers_shown_after: Duration::ZERO,
+        })?;
+        self.store = self.store.with_vault(vault)?;
+        Ok(self)
+    }
+
+    /// The log key, for what is signed beside checkpoints.
+    pub(crate) fn note_signer(&self) -> Result<NoteSigner, Failure> {
+        self.signer()
     }
 
     /// The database, as its owner reaches it.

@@ -4,6 +4,8 @@
 //! language and this version of the program.
 
 mod csv;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 mod tables;
 mod xlsx;
 
@@ -28,6 +30,8 @@ pub enum Format {
     },
     /// A workbook.
     Xlsx,
+    /// The lines as Apache Parquet.
+    Parquet,
     /// The report itself.
     Json,
 }
@@ -39,7 +43,16 @@ impl Format {
             Self::Csv { bom: false } => "csv",
             Self::Csv { bom: true } => "csv+bom",
             Self::Xlsx => "xlsx",
+            Self::Parquet => "parquet",
             Self::Json => "json",
+        }
+    }
+
+    /// Whether this build of the program writes it.
+    pub const fn is_built(self) -> bool {
+        match self {
+            Self::Csv { .. } | Self::Xlsx | Self::Json => true,
+            Self::Parquet => cfg!(feature = "parquet"),
         }
     }
 
@@ -48,6 +61,7 @@ impl Format {
         match self {
             Self::Csv { .. } => "text/csv; charset=utf-8; header=present",
             Self::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            Self::Parquet => "application/vnd.apache.parquet",
             Self::Json => "application/json",
         }
     }
@@ -56,6 +70,7 @@ impl Format {
         match self {
             Self::Csv { .. } => "csv",
             Self::Xlsx => "xlsx",
+            Self::Parquet => "parquet",
             Self::Json => "json",
         }
     }
@@ -85,6 +100,14 @@ pub fn write(kept: &Kept, format: Format, language: Language) -> Result<Export, 
             let sheets = tables::all(kept.id, &kept.content()?, language);
             xlsx::write(&sheets).map_err(|error| internal(&error))?
         }
+        #[cfg(feature = "parquet")]
+        Format::Parquet => {
+            let content = kept.content()?;
+            let jurisdiction = content.report.get("jurisdiction").cloned().unwrap_or_default();
+            parquet::write(&jurisdiction, content.list("lines")).map_err(|error| internal(&error))?
+        }
+        #[cfg(not(feature = "parquet"))]
+        Format::Parquet => return Err(internal(&"this build writes no Parquet")),
     };
     Ok(Export { id: kept.id, format, language, bytes })
 }

@@ -23,7 +23,7 @@ use crate::problem::{ApiError, internal};
 use crate::service::Service;
 
 /// What a reading of a taxpayer's evidence is called in its record.
-const READ_FIELD: &str = "/report";
+pub const READ_FIELD: &str = "/report";
 
 /// How often a report is made again because something in it was erased just then.
 const ATTEMPTS_MAX: u32 = 3;
@@ -32,7 +32,11 @@ const ATTEMPTS_MAX: u32 = 3;
 static RULES: LazyLock<Result<RuleSet, String>> =
     LazyLock::new(|| jurisdiction().and_then(|law| law.rules().map_err(|error| error.to_string())));
 
-fn jurisdiction() -> Result<&'static (dyn Jurisdiction + Sync), String> {
+/// The jurisdiction whose rules reports are computed under.
+///
+/// # Errors
+/// Never for the ones shipped.
+pub fn jurisdiction() -> Result<&'static (dyn Jurisdiction + Sync), String> {
     tax::jurisdiction("hk").ok_or_else(|| "there is no jurisdiction hk".to_owned())
 }
 

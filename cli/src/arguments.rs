@@ -51,7 +51,9 @@ pub(crate) use pay::{
     PayRecordArguments, PaymentArguments,
 };
 pub(crate) use register::{ConsentArguments, RegisterArguments};
-pub(crate) use report::{IpExpenditureArguments, ReportCommand, ReportExplainArguments, ReportVerifyArguments};
+pub(crate) use report::{
+    IpExpenditureArguments, ReportCommand, ReportExplainArguments, ReportRecomputeArguments, ReportVerifyArguments,
+};
 pub(crate) use resident::ResidentArguments;
 pub(crate) use sealed::{
     AccessCommand, AccessLogArguments, DiscloseArguments, EraseCommand, EraseRequestArguments, LoginArguments,

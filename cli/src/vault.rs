@@ -157,3 +157,23 @@ pub(crate) async fn attach(
     };
     Ok(store.with_vault(Vault::open(config)?)?)
 }
+
+/// The store with its vault, for reading what is in it.
+///
+/// # Errors
+/// When the keys can't be read.
+pub(crate) fn attach_for_reading(
+    store: &Store,
+    directory: &DataDirectory,
+    arguments: &VaultKeyArguments,
+) -> Result<Store, Failure> {
+    let source = MasterKeySource::of(directory, arguments);
+    source.read().map_err(Failure::usage)?;
+    let config = VaultConfig {
+        keys: Box::new(move || source.read()),
+        zones: Vec::new(),
+        retention: Duration::MAX,
+        officers_shown_after: Duration::ZERO,
+    };
+    Ok(store.with_vault(Vault::open(config)?)?)
+}

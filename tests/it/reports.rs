@@ -2,6 +2,7 @@
 //! is exported of them.
 
 mod books;
+mod dataset;
 mod exports;
 mod kept;
 mod sums;

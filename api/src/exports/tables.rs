@@ -185,7 +185,7 @@ impl Speech {
 }
 
 /// An amount, which may be less than nothing.
-fn amount(text: &str) -> Option<Amount> {
+pub(super) fn amount(text: &str) -> Option<Amount> {
     match text.strip_prefix('-') {
         Some(positive) => Amount::ZERO.minus(Amount::parse(positive).ok()?).ok(),
         None => Amount::parse(text).ok(),

@@ -12,7 +12,8 @@ use clap::{Args, Subcommand};
 
 use super::pay::NATURES;
 use super::register::IP_TYPES;
-use super::sealed::{LoginArguments, ReasonArguments};
+use super::sealed::{LoginArguments, ReasonArguments, VaultKeyArguments};
+use super::service::StoreArguments;
 use super::{languages, one_of};
 
 /// What to do with reports.
@@ -24,6 +25,9 @@ pub(crate) enum ReportCommand {
     Verify(ReportVerifyArguments),
     /// Show what a line of a report rests on, down to the digest of the document and who signed
     Explain(ReportExplainArguments),
+    /// On the operator's machine, for an officer: compute every report of a jurisdiction anew, compare the sums with those that
+    /// are kept, and write the lines as a dataset
+    Recompute(ReportRecomputeArguments),
 }
 
 impl ReportCommand {
@@ -33,6 +37,7 @@ impl ReportCommand {
             Self::IpExpenditure(_) => "report ip-expenditure",
             Self::Verify(_) => "report verify",
             Self::Explain(_) => "report explain",
+            Self::Recompute(_) => "report recompute",
         }
     }
 }
@@ -103,7 +108,7 @@ pub(crate) struct IpExpenditureArguments {
     /// In what to write it, commas between; json is the signed report itself, and always written
     #[arg(long, value_name = "FORMATS", value_delimiter = ',', default_value = "json")]
     pub(crate) format: Vec<String>,
-    /// Language of the words in csv and xlsx
+    /// Language of the words in csv and xlsx; parquet has codes
     #[arg(long, default_value = Language::English.tag(), value_parser = languages())]
     pub(crate) lang: Language,
     /// The directory to write to; files in it are called ip-2026-27.json and so on, and none is overwritten
@@ -153,6 +158,25 @@ pub(crate) struct ReportExplainArguments {
     /// Trust policy to judge the registry by [env: CHOPMARK_TRUST]
     #[arg(long, value_name = "FILE")]
     pub(crate) trust: Option<PathBuf>,
+}
+
+/// Arguments of `chopmark report recompute`.
+#[expect(clippy::doc_markdown, reason = "clap shows these comments as they are")]
+#[derive(Debug, Args)]
+pub(crate) struct ReportRecomputeArguments {
+    /// Write the lines to this directory, which must not be there yet, as Parquet files by jurisdiction and year
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) parquet: Option<PathBuf>,
+    /// The case in the authority's files; the officer's token is taken from CHOPMARK_TOKEN
+    #[arg(long = "case", value_name = "REFERENCE")]
+    pub(crate) case_reference: String,
+    /// What for
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) purpose: String,
+    #[command(flatten)]
+    pub(crate) store: StoreArguments,
+    #[command(flatten)]
+    pub(crate) key: VaultKeyArguments,
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `chopmark report`: a registry's report on expenditure, and what it is worth to somebody who only has the file.
 
 mod explain;
+mod recompute;
 mod request;
 mod verify;
 
@@ -27,6 +28,7 @@ pub(crate) fn run(context: &Context<'_>, command: ReportCommand) -> Result<Exit,
         ReportCommand::IpExpenditure(arguments) => request::run(context, &arguments),
         ReportCommand::Verify(arguments) => verify::run(context, arguments),
         ReportCommand::Explain(arguments) => explain::run(context, &arguments),
+        ReportCommand::Recompute(arguments) => recompute::run(context, &arguments),
     }
 }
 

@@ -58,10 +58,15 @@ pub(crate) fn login(context: &Context<'_>, arguments: LoginArguments) -> Result<
 /// # Errors
 /// As [`login`].
 pub(super) fn at_hand(settings: &Settings, client: &Client, contact: &Contact) -> Result<Zeroizing<String>, Failure> {
-    match std::env::var(VARIABLE) {
-        Ok(token) if !token.is_empty() => Ok(Zeroizing::new(token)),
-        _ => Ok(of_key(settings, client, contact)?.1),
+    match in_environment() {
+        Some(token) => Ok(token),
+        None => Ok(of_key(settings, client, contact)?.1),
     }
+}
+
+/// The token in the environment, where there is one.
+pub(super) fn in_environment() -> Option<Zeroizing<String>> {
+    std::env::var(VARIABLE).ok().filter(|token| !token.is_empty()).map(Zeroizing::new)
 }
 
 /// The token of a login with the key at hand, and the party it is of.

@@ -252,7 +252,7 @@ impl Store {
 }
 
 /// Whether whoever acts may read reports on the taxpayer that the reading names, as of a size; recorded if so.
-async fn admit(
+pub(super) async fn admit(
     connection: &AsyncPgConnection,
     vault: &Vault,
     reading: Reading<'_>,

@@ -21,7 +21,7 @@ use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
 use serde::{Deserialize, Serialize};
 
 use super::openings::usable_keys;
-use super::reports::{is_whole, open, select};
+use super::reports::{admit, is_whole, open, select};
 use super::seal::{self, SealedOpening};
 use super::{Acting, Reading, Vault, act, readings};
 use crate::Store;
@@ -219,8 +219,66 @@ impl Store {
         Ok(summed)
     }
 
-    /// Parties of a place that pay or are paid.
-    async fn taxpayers(&self, place: &Jurisdiction, size: u64) -> Result<Vec<StatementId>, StoreError> {
+    /// What one taxpayer adds up to at a size, under rules, for somebody who may have reports on it; recorded like a report. The
+    /// statement of the reading is the taxpayer's party. A reason where nothing can be computed on it.
+    ///
+    /// # Errors
+    /// When the record can't be written, or the vault can't be read.
+    pub async fn taxpayer_summary(
+        &self,
+        reading: Reading<'_>,
+        operator: &StatementId,
+        size: u64,
+        rules: &RuleSet,
+    ) -> Result<Result<Result<Summary, String>, Refused>, StoreError> {
+        let Some(vault) = self.vault() else { return Ok(Err(Refused::NotTheirs)) };
+        let party = *reading.statement;
+        let mut connection = self.inner.pool.get().await?;
+        let admitted = connection.transaction(async |connection| {
+            act(connection, Acting::Principal(reading.principal)).await?;
+            admit(connection, vault, reading, size).await
+        });
+        if let Err(why) = admitted.await? {
+            return Ok(Err(why));
+        }
+        drop(connection);
+        if let Some(Kept { size: from, row }) = self.kept_sums(&[party], size, rules).await?.remove(&party) {
+            if from == size || !self.has_news(&party, operator, from, size).await? {
+                let keys = vault.keys_with(&row.key_id)?;
+                return Ok(Ok(Ok(from_bytes(&seal::open_secret(&keys, &row, &party, &name()?)?)?)));
+            }
+        }
+        Ok(Ok(self.sum_up(vault, party, size, rules).await?))
+    }
+
+    /// Whether there may be anything new about a taxpayer since some size, as [`Latest::is_newer`] says it of many.
+    async fn has_news(
+        &self,
+        party: &StatementId,
+        operator: &StatementId,
+        from: u64,
+        size: u64,
+    ) -> Result<bool, StoreError> {
+        let query = fixed(
+            "SELECT party, idx FROM (
+                 SELECT party, idx FROM evidence_party UNION ALL SELECT issuer, idx FROM endorsement
+             ) AS said WHERE idx >= $1 AND idx < $2 AND (party = $3 OR party = $4 OR party IN (
+                 SELECT two.party FROM evidence_party AS one JOIN evidence_party AS two USING (idx) WHERE one.party = $4
+             )) LIMIT 1",
+        )
+        .bind::<BigInt, _>(bigint(from))
+        .bind::<BigInt, _>(bigint(size))
+        .bind::<Binary, _>(operator.as_bytes().to_vec())
+        .bind::<Binary, _>(party.as_bytes().to_vec());
+        let found: Vec<LatestRow> = query.load(&mut *self.inner.pool.get().await?).await?;
+        Ok(!found.is_empty())
+    }
+
+    /// Parties of a place that pay or are paid below a size, ascending.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn taxpayers(&self, place: &Jurisdiction, size: u64) -> Result<Vec<StatementId>, StoreError> {
         let query = fixed(
             "SELECT DISTINCT party.id AS party FROM party JOIN evidence_party ON evidence_party.party = party.id
              WHERE jurisdiction = $1 AND kind = 'expenditure' AND evidence_party.idx < $2 ORDER BY party.id",

@@ -1,8 +1,8 @@
 //! Tokens and challenges as they are stored.
 
-use chopmark_core::access::{Scope, Who};
+use chopmark_core::access::{Principal, Scope, Who};
 use chopmark_core::time::Timestamp;
-use chopmark_core::token::{TokenHash, TokenId};
+use chopmark_core::token::{Token, TokenHash, TokenId};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamptz};
@@ -144,6 +144,31 @@ impl Store {
         let query = query.bind::<Text, _>(id.as_str().to_owned());
         let found: Vec<TokenRow> = self.load_as(Acting::Service, query).await?;
         found.into_iter().next().map(TokenRow::token).transpose()
+    }
+
+    /// Whoever shows a good token for this scope. Whatever is wrong with it, the work done is the same: parse, hash, look up,
+    /// compare in constant time.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn principal(
+        &self,
+        shown: Option<&str>,
+        scope: Scope,
+        now: Timestamp,
+    ) -> Result<Option<Principal>, StoreError> {
+        let token = shown.and_then(Token::parse);
+        // Nobody's: ids are random.
+        let nobody = || (TokenId::from_random([0; 10]), TokenHash::of(shown.unwrap_or_default()));
+        let (id, hash) = token.as_ref().map_or_else(nobody, |token| (token.id().clone(), token.hash()));
+        let stored = self.token(&id).await?;
+        let expected = stored.as_ref().map_or(TokenHash::of(""), |stored| stored.hash);
+        let is_same = hash.is(&expected);
+        let good = stored.filter(|stored| {
+            let is_good = is_same && token.is_some() && stored.expires_at > now && stored.revoked_at.is_none();
+            is_good && stored.scopes.contains(&scope) && stored.who.scopes().contains(&scope)
+        });
+        Ok(good.map(|good| Principal { who: good.who, token: good.id, scopes: good.scopes }))
     }
 
     /// Tokens that are not of parties, the newest first: those that somebody made by hand.

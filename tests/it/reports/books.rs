@@ -156,6 +156,13 @@ impl<'a> Books<'a> {
         self.pay(claim, figures)
     }
 
+    /// A fee paid at once for a licence of some years.
+    pub fn upfront_fee(&mut self, to: &str, document: &str, years: u32, figures: &Figures) -> StatementId {
+        let mut claim = ExpenditureClaim { nature: Nature::UpfrontFee, ..royalty(self, to, "HK", document) };
+        claim.details.term_years = Some(years);
+        self.pay(claim, figures)
+    }
+
     pub fn pay(&mut self, claim: ExpenditureClaim, figures: &Figures) -> StatementId {
         self.enter(|header| {
             let (claim, openings) = sealed(&Place::of(header, ExpenditureClaim::PREDICATE_TYPE), claim, figures);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::books::{Books, Company, figures};
 use super::{ask, service};
-use crate::harness::place;
+use crate::harness::{is_soak, place};
 use crate::sealed::{get_as, token_of};
 use crate::shared;
 
@@ -70,6 +70,11 @@ fn workbooks_and_tables_open_without_formulas_and_with_their_numbers() {
     };
     let report: Value = get_as(service, &format!("/v1/reports/{id}"), &token).json();
     let lines = report["report"]["lines"].as_array().unwrap();
+    let schema = include_str!("../../../docs/formats/ip-expenditure.schema.json");
+    let schema = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
+    let errors: Vec<String> =
+        schema.iter_errors(&report).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
 
     for (lang, sheet, heading, kind) in [
         ("en", "Lines", "amount (HKD)", "deduction"),
@@ -148,5 +153,64 @@ fn workbooks_and_tables_open_without_formulas_and_with_their_numbers() {
     }
     for query in ["format=pdf", "lang=fr", "format=xlsx&bom=true", "format=csv&format=csv", "sheet=1"] {
         assert_eq!(get_as(service, &format!("/v1/reports/{id}/export?{query}"), &token).status, 400, "{query}");
+    }
+}
+
+/// Opened by LibreOffice and saved as comma-separated values, a file for each sheet: what a person would see.
+#[test]
+fn a_spreadsheet_program_shows_what_was_exported() {
+    if !is_soak() {
+        return;
+    }
+    let program = std::env::var_os("CHOPMARK_TEST_LIBREOFFICE");
+    let program = program
+        .expect("CHOPMARK_TEST_LIBREOFFICE must name what scripts/install-libreoffice.sh prints; `make soak` sets it");
+    let service = service();
+    let (company, seller) = (Company::new(service, "=office"), Company::new(service, "office seller"));
+    let mut books = Books::of(service, &company);
+    books.profile();
+    let right = books.asset("=1+1，軟件版權");
+    books.purchase(&seller, right, "-INV", &figures("1000000.01", "HKD"));
+    books.used(right, "2026/27", "1");
+    let royalty = books.royalty("@SUM(A1:A9)", "US", "+852 1234", &figures("12.34", "HKD"));
+    books.correct_royalty(royalty, "@SUM(A1:A9)", "US", "+852 1234", &figures("56.78", "HKD"));
+    let token = token_of(service, &company.author);
+    let view = ask(service, &token, &json!({ "query": { "taxpayer": company.author.party.to_hex() } })).json();
+    let id = view["id"].as_str().unwrap();
+    let lines = get_as(service, &format!("/v1/reports/{id}"), &token).json()["report"]["lines"].clone();
+    for (format, lang) in [("xlsx", "zh-Hant"), ("csv", "en")] {
+        let export = get_as(service, &format!("/v1/reports/{id}/export?format={format}&lang={lang}"), &token).body;
+        let place = place();
+        let file = place.path().join(format!("report.{format}"));
+        fs::write(&file, export).unwrap();
+        let out = place.path().join("out");
+        let profile = format!("-env:UserInstallation=file://{}", place.path().join("profile").display());
+        // Commas, quotes, UTF-8; cells as they are shown, every sheet. Comma-separated values are read as UTF-8, too.
+        let filter = "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,false,false,false,-1";
+        let mut command = Command::new(&program);
+        command.args([&profile, "--headless", "--infilter=CSV:44,34,76,1", "--convert-to", filter, "--outdir"]);
+        if format == "xlsx" {
+            command = Command::new(&program);
+            command.args([&profile, "--headless", "--convert-to", filter, "--outdir"]);
+        }
+        let output = command.arg(&out).arg(&file).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let first = if format == "xlsx" { "report-明細.csv" } else { "report-report.csv" };
+        let rows = python(READ_CSV, &fs::read(out.join(first)).unwrap());
+        let rows = rows.as_array().unwrap();
+        assert_eq!(rows.len(), lines.as_array().unwrap().len() + 1);
+        let shown = Value::from(rows.clone()).to_string();
+        let quote = if format == "csv" { "'" } else { "" };
+        for text in ["=1+1，軟件版權", "@SUM(A1:A9)", "+852 1234", "-INV"] {
+            assert!(shown.contains(&format!("\"{quote}{text}\"")), "{format}: {text} in {shown}");
+        }
+        assert!(!shown.contains("#NAME?") && !shown.contains("Err:"), "{shown}");
+        let heading = if format == "xlsx" { "金額（港元）" } else { "amount (HKD)" };
+        let amount = rows[0].as_array().unwrap().iter().position(|title| title == heading).unwrap();
+        for (row, line) in rows[1..].iter().zip(lines.as_array().unwrap()) {
+            let cell = row[amount].as_str().unwrap().replace(',', "");
+            let expected: f64 = line["amount"].as_str().unwrap().parse().unwrap();
+            assert_eq!(cell.parse::<f64>().unwrap(), expected, "{format}: {row}");
+        }
     }
 }

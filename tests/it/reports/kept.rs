@@ -7,7 +7,7 @@ use chopmark_core::kind::Claim;
 use serde_json::{Value, json};
 
 use super::books::{Books, Company, figures};
-use super::{ask, audit_and_rebuild, file, made, service, trust};
+use super::{amounts, ask, audit_and_rebuild, file, made, service, trust};
 use crate::harness::{Client, Service, place};
 use crate::replicas::Shared;
 use crate::sealed::{get_as, officer, token_of};
@@ -195,4 +195,39 @@ fn nothing_of_a_report_is_seen_without_its_record() {
         let refused = attempt(role, &bound_to, &record(role, &bound_to)).unwrap_err();
         assert!(refused.contains("row-level security"), "{refused}");
     }
+}
+
+#[test]
+fn a_proposed_rule_counts_only_where_it_is_asked_for() {
+    let service = service();
+    let company = Company::new(service, "proposed rules");
+    let mut books = Books::of(service, &company);
+    books.profile();
+    books.upfront_fee("Licensor", "P-1", 4, &figures("1000.00", "HKD"));
+    let desk = officer(service, "HK");
+    let report = |rules: &[&str]| {
+        let query = json!({ "taxpayer": company.author.party.to_hex(), "proposed_rules": rules });
+        let bytes = file(service, &desk, &made(service, &desk, &query, None)["id"]);
+        // Whoever checks it offline applies the same rule, because the query in it says so.
+        assert!(verify(&bytes, &trust(service)).is_ok());
+        let document: Value = serde_json::from_slice(&bytes).unwrap();
+        document["report"].clone()
+    };
+    let rule = "hk.proposed.upfront_fee";
+    let proposed = |report: &Value| {
+        let lines = report["lines"].as_array().unwrap().iter();
+        lines.filter(|line| line["rule"] == rule && line["rule_status"] == "proposed").count()
+    };
+    let (law, asked) = (report(&[]), report(&[rule]));
+    assert_eq!((proposed(&law), proposed(&asked)), (0, 4), "{asked}");
+    assert_eq!(amounts(&asked, "deduction", "2026/27")[0].1, "250.00", "a quarter of it each year");
+    let unknown = json!({ "query": { "taxpayer": company.author.party.to_hex(), "proposed_rules": ["hk.16ea.slices"] },
+        "case_reference": "C-2026-17", "purpose": "audit" });
+    let refused = ask(service, &desk, &unknown);
+    assert_eq!(
+        (refused.status, &refused.problem()["code"]),
+        (422, &"report_not_computed".into()),
+        "{}",
+        refused.text()
+    );
 }

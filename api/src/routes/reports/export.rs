@@ -27,8 +27,8 @@ pub struct ExportQuery {
     /// Officers only, and always: what for.
     #[param(max_length = 200)]
     purpose: Option<String>,
-    /// `csv`, `xlsx` or `json`; `csv` where nothing is said.
-    #[param(pattern = "^(csv|xlsx|json)$")]
+    /// `csv`, `xlsx`, `parquet` or `json`; `csv` where nothing is said. Not every build of the service writes `parquet`.
+    #[param(pattern = "^(csv|xlsx|parquet|json)$")]
     format: Option<String>,
     /// `en`, `zh-Hant` or `zh-Hans`; English where nothing is said.
     #[param(pattern = "^(en|zh-Hant|zh-Hans)$")]
@@ -40,12 +40,21 @@ pub struct ExportQuery {
 impl ExportQuery {
     fn format(&self) -> Result<Format, ApiError> {
         let bom = self.bom.unwrap_or_default();
-        match self.format.as_deref().unwrap_or("csv") {
-            "csv" => Ok(Format::Csv { bom }),
-            _ if bom => Err(ApiError::bad_parameter("query", "bom", "only CSV begins with a byte order mark")),
-            "xlsx" => Ok(Format::Xlsx),
-            "json" => Ok(Format::Json),
-            _ => Err(ApiError::bad_parameter("query", "format", "csv, xlsx or json")),
+        let refuse = |detail: &str| Err(ApiError::bad_parameter("query", "format", detail));
+        let format = match self.format.as_deref().unwrap_or("csv") {
+            "csv" => Format::Csv { bom },
+            "xlsx" => Format::Xlsx,
+            "parquet" => Format::Parquet,
+            "json" => Format::Json,
+            _ => return refuse("csv, xlsx, parquet or json"),
+        };
+        if bom && !matches!(format, Format::Csv { .. }) {
+            return Err(ApiError::bad_parameter("query", "bom", "only CSV begins with a byte order mark"));
+        }
+        if format.is_built() {
+            Ok(format)
+        } else {
+            refuse("this service was built without it; there are csv, xlsx and json")
         }
     }
 
@@ -81,6 +90,7 @@ async fn export(
         (status = 200, description = "The file", content(
             (String = "text/csv"),
             (Vec<u8> = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+            (Vec<u8> = "application/vnd.apache.parquet"),
             (Object = "application/json"),
         )),
         BadParameter,

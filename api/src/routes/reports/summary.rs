@@ -1,32 +1,36 @@
-//! Sums over all taxpayers of a jurisdiction, for its officers and for auditors who may see them.
-
-use std::sync::Arc;
+//! Sums over all taxpayers of a jurisdiction, for its officers and for auditors who may see them; and those of one taxpayer, for
+//! whoever may have reports on it.
 
 use actix_web::{HttpRequest, HttpResponse, get, web};
-use chopmark_core::access::{Scope, Who};
+use chopmark_core::access::{Principal, Reason, Scope, Who};
 use chopmark_core::artefact::IpType;
 use chopmark_core::code::Jurisdiction;
-use chopmark_core::expenditure::report::Totals;
+use chopmark_core::expenditure::report::{Summary, Totals};
+use chopmark_core::statement::StatementId;
 use chopmark_core::tax;
 use chopmark_core::tax::year::Year;
 use chopmark_core::time::Timestamp;
-use chopmark_store::{Reading, SummedUp};
+use chopmark_store::{LeftOut, Reading};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::reason::reason;
 use super::super::{current, page};
 use crate::authenticate::authenticate;
-use crate::problem::{ApiError, BadParameter, Missing, NotAuthenticated, NotNow, internal};
+use crate::problem::{ApiError, BadParameter, Missing, NotAuthenticated, NotNow, Problem, internal};
 use crate::reports::kept::TotalsView;
-use crate::reports::{missing, record_id, refused, rules, summaries};
+use crate::reports::{READ_FIELD, missing, record_id, refused, rules, summaries, taxpayer, unprocessable};
 use crate::service::Service;
 
-/// Sums over a jurisdiction.
+/// Sums over a jurisdiction, or of one taxpayer.
 #[derive(Serialize, ToSchema)]
 pub struct SummaryView {
-    /// Where the taxpayers are established.
-    pub jurisdiction: String,
+    /// Where the taxpayers are established; left out for one taxpayer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jurisdiction: Option<String>,
+    /// The taxpayer's party, 64 hexadecimal characters, where one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taxpayer: Option<String>,
     /// Entries of the log that are taken into account.
     pub size: u64,
     /// Digest of the rules.
@@ -78,12 +82,15 @@ pub struct SummaryQuery {
     /// Where the taxpayers are established; an officer's own where it is left out.
     #[param(pattern = "^[A-Z]{2}$")]
     jurisdiction: Option<String>,
+    /// One taxpayer alone, as when a report is asked for: a party's id or a Business Registration Number.
+    #[param(max_length = 80)]
+    taxpayer: Option<String>,
     /// A year of assessment such as `2026/27`.
     #[param(pattern = "^20[0-9]{2}/[0-9]{2}$")]
     year: Option<String>,
 }
 
-/// Sums over all taxpayers of a jurisdiction. Reading them is recorded.
+/// Sums over all taxpayers of a jurisdiction, or of one taxpayer. Reading them is recorded.
 #[utoipa::path(
     operation_id = "getExpenditureSummary",
     tag = "reports",
@@ -94,6 +101,8 @@ pub struct SummaryQuery {
         BadParameter,
         NotAuthenticated,
         Missing,
+        (status = 422, description = "No report can be computed on this taxpayer", body = Problem,
+            content_type = "application/problem+json"),
         NotNow,
     )
 )]
@@ -103,11 +112,28 @@ pub async fn show(
     request: HttpRequest,
     query: Result<web::Query<SummaryQuery>, actix_web::Error>,
 ) -> Result<HttpResponse, ApiError> {
-    let principal = authenticate(&service, &request, Scope::Summaries).await?;
+    // One taxpayer's sums are what its report says; those of all are a right of their own.
+    let is_of_one = query.as_ref().is_ok_and(|query| query.taxpayer.is_some());
+    let scope = if is_of_one { Scope::Openings } else { Scope::Summaries };
+    let principal = authenticate(&service, &request, scope).await?;
     let query = query.map_err(page::malformed)?;
     let reason = reason(query.case_reference.as_deref(), query.purpose.as_deref(), "query")?;
     let year = query.year.as_deref().map(str::parse::<Year>).transpose();
     let year = year.map_err(|error| ApiError::bad_parameter("query", "year", error))?;
+    let view = match &query.taxpayer {
+        Some(text) => of_one(&service, &principal, reason.as_ref(), &query, text).await?,
+        None => of_all(&service, &principal, reason.as_ref(), &query).await?,
+    };
+    current(&view.of_year(year)?)
+}
+
+/// The sums of a jurisdiction.
+async fn of_all(
+    service: &Service,
+    principal: &Principal,
+    reason: Option<&Reason>,
+    query: &SummaryQuery,
+) -> Result<Sums, ApiError> {
     let place = match (&query.jurisdiction, &principal.who) {
         (Some(code), _) => {
             Jurisdiction::new(code).map_err(|reason| ApiError::bad_parameter("query", "jurisdiction", reason))?
@@ -120,43 +146,104 @@ pub async fn show(
         return Err(missing());
     }
     let fields = [format!("/summary/{}", place.as_str())];
-    let reading = Reading {
-        principal: &principal,
-        statement: &service.registry.operator,
-        fields: &fields,
-        reason: reason.as_ref(),
-        now: Timestamp::from(chrono::Utc::now()),
-        id: record_id()?,
-    };
+    let reading = reading(principal, &service.registry.operator, &fields, reason)?;
     service.store.record_summary(reading, &place).await?.map_err(|why| refused(why, "query"))?;
     service.recorded.notify_one();
     let size = service.published()?.size;
-    let summed = summaries::summary(&service, &place, size).await?;
-    current(&view(&place, size, year, &summed)?)
+    let summed = summaries::summary(service, &place, size).await?;
+    Ok(Sums {
+        of: Of::All(place),
+        size,
+        summary: summed.summary.clone(),
+        taxpayers: summed.taxpayers,
+        left_out: summed.left_out.clone(),
+    })
 }
 
-fn view(place: &Jurisdiction, size: u64, year: Option<Year>, summed: &Arc<SummedUp>) -> Result<SummaryView, ApiError> {
-    let mut totals = Totals::default();
-    let mut cells = Vec::new();
-    for (cell, sum) in summed.summary.cells() {
-        if year.is_none_or(|year| year == cell.year) {
-            totals = totals.plus(*sum).map_err(|error| internal(&error))?;
-            cells.push(CellView {
-                year: cell.year.to_string(),
-                ip_type: cell.ip_type.map(IpType::as_str),
-                section: cell.section.clone(),
-                totals: (*sum).into(),
-            });
-        }
+/// The sums of a taxpayer.
+async fn of_one(
+    service: &Service,
+    principal: &Principal,
+    reason: Option<&Reason>,
+    query: &SummaryQuery,
+    text: &str,
+) -> Result<Sums, ApiError> {
+    if query.jurisdiction.is_some() {
+        return Err(ApiError::bad_parameter("query", "jurisdiction", "one taxpayer is asked for; leave it out"));
     }
-    let left_out = summed.left_out.iter();
-    Ok(SummaryView {
-        jurisdiction: place.as_str().to_owned(),
-        size,
-        rules_digest: rules()?.digest().to_string(),
-        taxpayers: summed.taxpayers,
-        left_out: left_out.map(|out| LeftOutView { party: out.party.to_hex(), reason: out.reason.clone() }).collect(),
-        totals: totals.into(),
-        cells,
-    })
+    let in_query = |mut error: ApiError| {
+        if error.0.pointer == "/query/taxpayer" {
+            (error.0.document, error.0.pointer) = ("query".to_owned(), "/taxpayer".to_owned());
+        }
+        error
+    };
+    let party = taxpayer(service, principal, text).await.map_err(in_query)?;
+    let fields = [READ_FIELD.to_owned()];
+    let reading = reading(principal, &party, &fields, reason)?;
+    let size = service.published()?.size;
+    let summed = service.store.taxpayer_summary(reading, &service.registry.operator, size, rules()?).await?;
+    service.recorded.notify_one();
+    let summary = summed.map_err(|why| refused(why, "query"))?;
+    let not_computed = |reason| unprocessable("report_not_computed", "/query/taxpayer", reason);
+    let summary = summary.map_err(|reason| in_query(not_computed(reason)))?;
+    Ok(Sums { of: Of::One(party), size, summary, taxpayers: 1, left_out: Vec::new() })
+}
+
+fn reading<'a>(
+    principal: &'a Principal,
+    statement: &'a StatementId,
+    fields: &'a [String],
+    reason: Option<&'a Reason>,
+) -> Result<Reading<'a>, ApiError> {
+    let now = Timestamp::from(chrono::Utc::now());
+    Ok(Reading { principal, statement, fields, reason, now, id: record_id()? })
+}
+
+/// Whose sums.
+enum Of {
+    All(Jurisdiction),
+    One(StatementId),
+}
+
+/// Sums, as they were added up.
+struct Sums {
+    of: Of,
+    size: u64,
+    summary: Summary,
+    taxpayers: u64,
+    left_out: Vec<LeftOut>,
+}
+
+impl Sums {
+    /// As they are shown: those of a year, or all.
+    fn of_year(self, year: Option<Year>) -> Result<SummaryView, ApiError> {
+        let mut totals = Totals::default();
+        let mut cells = Vec::new();
+        for (cell, sum) in self.summary.cells() {
+            if year.is_none_or(|year| year == cell.year) {
+                totals = totals.plus(*sum).map_err(|error| internal(&error))?;
+                cells.push(CellView {
+                    year: cell.year.to_string(),
+                    ip_type: cell.ip_type.map(IpType::as_str),
+                    section: cell.section.clone(),
+                    totals: (*sum).into(),
+                });
+            }
+        }
+        let (jurisdiction, taxpayer) = match self.of {
+            Of::All(place) => (Some(place.as_str().to_owned()), None),
+            Of::One(party) => (None, Some(party.to_hex())),
+        };
+        let left_out = self.left_out.into_iter();
+        Ok(SummaryView {
+            jurisdiction,
+            taxpayer,
+            size: self.size,
+            rules_digest: rules()?.digest().to_string(),
+            taxpayers: self.taxpayers,
+            left_out: left_out.map(|out| LeftOutView { party: out.party.to_hex(), reason: out.reason }).collect(),
+            totals: totals.into(),
+            cells,
+        })
+    }
 }
