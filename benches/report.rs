@@ -210,7 +210,8 @@ async fn measure(bench: &Bench, address: SocketAddr, filled: &Filled, officer: &
     println!("a summary right after a payment was entered, {NEWS} times");
     let mut times = Vec::new();
     for news in 0..NEWS {
-        let (author, _) = Author::new(&bench.registry.reference, news)?;
+        let (mut author, _) = Author::new(&bench.registry.reference, news)?;
+        author.party = *filled.taxpayers.get(usize::try_from(news)?).ok_or("no such company")?;
         let books = books::company(&author, news, PAYMENTS + 1)?;
         let payment: Value = serde_json::from_slice(&books.last().ok_or("no payment")?.to_request())?;
         asking.send("POST", "/v1/statements", Some(&payment), 201).await?;
