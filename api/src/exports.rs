@@ -1,9 +1,14 @@
-//! Exports of a report: tables with typed cells, written as CSV or as a workbook, each with a signature of its own.
+//! Exports of a report: tables with typed cells, written as CSV, as a workbook or as pages, each with a signature of its own.
 //!
 //! Only the report itself, in JSON, is promised to be the same bytes for ever. What is written here follows from it, the
 //! language and this version of the program.
 
 mod csv;
+#[cfg(feature = "pdf")]
+mod pdf;
+#[cfg(not(feature = "pdf"))]
+#[path = "exports/no_pdf.rs"]
+mod pdf;
 mod tables;
 mod xlsx;
 
@@ -14,6 +19,8 @@ use data_encoding::BASE64;
 
 use crate::problem::{ApiError, internal};
 use crate::reports::kept::Kept;
+
+pub use pdf::{Press, Turn};
 
 /// First line of a signature's text. No checkpoint, report or status list has it.
 const NOTE_HEADER: &str = "chopmark/report-export/v1";
@@ -28,6 +35,8 @@ pub enum Format {
     },
     /// A workbook.
     Xlsx,
+    /// Pages, to print and to archive.
+    Pdf,
     /// The report itself.
     Json,
 }
@@ -39,6 +48,7 @@ impl Format {
             Self::Csv { bom: false } => "csv",
             Self::Csv { bom: true } => "csv+bom",
             Self::Xlsx => "xlsx",
+            Self::Pdf => "pdf",
             Self::Json => "json",
         }
     }
@@ -48,6 +58,7 @@ impl Format {
         match self {
             Self::Csv { .. } => "text/csv; charset=utf-8; header=present",
             Self::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            Self::Pdf => "application/pdf",
             Self::Json => "application/json",
         }
     }
@@ -56,6 +67,7 @@ impl Format {
         match self {
             Self::Csv { .. } => "csv",
             Self::Xlsx => "xlsx",
+            Self::Pdf => "pdf",
             Self::Json => "json",
         }
     }
@@ -73,11 +85,11 @@ pub struct Export {
     pub bytes: Vec<u8>,
 }
 
-/// Writes a report.
+/// Writes a report; as PDF only with a turn at the press.
 ///
 /// # Errors
-/// When the report is not as reports are written, or a workbook can't hold it.
-pub fn write(kept: &Kept, format: Format, language: Language) -> Result<Export, ApiError> {
+/// When the report is not as reports are written, or what it is to be written as can't hold it.
+pub fn write(kept: &Kept, format: Format, language: Language, turn: Option<&Turn>) -> Result<Export, ApiError> {
     let bytes = match format {
         Format::Json => kept.file.to_vec(),
         Format::Csv { bom } => csv::write(&tables::lines(&kept.content()?, language), bom),
@@ -85,6 +97,7 @@ pub fn write(kept: &Kept, format: Format, language: Language) -> Result<Export, 
             let sheets = tables::all(kept.id, &kept.content()?, language);
             xlsx::write(&sheets).map_err(|error| internal(&error))?
         }
+        Format::Pdf => turn.ok_or_else(|| internal(&"a PDF without a turn at the press"))?.write(kept, language)?,
     };
     Ok(Export { id: kept.id, format, language, bytes })
 }

@@ -11,7 +11,7 @@ use super::super::page;
 use super::super::reason::reason;
 use crate::authenticate::authenticate;
 use crate::exports::{self, Export, Format};
-use crate::problem::{ApiError, BadParameter, Erased, Missing, NotAuthenticated, NotNow, internal};
+use crate::problem::{ApiError, BadParameter, Erased, Missing, NotAuthenticated, NotNow, Problem, internal};
 use crate::reports::kept::Kept;
 use crate::reports::not_signing;
 use crate::service::Service;
@@ -27,8 +27,8 @@ pub struct ExportQuery {
     /// Officers only, and always: what for.
     #[param(max_length = 200)]
     purpose: Option<String>,
-    /// `csv`, `xlsx` or `json`; `csv` where nothing is said.
-    #[param(pattern = "^(csv|xlsx|json)$")]
+    /// `csv`, `xlsx`, `pdf` or `json`; `csv` where nothing is said.
+    #[param(pattern = "^(csv|xlsx|pdf|json)$")]
     format: Option<String>,
     /// `en`, `zh-Hant` or `zh-Hans`; English where nothing is said.
     #[param(pattern = "^(en|zh-Hant|zh-Hans)$")]
@@ -44,8 +44,9 @@ impl ExportQuery {
             "csv" => Ok(Format::Csv { bom }),
             _ if bom => Err(ApiError::bad_parameter("query", "bom", "only CSV begins with a byte order mark")),
             "xlsx" => Ok(Format::Xlsx),
+            "pdf" => Ok(Format::Pdf),
             "json" => Ok(Format::Json),
-            _ => Err(ApiError::bad_parameter("query", "format", "csv, xlsx or json")),
+            _ => Err(ApiError::bad_parameter("query", "format", "csv, xlsx, pdf or json")),
         }
     }
 
@@ -54,6 +55,15 @@ impl ExportQuery {
         let language = language.map_err(|reason: String| ApiError::bad_parameter("query", "lang", reason))?;
         Ok(language.unwrap_or_default())
     }
+}
+
+/// The problem of a report that is too long for a format.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "describes answers; they are made by ApiError")]
+enum TooLong {
+    /// The report is too long to be written so
+    #[response(status = 422, content_type = "application/problem+json")]
+    TooLong(Problem),
 }
 
 async fn export(
@@ -66,12 +76,14 @@ async fn export(
     let query = query.map_err(page::malformed)?;
     let reason = reason(query.case_reference.as_deref(), query.purpose.as_deref(), "query")?;
     let (format, language) = (query.format()?, query.language()?);
+    // Before the report is read, which is recorded.
+    let turn = if format == Format::Pdf { Some(service.press.turn().await?) } else { None };
     let kept = Kept::read(service, &principal, id, reason.as_ref()).await?;
-    let written = web::block(move || exports::write(&kept, format, language)).await;
+    let written = web::block(move || exports::write(&kept, format, language, turn.as_ref())).await;
     written.map_err(|error| internal(&error))?
 }
 
-/// A report as a table or a workbook. Reading it is recorded.
+/// A report as a table, a workbook or pages. Reading it is recorded.
 #[utoipa::path(
     operation_id = "exportReport",
     tag = "reports",
@@ -81,12 +93,14 @@ async fn export(
         (status = 200, description = "The file", content(
             (String = "text/csv"),
             (Vec<u8> = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+            (Vec<u8> = "application/pdf"),
             (Object = "application/json"),
         )),
         BadParameter,
         NotAuthenticated,
         Missing,
         Erased,
+        TooLong,
         NotNow,
     )
 )]
@@ -118,6 +132,7 @@ pub async fn show(
         NotAuthenticated,
         Missing,
         Erased,
+        TooLong,
         NotNow,
     )
 )]
