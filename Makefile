@@ -30,7 +30,7 @@ soak:
 
 lint:
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --features chopmark/pdf --all-targets --locked -- -D warnings
 	cargo clippy --package chopmark-gpu-verify --package chopmark --features chopmark/gpu,chopmark/cuda --all-targets --locked -- -D warnings
 
 format:
@@ -38,7 +38,7 @@ format:
 
 docs:
 	@scripts/check-docs.sh
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --features chopmark/pdf --no-deps --locked
 
 openapi:
 	@scripts/openapi.sh write
@@ -72,6 +72,7 @@ setup:
 	@scripts/install-b3sum.sh
 	@scripts/install-safetensors.sh
 	@scripts/install-openpyxl.sh
+	@scripts/install-pdf-tools.sh
 
 clean-tools:
 	rm -rf .tools

@@ -6,7 +6,7 @@ set -euo pipefail
 
 case ${1:-} in
 write | check)
-    (cd "$root" && CHOPMARK_CATALOGUE=$1 cargo test --quiet --locked --workspace --test catalogue)
+    (cd "$root" && CHOPMARK_CATALOGUE=$1 cargo test --quiet --locked --workspace --features chopmark/pdf --test catalogue)
     ;;
 *)
     die "say write or check"

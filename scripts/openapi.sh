@@ -7,7 +7,7 @@ document=$root/openapi/chopmark.v1.json
 fresh=$(mktemp)
 trap 'rm -f "$fresh"' EXIT
 # The whole workspace is selected so that nothing is built twice: that is how the tests build it.
-(cd "$root" && cargo build --quiet --locked --workspace --example openapi)
+(cd "$root" && cargo build --quiet --locked --workspace --features chopmark/pdf --example openapi)
 "$(target_directory)/debug/examples/openapi" >"$fresh"
 
 case ${1:-} in

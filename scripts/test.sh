@@ -17,17 +17,19 @@ CHOPMARK_TEST_VULKAN=$("$root/scripts/install-vulkan.sh")
 CHOPMARK_TEST_B3SUM=$("$root/scripts/install-b3sum.sh")
 CHOPMARK_TEST_SAFETENSORS=$("$root/scripts/install-safetensors.sh")
 CHOPMARK_TEST_OPENPYXL=$("$root/scripts/install-openpyxl.sh")
+CHOPMARK_TEST_PDF=$("$root/scripts/install-pdf-tools.sh")
 export CHOPMARK_TEST_MODEL CHOPMARK_TEST_BROWSER CHOPMARK_TEST_SCHEMATHESIS CHOPMARK_TEST_VULKAN CHOPMARK_TEST_B3SUM
-export CHOPMARK_TEST_SAFETENSORS CHOPMARK_TEST_OPENPYXL
+export CHOPMARK_TEST_SAFETENSORS CHOPMARK_TEST_OPENPYXL CHOPMARK_TEST_PDF
 
 # The integration tests run the real binary, so it is there first; and before it a control that acknowledges what is not
 # committed, because a harness that can't find that out shows nothing. Both are built as parts of the whole workspace: by
-# itself, a package would have dependencies with other features, and all of them would be built twice.
+# itself, a package would have dependencies with other features, and all of them would be built twice. For the same reason
+# the feature `pdf` is on in every build of the workspace, here and in the other scripts.
 binaries=${CARGO_TARGET_DIR:-$root/target}/debug
-cargo build --workspace --features chopmark/control-acknowledge-before-commit --locked
+cargo build --workspace --features chopmark/pdf,chopmark/control-acknowledge-before-commit --locked
 cp "$binaries/chopmark" "$binaries/chopmark-control"
-cargo build --workspace --locked
-cargo test --workspace --locked "$@"
+cargo build --workspace --features chopmark/pdf --locked
+cargo test --workspace --features chopmark/pdf --locked "$@"
 
 # Apart, because the default build knows nothing of GPUs: the engines wgpu and cuda, on whatever there is.
 # By itself: what GPUs need has other features of what everything uses, and would have all of the workspace built again.
