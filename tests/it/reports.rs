@@ -4,6 +4,7 @@
 mod books;
 mod exports;
 mod kept;
+mod pdf;
 mod sums;
 
 use std::sync::OnceLock;
