@@ -86,15 +86,13 @@ impl Fonts {
     /// A text with every character that could not be seen as its number, `[U+1F600]`: those that the fonts don't have, that are
     /// invisible, or that mean nothing outside one company. An archived document must not have them.
     pub fn showable(&self, text: &str) -> String {
-        let mut shown = String::with_capacity(text.len());
-        for character in text.chars() {
-            if character == '\n' || (!is_unseen(character) && self.characters.contains(&character.into())) {
-                shown.push(character);
-            } else {
-                shown.push_str(&format!("[U+{:04X}]", u32::from(character)));
-            }
-        }
-        shown
+        let can_show = |character: char| {
+            character == '\n' || (!is_unseen(character) && self.characters.contains(&character.into()))
+        };
+        let number = |character: char| format!("[U+{:04X}]", u32::from(character));
+        text.chars().fold(String::with_capacity(text.len()), |shown, character| {
+            if can_show(character) { shown + character.encode_utf8(&mut [0; 4]) } else { shown + &number(character) }
+        })
     }
 }
 
