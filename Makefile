@@ -77,6 +77,7 @@ setup:
 	@scripts/install-safetensors.sh
 	@scripts/install-openpyxl.sh
 	@scripts/install-duckdb.sh
+	@scripts/install-pdf-tools.sh
 
 clean-tools:
 	rm -rf .tools

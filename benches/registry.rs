@@ -120,6 +120,7 @@ impl Bench {
             rate_limits: RateLimits::default(),
             log_addresses: false,
             metrics_listener: None,
+            fonts: chopmark_api::FONTS.into(),
             further_routes,
         })
         .await?;

@@ -9,7 +9,7 @@ set -euo pipefail
 
 # Nothing of the user's own set-up takes part.
 unset CHOPMARK_URL CHOPMARK_KEY CHOPMARK_PARTY CHOPMARK_TRUST CHOPMARK_ACCEPT_PUBLIC_RECORD CHOPMARK_DATA_DIR \
-    CHOPMARK_LISTEN DATABASE_URL
+    CHOPMARK_LISTEN CHOPMARK_FONTS DATABASE_URL
 
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ] && [ "${TERM:-dumb}" != dumb ]; then
     bold=$'\033[1m' plain=$'\033[0m'
@@ -75,8 +75,8 @@ model=$("$root/scripts/install-model.sh")
 if [ -z "${CHOPMARK_DEMO_BIN:-}" ]; then
     "$root/scripts/install-build-tools.sh"
     title "Building (the first time takes a few minutes)"
-    show cargo build --workspace
-    (cd "$root" && cargo build --workspace --locked)
+    show cargo build --package chopmark
+    (cd "$root" && cargo build --package chopmark --locked)
     CHOPMARK_DEMO_BIN=$(target_directory)/debug/chopmark
 fi
 [ -x "$CHOPMARK_DEMO_BIN" ] || die "$CHOPMARK_DEMO_BIN is not a program"

@@ -18,13 +18,14 @@ CHOPMARK_TEST_B3SUM=$("$root/scripts/install-b3sum.sh")
 CHOPMARK_TEST_SAFETENSORS=$("$root/scripts/install-safetensors.sh")
 CHOPMARK_TEST_OPENPYXL=$("$root/scripts/install-openpyxl.sh")
 CHOPMARK_TEST_DUCKDB=$("$root/scripts/install-duckdb.sh")
+CHOPMARK_TEST_PDF=$("$root/scripts/install-pdf-tools.sh")
 # A whole office, for the long tests alone.
 if [ -n "${CHOPMARK_SOAK:-}" ]; then
     CHOPMARK_TEST_LIBREOFFICE=$("$root/scripts/install-libreoffice.sh")
     export CHOPMARK_TEST_LIBREOFFICE
 fi
 export CHOPMARK_TEST_MODEL CHOPMARK_TEST_BROWSER CHOPMARK_TEST_SCHEMATHESIS CHOPMARK_TEST_VULKAN CHOPMARK_TEST_B3SUM
-export CHOPMARK_TEST_SAFETENSORS CHOPMARK_TEST_OPENPYXL CHOPMARK_TEST_DUCKDB
+export CHOPMARK_TEST_SAFETENSORS CHOPMARK_TEST_OPENPYXL CHOPMARK_TEST_DUCKDB CHOPMARK_TEST_PDF
 
 # The integration tests run the real binary, so it is there first; and before it a control that acknowledges what is not
 # committed, because a harness that can't find that out shows nothing. Both are built as parts of the whole workspace: by

@@ -1,4 +1,4 @@
-//! Exports of a report: tables with typed cells, written as CSV or as a workbook, each with a signature of its own.
+//! Exports of a report: tables with typed cells, written as CSV, as a workbook or as pages, each with a signature of its own.
 //!
 //! Only the report itself, in JSON, is promised to be the same bytes for ever. What is written here follows from it, the
 //! language and this version of the program.
@@ -6,6 +6,11 @@
 mod csv;
 #[cfg(feature = "parquet")]
 pub mod parquet;
+#[cfg(feature = "pdf")]
+mod pdf;
+#[cfg(not(feature = "pdf"))]
+#[path = "exports/no_pdf.rs"]
+mod pdf;
 mod tables;
 mod xlsx;
 
@@ -16,6 +21,8 @@ use data_encoding::BASE64;
 
 use crate::problem::{ApiError, internal};
 use crate::reports::kept::Kept;
+
+pub use pdf::{Press, Turn};
 
 /// First line of a signature's text. No checkpoint, report or status list has it.
 const NOTE_HEADER: &str = "chopmark/report-export/v1";
@@ -32,6 +39,8 @@ pub enum Format {
     Xlsx,
     /// The lines as Apache Parquet.
     Parquet,
+    /// Pages, to print and to archive.
+    Pdf,
     /// The report itself.
     Json,
 }
@@ -44,6 +53,7 @@ impl Format {
             Self::Csv { bom: true } => "csv+bom",
             Self::Xlsx => "xlsx",
             Self::Parquet => "parquet",
+            Self::Pdf => "pdf",
             Self::Json => "json",
         }
     }
@@ -53,6 +63,7 @@ impl Format {
         match self {
             Self::Csv { .. } | Self::Xlsx | Self::Json => true,
             Self::Parquet => cfg!(feature = "parquet"),
+            Self::Pdf => cfg!(feature = "pdf"),
         }
     }
 
@@ -62,6 +73,7 @@ impl Format {
             Self::Csv { .. } => "text/csv; charset=utf-8; header=present",
             Self::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
             Self::Parquet => "application/vnd.apache.parquet",
+            Self::Pdf => "application/pdf",
             Self::Json => "application/json",
         }
     }
@@ -71,6 +83,7 @@ impl Format {
             Self::Csv { .. } => "csv",
             Self::Xlsx => "xlsx",
             Self::Parquet => "parquet",
+            Self::Pdf => "pdf",
             Self::Json => "json",
         }
     }
@@ -88,11 +101,11 @@ pub struct Export {
     pub bytes: Vec<u8>,
 }
 
-/// Writes a report.
+/// Writes a report; as PDF only with a turn at the press.
 ///
 /// # Errors
-/// When the report is not as reports are written, or a workbook can't hold it.
-pub fn write(kept: &Kept, format: Format, language: Language) -> Result<Export, ApiError> {
+/// When the report is not as reports are written, or what it is to be written as can't hold it.
+pub fn write(kept: &Kept, format: Format, language: Language, turn: Option<&Turn>) -> Result<Export, ApiError> {
     let bytes = match format {
         Format::Json => kept.file.to_vec(),
         Format::Csv { bom } => csv::write(&tables::lines(&kept.content()?, language), bom),
@@ -108,6 +121,7 @@ pub fn write(kept: &Kept, format: Format, language: Language) -> Result<Export, 
         }
         #[cfg(not(feature = "parquet"))]
         Format::Parquet => return Err(internal(&"this build writes no Parquet")),
+        Format::Pdf => turn.ok_or_else(|| internal(&"a PDF without a turn at the press"))?.write(kept, language)?,
     };
     Ok(Export { id: kept.id, format, language, bytes })
 }

@@ -36,4 +36,4 @@ pub use limits::{Rate, RateLimits};
 pub use problem::Problem;
 pub use publisher::Signing;
 pub use sequencer::QUEUE_STATEMENTS_MAX;
-pub use server::{CONNECTIONS_PER_WORKER_MAX, Running, ServeConfig, ServeError, openapi_json, start};
+pub use server::{CONNECTIONS_PER_WORKER_MAX, FONTS, Running, ServeConfig, ServeError, openapi_json, start};

@@ -1,6 +1,7 @@
 //! The HTTP server: routes, limits, start and stop.
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use utoipa_actix_web::AppExt as _;
 
 use crate::access_log;
 use crate::bodies::Bodies;
+use crate::exports::Press;
 use crate::follow;
 use crate::guard::{Guard, NOT_COUNTED};
 use crate::limits::{Limits, RateLimits};
@@ -36,6 +38,9 @@ use crate::service::Service;
 
 /// Connections one worker keeps open unless told otherwise; more wait in the kernel's queue.
 pub const CONNECTIONS_PER_WORKER_MAX: usize = 4_096;
+
+/// Where fonts are looked for unless told otherwise.
+pub const FONTS: &str = "/usr/share/fonts";
 
 /// How long a client may take to send the head of a request.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
@@ -104,6 +109,8 @@ pub struct ServeConfig {
     pub log_addresses: bool,
     /// A bound socket that shows the metrics and nothing else.
     pub metrics_listener: Option<TcpListener>,
+    /// Where the fonts are that PDFs are written with, by builds that write any.
+    pub fonts: PathBuf,
     /// Routes beside the service's own, behind the same guard and with the same state: what a benchmark compares with.
     pub further_routes: fn(&mut web::ServiceConfig),
 }
@@ -348,7 +355,9 @@ pub async fn start(config: ServeConfig) -> Result<Running, ServeError> {
         stopping: Arc::clone(&stopping),
         log_addresses: config.log_addresses,
     });
-    let service = web::Data::new(Service::new(readers, (registry, log_key), list_signer, queue, status, applied));
+    let press = Press::new(config.fonts);
+    let service = Service::new(readers, (registry, log_key), press, list_signer, queue, status, applied);
+    let service = web::Data::new(service);
     let access_log = access_log::start(store, config.access_signing, Arc::clone(&service.recorded));
     let document = openapi_json();
     let parsed = serde_json::from_str(&document).map_err(std::io::Error::other)?;

@@ -17,6 +17,7 @@ use chopmark_core::time::Timestamp;
 use chopmark_store::{Registry, Store, StoreError, StoredLeaf};
 use tokio::sync::{Notify, watch};
 
+use crate::exports::Press;
 use crate::problem::ApiError;
 use crate::publisher::{Published, Status};
 use crate::reports::jobs::Jobs;
@@ -64,6 +65,8 @@ pub struct Service {
     pub jobs: Jobs,
     /// Summaries of jurisdictions at the size they were last asked for.
     pub summaries: Summaries,
+    /// What PDFs are written with.
+    pub press: Press,
     status: watch::Receiver<Status>,
     applied: watch::Receiver<u64>,
     tiles: TileCache,
@@ -84,6 +87,7 @@ impl Service {
     pub fn new(
         store: Store,
         (registry, log_key): (Registry, String),
+        press: Press,
         list_signer: Option<NoteSigner>,
         queue: Queue,
         status: watch::Receiver<Status>,
@@ -100,6 +104,7 @@ impl Service {
             recorded,
             jobs,
             summaries,
+            press,
             status,
             applied,
             tiles,

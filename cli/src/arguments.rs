@@ -351,7 +351,7 @@ mod tests {
             ("chopmark tax rate --from USD --rate 7.8269 --source IRD --date 2026-03-31", "tax rate"),
             (
                 "chopmark report ip-expenditure --taxpayer 12345678 --year 2026/27 --as-of 9 --case C-1 --purpose audit \
-                 --format json,csv,xlsx --out d",
+                 --format json,csv,xlsx,pdf --out d",
                 "report ip-expenditure",
             ),
             ("chopmark report verify ip-2026-27.json --trust p.toml", "report verify"),

@@ -5,6 +5,7 @@ mod books;
 mod dataset;
 mod exports;
 mod kept;
+mod pdf;
 mod sums;
 
 use std::sync::OnceLock;

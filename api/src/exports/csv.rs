@@ -35,7 +35,7 @@ fn row(text: &mut String, values: impl Iterator<Item = String>) {
 fn value(cell: &Cell) -> String {
     match cell {
         Cell::Empty => String::new(),
-        Cell::Amount(amount) => amount.to_string(),
+        Cell::Amount(amount) | Cell::Figure(amount) => amount.to_string(),
         Cell::Count(count) => count.to_string(),
         // Written as dates are written, which no spreadsheet computes.
         Cell::Date(date) => date.clone(),

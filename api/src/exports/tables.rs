@@ -14,8 +14,10 @@ use crate::reports::kept::Content;
 pub enum Cell {
     /// Nothing.
     Empty,
-    /// Money, to the cent.
+    /// Hong Kong dollars, to the cent.
     Amount(Amount),
+    /// Money in the currency that stands beside it.
+    Figure(Amount),
     /// A number of things, or a place in the log.
     Count(u64),
     /// A civil date, `2026-05-02`.
@@ -36,19 +38,21 @@ pub struct Table {
 }
 
 /// Words for a table.
-struct Speech {
-    words: Words,
-    language: Language,
+pub(super) struct Speech {
+    pub(super) words: Words,
+    pub(super) language: Language,
 }
 
 /// What a column of the lines shows: its name in the word list, and where in a line it stands.
-type Column = (&'static str, Sort, &'static str);
+pub(super) type Column = (&'static str, Sort, &'static str);
 
 /// What sort of cell.
 #[derive(Clone, Copy)]
-enum Sort {
+pub(super) enum Sort {
     Text,
     Amount,
+    /// Money in whatever currency.
+    Figure,
     Count,
     Date,
     Flag,
@@ -60,7 +64,14 @@ enum Sort {
     List,
 }
 
-const LINES: [Column; 38] = [
+impl Sort {
+    /// Whether such cells are numbers.
+    pub(super) const fn is_number(self) -> bool {
+        matches!(self, Self::Amount | Self::Figure | Self::Count)
+    }
+}
+
+pub(super) const LINES: [Column; 38] = [
     ("line", Sort::Count, "/line"),
     ("year", Sort::Text, "/year"),
     ("basis-from", Sort::Date, "/basis_period/from"),
@@ -81,12 +92,12 @@ const LINES: [Column; 38] = [
     ("associate", Sort::Flag, "/payment/counterparty/associate"),
     ("document", Sort::Text, "/payment/document"),
     ("file", Sort::Text, "/payment/file"),
-    ("gross", Sort::Amount, "/payment/gross"),
+    ("gross", Sort::Figure, "/payment/gross"),
     ("currency", Sort::Text, "/payment/currency"),
     ("rate", Sort::Text, "/payment/rate/rate"),
     ("rate-source", Sort::Text, "/payment/rate/source"),
     ("hkd", Sort::Amount, "/payment/hkd"),
-    ("withheld", Sort::Amount, "/payment/withheld"),
+    ("withheld", Sort::Figure, "/payment/withheld"),
     ("attested-by", Sort::Own("attested"), "/payment/attested_by"),
     ("status", Sort::Own("entry"), "/status"),
     ("slice", Sort::Text, "/slice"),
@@ -101,18 +112,18 @@ const LINES: [Column; 38] = [
     ("entries", Sort::List, "/entries"),
 ];
 
-const CORRECTIONS: [Column; 8] = [
+pub(super) const CORRECTIONS: [Column; 8] = [
     ("kind-of-entry", Sort::Own("entry-kind"), "/kind"),
     ("before", Sort::Count, "/before"),
     ("after", Sort::Count, "/after"),
     ("correction-reason", Sort::Own("correction"), "/reason"),
     ("status", Sort::Own("entry"), "/status"),
-    ("amount-before", Sort::Amount, "/amount_before"),
-    ("amount-after", Sort::Amount, "/amount_after"),
+    ("amount-before", Sort::Figure, "/amount_before"),
+    ("amount-after", Sort::Figure, "/amount_after"),
     ("correction", Sort::Text, "/correction"),
 ];
 
-const TYPES: [Column; 5] = [
+pub(super) const TYPES: [Column; 5] = [
     ("year", Sort::Text, "/year"),
     ("ip-type", Sort::Word(Group::IpType), "/ip_type"),
     ("element", Sort::Text, "/element"),
@@ -128,7 +139,7 @@ const SUMS: [(&str, &str); 4] = [
 ];
 
 impl Speech {
-    fn of(language: Language) -> Self {
+    pub(super) fn of(language: Language) -> Self {
         let spoken = match language {
             Language::English => TermsLanguage::English,
             Language::TraditionalChinese => TermsLanguage::TraditionalChinese,
@@ -137,15 +148,15 @@ impl Speech {
         Self { words: Words::of(spoken), language }
     }
 
-    fn get(&self, group: &str, code: &str) -> String {
+    pub(super) fn get(&self, group: &str, code: &str) -> String {
         self.words.get(&format!("{group}-{}", code.replace('_', "-")))
     }
 
-    fn title(&self, name: &str) -> String {
+    pub(super) fn title(&self, name: &str) -> String {
         self.get("column", name)
     }
 
-    fn cell(&self, sort: Sort, value: Option<&Value>) -> Cell {
+    pub(super) fn cell(&self, sort: Sort, value: Option<&Value>) -> Cell {
         let Some(value) = value.filter(|value| !value.is_null()) else { return Cell::Empty };
         let text = || match value {
             Value::String(text) => text.clone(),
@@ -155,6 +166,7 @@ impl Speech {
         match sort {
             Sort::Text => Cell::Text(text()),
             Sort::Amount => amount(&text()).map_or_else(|| Cell::Text(text()), Cell::Amount),
+            Sort::Figure => amount(&text()).map_or_else(|| Cell::Text(text()), Cell::Figure),
             Sort::Count => value.as_u64().map_or_else(|| Cell::Text(text()), Cell::Count),
             Sort::Date => Cell::Date(text()),
             Sort::Flag => Cell::Text(self.get("answer", if value.as_bool() == Some(true) { "yes" } else { "no" })),
@@ -173,7 +185,7 @@ impl Speech {
         own.and_then(Value::as_str).unwrap_or_default().to_owned()
     }
 
-    fn table(&self, name: &str, columns: &[Column], rows: &[Value]) -> Table {
+    pub(super) fn table(&self, name: &str, columns: &[Column], rows: &[Value]) -> Table {
         let row =
             |value: &Value| columns.iter().map(|(_, sort, pointer)| self.cell(*sort, value.pointer(pointer))).collect();
         Table {
@@ -223,7 +235,7 @@ fn below(node: &Value) -> &[Value] {
 }
 
 /// One row for each year, and one for all.
-fn totals(speech: &Speech, content: &Content) -> Table {
+pub(super) fn totals(speech: &Speech, content: &Content) -> Table {
     let root = content.report.get("breakdown").cloned().unwrap_or_default();
     let mut rows = Vec::new();
     for year in below(&root).iter().flat_map(below) {
@@ -238,7 +250,7 @@ fn totals(speech: &Speech, content: &Content) -> Table {
 }
 
 /// Every node, each after the one it is part of.
-fn breakdown(speech: &Speech, content: &Content) -> Table {
+pub(super) fn breakdown(speech: &Speech, content: &Content) -> Table {
     let root = content.report.get("breakdown").cloned().unwrap_or_default();
     let mut rows = Vec::new();
     // Depths are few: a level for each of eight.
@@ -260,15 +272,8 @@ fn breakdown(speech: &Speech, content: &Content) -> Table {
 }
 
 /// What it is, of what, and how to check it.
-fn provenance(speech: &Speech, id: Sha256Digest, content: &Content) -> Table {
-    let value = |pointer: &str| {
-        let mut steps = pointer.trim_start_matches('/').splitn(2, '/');
-        let first = steps.next().and_then(|name| content.report.get(name));
-        match steps.next() {
-            Some(rest) => first.and_then(|first| first.pointer(&format!("/{rest}"))),
-            None => first,
-        }
-    };
+pub(super) fn provenance(speech: &Speech, id: Sha256Digest, content: &Content) -> Table {
+    let value = |pointer: &str| content.report.pointer(pointer);
     let mut rows = vec![vec![Cell::Text(speech.title("report")), Cell::Text(id.to_string())]];
     for (name, sort, pointer) in [
         ("taxpayer", Sort::Text, "/taxpayer/name"),
@@ -311,12 +316,22 @@ mod tests {
         for language in Language::ALL {
             let speech = Speech::of(language);
             let columns = LINES.iter().chain(&CORRECTIONS).chain(&TYPES).map(|(name, ..)| *name);
-            let named =
-                columns.chain(SUMS.map(|(name, _)| name)).chain(["all-years", "depth", "level", "key", "lines"]);
+            let named = columns.chain(SUMS.map(|(name, _)| name)).chain([
+                "all-years",
+                "depth",
+                "level",
+                "key",
+                "lines",
+                "years",
+                "flag",
+                "flags",
+                "meaning",
+                "font",
+            ]);
             for name in named {
                 assert_ne!(speech.title(name), format!("column-{name}"), "{language:?}");
             }
-            for name in ["lines", "totals", "breakdown", "corrections", "types", "provenance"] {
+            for name in ["lines", "totals", "breakdown", "corrections", "types", "flags", "provenance"] {
                 let sheet = speech.get("sheet", name);
                 assert!(sheet != format!("sheet-{name}") && sheet.chars().count() <= 31, "{sheet}");
             }
@@ -363,6 +378,8 @@ mod tests {
                 ("level", "document"),
                 ("text", "how-to-check"),
                 ("text", "indicative"),
+                ("text", "title"),
+                ("text", "none"),
             ];
             let others = others.map(|(group, code)| (group, code.to_owned()));
             for (group, code) in reasons.into_iter().chain(natures).chain(others) {

@@ -66,7 +66,7 @@ fn fill(sheet: &mut Worksheet, table: &Table, looks: &Looks) -> Result<(), XlsxE
 fn put(sheet: &mut Worksheet, (row, column): (u32, u16), cell: &Cell, looks: &Looks) -> Result<(), XlsxError> {
     match cell {
         Cell::Empty => {}
-        Cell::Amount(amount) => {
+        Cell::Amount(amount) | Cell::Figure(amount) => {
             match number(*amount) {
                 Some(number) => sheet.write_number_with_format(row, column, number, &looks.amount)?,
                 None => sheet.write_string(row, column, amount.to_string())?,
@@ -106,7 +106,7 @@ fn wide(text: &str) -> usize {
 fn width(cell: &Cell) -> usize {
     match cell {
         Cell::Empty => 0,
-        Cell::Amount(amount) => amount.to_string().len() + 4,
+        Cell::Amount(amount) | Cell::Figure(amount) => amount.to_string().len() + 4,
         Cell::Count(count) => count.to_string().len(),
         Cell::Date(date) => date.len(),
         Cell::Text(text) => wide(text),

@@ -9,7 +9,7 @@ use chopmark_core::strict;
 use chopmark_core::time::Timestamp;
 use chopmark_store::{Reading, StoredReport};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
@@ -28,7 +28,7 @@ pub struct Kept {
 /// Its two parts, decoded.
 pub struct Content {
     /// What it says.
-    pub report: Map<String, Value>,
+    pub report: Value,
     /// The signature.
     pub note: String,
 }
@@ -81,7 +81,7 @@ impl Kept {
         let value = strict::value_from_slice(&self.file).map_err(|_| damaged())?;
         let Value::Object(mut members) = value else { return Err(damaged()) };
         match (members.remove("report"), members.remove("note")) {
-            (Some(Value::Object(report)), Some(Value::String(note))) => Ok(Content { report, note }),
+            (Some(report @ Value::Object(_)), Some(Value::String(note))) => Ok(Content { report, note }),
             _ => Err(damaged()),
         }
     }
@@ -97,6 +97,14 @@ impl Content {
     pub fn size(&self) -> u64 {
         self.report.get("size").and_then(Value::as_u64).unwrap_or_default()
     }
+}
+
+/// Whether an entry of a line raises a flag in the line's year.
+pub fn raises(flag: &Value, line: &Value) -> bool {
+    let entries = |of: &Value| of.get("entries").and_then(Value::as_array).cloned().unwrap_or_default();
+    let year = flag.get("year").filter(|year| !year.is_null());
+    let rests_on = entries(line);
+    year.is_none_or(|year| line.get("year") == Some(year)) && entries(flag).iter().any(|entry| rests_on.contains(entry))
 }
 
 /// Sums of lines of each kind, in Hong Kong dollars.

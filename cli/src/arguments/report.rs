@@ -108,7 +108,7 @@ pub(crate) struct IpExpenditureArguments {
     /// In what to write it, commas between; json is the signed report itself, and always written
     #[arg(long, value_name = "FORMATS", value_delimiter = ',', default_value = "json")]
     pub(crate) format: Vec<String>,
-    /// Language of the words in csv and xlsx; parquet has codes
+    /// Language of the words in csv, xlsx and pdf; parquet has codes
     #[arg(long, default_value = Language::English.tag(), value_parser = languages())]
     pub(crate) lang: Language,
     /// The directory to write to; files in it are called ip-2026-27.json and so on, and none is overwritten

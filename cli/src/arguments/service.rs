@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use chopmark_api::{CONNECTIONS_PER_WORKER_MAX, QUEUE_STATEMENTS_MAX, Rate};
+use chopmark_api::{CONNECTIONS_PER_WORKER_MAX, FONTS, QUEUE_STATEMENTS_MAX, Rate};
 use chopmark_core::ledger::note::VerifierKey;
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -51,6 +51,9 @@ pub(crate) struct ServeArguments {
     /// Address that shows metrics at /metrics, and nothing else; keep it private
     #[arg(long, value_name = "ADDRESS", env = "CHOPMARK_METRICS_LISTEN")]
     pub(crate) metrics_listen: Option<SocketAddr>,
+    /// Directory below which the fonts for PDF are (Noto Sans CJK), for builds that write it
+    #[arg(long, value_name = "DIR", env = "CHOPMARK_FONTS", default_value = FONTS)]
+    pub(crate) fonts: PathBuf,
     /// Form of the log on stderr [default: text on a terminal, json elsewhere]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) log_format: Option<LogFormat>,

@@ -102,6 +102,7 @@ async fn start(
         },
         log_addresses: arguments.log_addresses,
         metrics_listener: metrics.map(|(listener, _)| listener),
+        fonts: arguments.fonts.clone(),
         further_routes: |_| {},
     })
     .await?;

@@ -74,11 +74,17 @@ column-set-aside = entries set aside
 column-signature = signature
 column-how-to-check = how to check
 column-indicative = what this is not
+column-years = years of assessment
+column-flag = flag
+column-flags = flags
+column-meaning = what it means
+column-font = SHA-256 of the font
 sheet-lines = Lines
 sheet-totals = Totals
 sheet-breakdown = Breakdown
 sheet-corrections = Corrections
 sheet-types = Types of right
+sheet-flags = Flags
 sheet-provenance = Provenance
 nature-purchase = purchase
 nature-upfront-fee = upfront licence fee
@@ -117,3 +123,19 @@ level-entry = entry
 level-document = document
 text-how-to-check = Save the report as JSON and run chopmark report verify on it: it is computed again from its own evidence, and signature and checkpoint are checked.
 text-indicative = Indicative: facts from the ledger under dated, cited rules. It is no assessment, and does not prove that a payment was made or who holds title.
+text-title = Report on expenditure on intellectual property
+text-none = None.
+short-date = { $day } { $month ->
+    [1] Jan
+    [2] Feb
+    [3] Mar
+    [4] Apr
+    [5] May
+    [6] Jun
+    [7] Jul
+    [8] Aug
+    [9] Sep
+    [10] Oct
+    [11] Nov
+   *[12] Dec
+} { $year }

@@ -148,9 +148,18 @@ impl Words {
 
     /// A date.
     pub fn date(&self, date: Date) -> String {
+        self.dated("date", date)
+    }
+
+    /// The same in few characters, for tables.
+    pub fn short_date(&self, date: Date) -> String {
+        self.dated("short-date", date)
+    }
+
+    fn dated(&self, key: &str, date: Date) -> String {
         let (year, month, day) = date.parts();
         // A year as text: numbers may be grouped.
-        self.with("date", [("year", year.to_string().into()), ("month", month.into()), ("day", day.into())])
+        self.with(key, [("year", year.to_string().into()), ("month", month.into()), ("day", day.into())])
     }
 
     /// An amount with its currency.
@@ -298,16 +307,17 @@ mod tests {
     #[test]
     fn lists_lengths_and_dates_read_well() {
         let items = ["a", "b", "c"].map(str::to_owned);
-        for (language, list, duration, date) in [
-            (Language::English, "a, b and c", "1 year 6 months", "31 January 2027"),
-            (Language::TraditionalChinese, "a、b及c", "1 年6 個月", "2027 年 1 月 31 日"),
-            (Language::SimplifiedChinese, "a、b和c", "1 年6 个月", "2027 年 1 月 31 日"),
+        for (language, list, duration, date, short_date) in [
+            (Language::English, "a, b and c", "1 year 6 months", "31 January 2027", "31 Jan 2027"),
+            (Language::TraditionalChinese, "a、b及c", "1 年6 個月", "2027 年 1 月 31 日", "2027年1月31日"),
+            (Language::SimplifiedChinese, "a、b和c", "1 年6 个月", "2027 年 1 月 31 日", "2027年1月31日"),
         ] {
             let words = Words::of(language);
             assert_eq!(words.list(&items), list);
             assert_eq!(words.duration("P1Y6M".parse().unwrap()), duration);
             assert_eq!(words.list(&[items[0].clone(), "b、c".to_owned()]).matches(['；', ';']).count(), 1);
             assert_eq!(words.date("2027-01-31".parse().unwrap()), date);
+            assert_eq!(words.short_date("2027-01-31".parse().unwrap()), short_date);
         }
         assert_eq!(Words::of(Language::English).get("no-such-key"), "no-such-key");
     }

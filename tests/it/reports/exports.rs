@@ -151,7 +151,9 @@ fn workbooks_and_tables_open_without_formulas_and_with_their_numbers() {
         let digest = BASE64.encode(Sha256Digest::of(&bytes).as_bytes());
         assert_eq!(note.text(), format!("chopmark/report-export/v1\n{}\n{id}\n{named}\n{digest}\n", reference.origin));
     }
-    for query in ["format=pdf", "lang=fr", "format=xlsx&bom=true", "format=csv&format=csv", "sheet=1"] {
+    for query in
+        ["format=ods", "lang=fr", "format=xlsx&bom=true", "format=pdf&bom=true", "format=csv&format=csv", "sheet=1"]
+    {
         assert_eq!(get_as(service, &format!("/v1/reports/{id}/export?{query}"), &token).status, 400, "{query}");
     }
 }

@@ -11,7 +11,7 @@ use super::super::page;
 use super::super::reason::reason;
 use crate::authenticate::authenticate;
 use crate::exports::{self, Export, Format};
-use crate::problem::{ApiError, BadParameter, Erased, Missing, NotAuthenticated, NotNow, internal};
+use crate::problem::{ApiError, BadParameter, Erased, Missing, NotAuthenticated, NotNow, Problem, internal};
 use crate::reports::kept::Kept;
 use crate::reports::not_signing;
 use crate::service::Service;
@@ -27,8 +27,9 @@ pub struct ExportQuery {
     /// Officers only, and always: what for.
     #[param(max_length = 200)]
     purpose: Option<String>,
-    /// `csv`, `xlsx`, `parquet` or `json`; `csv` where nothing is said. Not every build of the service writes `parquet`.
-    #[param(pattern = "^(csv|xlsx|parquet|json)$")]
+    /// `csv`, `xlsx`, `pdf`, `parquet` or `json`; `csv` where nothing is said. Not every build of the service writes `pdf` and
+    /// `parquet`.
+    #[param(pattern = "^(csv|xlsx|pdf|parquet|json)$")]
     format: Option<String>,
     /// `en`, `zh-Hant` or `zh-Hans`; English where nothing is said.
     #[param(pattern = "^(en|zh-Hant|zh-Hans)$")]
@@ -44,9 +45,10 @@ impl ExportQuery {
         let format = match self.format.as_deref().unwrap_or("csv") {
             "csv" => Format::Csv { bom },
             "xlsx" => Format::Xlsx,
+            "pdf" => Format::Pdf,
             "parquet" => Format::Parquet,
             "json" => Format::Json,
-            _ => return refuse("csv, xlsx, parquet or json"),
+            _ => return refuse("csv, xlsx, pdf, parquet or json"),
         };
         if bom && !matches!(format, Format::Csv { .. }) {
             return Err(ApiError::bad_parameter("query", "bom", "only CSV begins with a byte order mark"));
@@ -54,7 +56,8 @@ impl ExportQuery {
         if format.is_built() {
             Ok(format)
         } else {
-            refuse("this service was built without it; there are csv, xlsx and json")
+            let name = format.name();
+            refuse(&format!("this service was built without {name} (a cargo feature); there are csv, xlsx and json"))
         }
     }
 
@@ -63,6 +66,15 @@ impl ExportQuery {
         let language = language.map_err(|reason: String| ApiError::bad_parameter("query", "lang", reason))?;
         Ok(language.unwrap_or_default())
     }
+}
+
+/// The problem of a report that is too long for a format.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "describes answers; they are made by ApiError")]
+enum TooLong {
+    /// The report is too long to be written so
+    #[response(status = 422, content_type = "application/problem+json")]
+    TooLong(Problem),
 }
 
 async fn export(
@@ -75,12 +87,14 @@ async fn export(
     let query = query.map_err(page::malformed)?;
     let reason = reason(query.case_reference.as_deref(), query.purpose.as_deref(), "query")?;
     let (format, language) = (query.format()?, query.language()?);
+    // Before the report is read, which is recorded.
+    let turn = if format == Format::Pdf { Some(service.press.turn().await?) } else { None };
     let kept = Kept::read(service, &principal, id, reason.as_ref()).await?;
-    let written = web::block(move || exports::write(&kept, format, language)).await;
+    let written = web::block(move || exports::write(&kept, format, language, turn.as_ref())).await;
     written.map_err(|error| internal(&error))?
 }
 
-/// A report as a table or a workbook. Reading it is recorded.
+/// A report as a table, a workbook or pages. Reading it is recorded.
 #[utoipa::path(
     operation_id = "exportReport",
     tag = "reports",
@@ -91,12 +105,14 @@ async fn export(
             (String = "text/csv"),
             (Vec<u8> = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
             (Vec<u8> = "application/vnd.apache.parquet"),
+            (Vec<u8> = "application/pdf"),
             (Object = "application/json"),
         )),
         BadParameter,
         NotAuthenticated,
         Missing,
         Erased,
+        TooLong,
         NotNow,
     )
 )]
@@ -128,6 +144,7 @@ pub async fn show(
         NotAuthenticated,
         Missing,
         Erased,
+        TooLong,
         NotNow,
     )
 )]

@@ -16,7 +16,7 @@ use super::super::reason::reason;
 use super::super::{current, page};
 use crate::authenticate::authenticate;
 use crate::problem::{ApiError, BadParameter, Erased, Missing, NotAuthenticated, NotNow, internal};
-use crate::reports::kept::{Kept, TotalsView};
+use crate::reports::kept::{Kept, TotalsView, raises};
 use crate::service::Service;
 
 /// Lines of a report.
@@ -148,18 +148,12 @@ impl Filter {
             && self.needs_review.is_none_or(|needs| is("/needs_review", needs.into()))
             && self.amount_min.is_none_or(|min| amount.is_some_and(|amount| amount >= min))
             && self.amount_max.is_none_or(|max| amount.is_some_and(|amount| amount <= max))
-            && self.flag.as_deref().is_none_or(|code| flags.iter().any(|flag| raises(flag, code, line)))
+            && self.flag.as_deref().is_none_or(|code| flags.iter().any(|flag| is_of(flag, code) && raises(flag, line)))
     }
 }
 
-/// Whether an entry of a line raises a flag of this code in the line's year.
-fn raises(flag: &Value, code: &str, line: &Value) -> bool {
-    let entries = |of: &Value| of.get("entries").and_then(Value::as_array).cloned().unwrap_or_default();
-    let year = flag.get("year").filter(|year| !year.is_null());
-    let rests_on = entries(line);
+fn is_of(flag: &Value, code: &str) -> bool {
     flag.get("code").and_then(Value::as_str) == Some(code)
-        && year.is_none_or(|year| line.get("year") == Some(year))
-        && entries(flag).iter().any(|entry| rests_on.contains(entry))
 }
 
 fn totals(lines: &[&Value]) -> Result<Totals, ApiError> {

@@ -24,7 +24,7 @@ use crate::trust::Contact;
 use crate::units;
 
 /// What a report can be written as.
-const FORMATS: [&str; 4] = ["json", "csv", "xlsx", "parquet"];
+const FORMATS: [&str; 5] = ["json", "csv", "xlsx", "pdf", "parquet"];
 
 /// First line of the signature over an export.
 const EXPORT_NOTE_HEADER: &str = "chopmark/report-export/v1";

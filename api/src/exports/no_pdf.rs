@@ -1,0 +1,41 @@
+//! What stands in for the press in a build without the feature `pdf`: one that never gives a turn.
+
+use std::path::PathBuf;
+
+use chopmark_core::tax::words::Language;
+
+use crate::problem::ApiError;
+use crate::reports::kept::Kept;
+
+/// No press.
+pub struct Press;
+
+/// What there is none of.
+pub enum Turn {}
+
+impl Press {
+    /// Needs no fonts.
+    pub fn new(_: PathBuf) -> Self {
+        Self
+    }
+
+    /// Refuses.
+    ///
+    /// # Errors
+    /// 400, always.
+    #[expect(clippy::unused_async, reason = "the press of other builds waits")]
+    pub async fn turn(&self) -> Result<Turn, ApiError> {
+        let detail = "this build of the service does not write PDF (cargo feature `pdf`); it writes csv, xlsx and json";
+        Err(ApiError::bad_parameter("query", "format", detail))
+    }
+}
+
+impl Turn {
+    /// Can't be called.
+    ///
+    /// # Errors
+    /// None.
+    pub fn write(&self, _: &Kept, _: Language) -> Result<Vec<u8>, ApiError> {
+        match *self {}
+    }
+}
