@@ -12,7 +12,7 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use actix_web::web;
 use chopmark_core::tax::words::Language;
-use chrono::{Datelike as _, Timelike as _};
+use chrono::{Datelike as _, NaiveDate};
 use serde_json::Value;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use typst::diag::{FileError, FileResult};
@@ -44,8 +44,8 @@ const STANDARDS: [PdfStandard; 2] = [PdfStandard::A_2a, PdfStandard::Ua_1];
 /// Most lines of a report that is set; some eight of them are a page.
 const LINES_MAX: usize = 2_000;
 
-/// When a report without a payment was made, for an archived document has to name a moment: the beginning of 2000.
-const NO_PAYMENT_MS: i64 = 946_684_800_000;
+/// When a report without a payment was made, for an archived document has to name a moment.
+const NO_PAYMENT: Option<NaiveDate> = NaiveDate::from_ymd_opt(2000, 1, 1);
 
 /// What PDFs are written with.
 pub struct Press {
@@ -133,13 +133,12 @@ fn refused() -> ApiError {
     internal(&"the typesetter does not take a report")
 }
 
-/// When the newest payment was entered: a moment that the same report always has.
+/// The day of the newest payment: a moment that the same report always has.
 fn made_at(content: &Content) -> Option<Datetime> {
-    let entered = content.list("payments").iter().filter_map(|payment| payment.get("entered_at")?.as_i64());
-    let moment = chrono::DateTime::from_timestamp_millis(entered.max().unwrap_or(NO_PAYMENT_MS))?;
-    let [month, day] = [moment.month(), moment.day()].map(|part| u8::try_from(part).ok());
-    let [hour, minute, second] = [moment.hour(), moment.minute(), moment.second()].map(|part| u8::try_from(part).ok());
-    Datetime::from_ymd_hms(moment.year(), month?, day?, hour?, minute?, second?)
+    let days = content.list("payments").iter().filter_map(|payment| payment.get("date")?.as_str()?.parse().ok());
+    let day: NaiveDate = days.max().or(NO_PAYMENT)?;
+    let [month, of_month] = [day.month(), day.day()].map(|part| u8::try_from(part).ok());
+    Datetime::from_ymd_hms(day.year(), month?, of_month?, 0, 0, 0)
 }
 
 /// Makes every text of the data showable.

@@ -48,6 +48,7 @@ fn archivable(file: &Path, title: &str) -> usize {
     let fact = |name: &str| facts.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
     assert_eq!((fact("Tagged:"), fact("JavaScript:"), fact("Encrypted:")), ("yes", "no", "no"), "{facts}");
     assert!(fact("Page size:").ends_with("(A4)"), "{facts}");
+    assert!(fact("CreationDate:").contains("May  2") && fact("CreationDate:").contains("2026"), "{facts}");
     for claim in ["<pdfaid:part>2</pdfaid:part>", "<pdfaid:conformance>A</pdfaid:conformance>", "<pdfuaid:part>1<"] {
         assert!(poppler("pdfinfo", &["-meta"], file, &[]).contains(claim), "{claim}");
     }

@@ -35,7 +35,7 @@ fn report(title: &str, copies: usize) -> Kept {
         "report": {
             "taxpayer": { "name": { "en": title }, "brn": "12345678" }, "size": 9,
             "checkpoint": { "origin": "example.hk/log", "size": 9 }, "query": { "years": ["2026/27"] },
-            "lines": vec![line; copies], "payments": [{ "entered_at": 1_800_000_000_000_i64 }],
+            "lines": vec![line; copies], "payments": [{ "date": "2026-05-02" }],
             "flags": [{ "code": "UNCONFIRMED", "year": "2026/27", "entries": [7] }],
             "breakdown": { "level": "jurisdiction", "key": "HK", "totals": { "deduction": "-1234567.50" } },
         },
