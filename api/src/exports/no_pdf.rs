@@ -39,3 +39,16 @@ impl Turn {
         match *self {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_says_what_this_build_writes() {
+        let press = Press::new(PathBuf::new());
+        let error = actix_web::rt::System::new().block_on(press.turn()).err().unwrap();
+        assert_eq!((error.0.status, error.0.code.as_str()), (400, "bad_parameter"));
+        assert!(error.0.detail.contains("csv, xlsx and json"), "{}", error.0.detail);
+    }
+}

@@ -64,13 +64,6 @@ pub(super) enum Sort {
     List,
 }
 
-impl Sort {
-    /// Whether such cells are numbers.
-    pub(super) const fn is_number(self) -> bool {
-        matches!(self, Self::Amount | Self::Figure | Self::Count)
-    }
-}
-
 pub(super) const LINES: [Column; 38] = [
     ("line", Sort::Count, "/line"),
     ("year", Sort::Text, "/year"),

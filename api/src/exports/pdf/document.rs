@@ -225,7 +225,7 @@ fn lines(speech: &Speech, content: &Content) -> Sheet {
     });
     let heading = |names: &&[&str]| Heading {
         title: names.iter().map(|name| speech.title(name)).collect::<Vec<_>>().join("\n"),
-        number: names.iter().any(|name| column(name).is_some_and(|(_, sort, _)| sort.is_number())),
+        number: names.iter().filter_map(|name| column(name)).any(|(_, sort, _)| is_number(*sort)),
     };
     Sheet {
         name: speech.get("sheet", "lines"),
@@ -233,6 +233,10 @@ fn lines(speech: &Speech, content: &Content) -> Sheet {
         columns: SHOWN.iter().map(heading).collect(),
         rows: rows.collect(),
     }
+}
+
+const fn is_number(sort: Sort) -> bool {
+    matches!(sort, Sort::Amount | Sort::Figure | Sort::Count)
 }
 
 fn column(name: &str) -> Option<&'static Column> {
