@@ -122,7 +122,7 @@ fn pay(author: &Author, number: u32, payment: u32, right: StatementId) -> Result
     let document = format!("INV-{number}-{payment}");
     let (nature, payer, payee, amount) = match payment {
         0 => (Nature::Purchase, own, other, 300_000 + mixed % 900_000),
-        _ if payment % 3 == 0 => (Nature::Royalty, other, own, 1_000 + mixed % 90_000),
+        _ if payment.is_multiple_of(3) => (Nature::Royalty, other, own, 1_000 + mixed % 90_000),
         _ => (Nature::Royalty, own, other, 1_000 + mixed % 50_000),
     };
     let file = Some(Sha256Digest::of(document.as_bytes()));
@@ -141,7 +141,7 @@ fn pay(author: &Author, number: u32, payment: u32, right: StatementId) -> Result
         let (fx_rate, fourth) = opening(&place, "fx_rate", None)?;
         let (fees, fifth) = opening(&place, "fees", None)?;
         let (met_by_others, sixth) = opening(&place, "met_by_others", None)?;
-        claim.sealed = Box::new(SealedPayment { amount, currency, withheld, fx_rate, fees, met_by_others });
+        *claim.sealed = SealedPayment { amount, currency, withheld, fx_rate, fees, met_by_others };
         Ok((Claim::Expenditure(claim), vec![first, second, third, fourth, fifth, sixth]))
     })
 }

@@ -1,4 +1,4 @@
-//! Reports on expenditure over a million payments, beside DuckDB over the same lines as Parquet.
+//! Reports on expenditure over a million payments, beside `DuckDB` over the same lines as Parquet.
 //!
 //! Payments are appended as the sequencer appends them, in full batches with proofs and sealed figures, but without HTTP; all that
 //! is timed afterwards is answered over HTTP, with its record in the access log. `CHOPMARK_BENCH_COMPANIES` sets another number
@@ -323,7 +323,7 @@ fn put(sums: &mut Sums, key: [String; 4], amount: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The same of DuckDB: the middle of its times in milliseconds, once its sums are ours.
+/// The same of `DuckDB`: the middle of its times in milliseconds, once its sums are ours.
 fn duckdb(dataset: &Path, picked: &[String], ours: &[Sums], everything: &Sums) -> Result<f64, Failure> {
     let python =
         std::env::var_os("CHOPMARK_BENCH_DUCKDB").ok_or("CHOPMARK_BENCH_DUCKDB is not set; use make bench-report")?;

@@ -1,4 +1,5 @@
-//! A directory of Parquet files, one for each jurisdiction and year, laid out as Hive, DuckDB, Spark and Trino read partitions.
+//! A directory of Parquet files, one for each jurisdiction and year, laid out as Hive, Spark and
+//! Trino read partitions.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -62,12 +63,11 @@ impl Partitions {
         let (mut files, mut listed) = (Vec::new(), Vec::new());
         for (name, table) in self.tables {
             let path = self.directory.path().join(&name);
-            let fail = |error: &dyn std::fmt::Display| failed(&path, error);
             let rows = table.rows();
-            let buffered = table.finish().map_err(|error| fail(&error))?;
-            let file = buffered.into_inner().map_err(|error| fail(&error))?;
-            file.sync_all().map_err(|error| fail(&error))?;
-            let bytes = fs::read(&path).map_err(|error| fail(&error))?;
+            let buffered = table.finish().map_err(|error| failed(&path, error))?;
+            let file = buffered.into_inner().map_err(|error| failed(&path, error))?;
+            file.sync_all().map_err(|error| failed(&path, error))?;
+            let bytes = fs::read(&path).map_err(|error| failed(&path, error))?;
             listed.push(json!({
                 "path": name, "rows": rows, "size_bytes": bytes.len(), "sha256": Sha256Digest::of(&bytes),
             }));
@@ -113,6 +113,7 @@ fn create(path: &Path) -> Result<Table<BufWriter<File>>, DatasetError> {
     Table::new(BufWriter::new(file)).map_err(|error| failed(path, error))
 }
 
-fn failed(path: &Path, reason: impl ToString) -> DatasetError {
-    DatasetError::Write { path: path.to_owned(), reason: reason.to_string() }
+fn failed(path: &Path, reason: impl core::fmt::Display) -> DatasetError {
+    let reason = reason.to_string();
+    DatasetError::Write { path: path.to_owned(), reason }
 }

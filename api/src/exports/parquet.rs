@@ -90,7 +90,7 @@ fn schema() -> String {
         let repetition = if *is_required { "REQUIRED" } else { "OPTIONAL" };
         match sort {
             Sort::Text | Sort::List => format!("{repetition} BYTE_ARRAY {name} (STRING);"),
-            // 18 digits are what PostgreSQL's and DuckDB's fast decimals hold.
+            // 18 digits are what a decimal of eight bytes holds.
             Sort::Money => format!("{repetition} INT64 {name} (DECIMAL(18,2));"),
             Sort::Count => format!("{repetition} INT64 {name};"),
             Sort::Date => format!("{repetition} INT32 {name} (DATE);"),
@@ -302,6 +302,7 @@ pub fn write(jurisdiction: &Value, lines: &[Value]) -> Result<Vec<u8>, TableErro
 
 #[cfg(test)]
 mod tests {
+    use parquet::file::metadata::RowGroupMetaData;
     use parquet::file::reader::{FileReader as _, SerializedFileReader};
     use serde_json::json;
 
@@ -321,7 +322,7 @@ mod tests {
         let lines = [line(2, "2026/27", "-0.01"), line(1, "2025/26", "1000000.01"), line(3, "2026/27", "5.00")];
         let bytes = write(&json!("HK"), &lines).unwrap();
         let reader = SerializedFileReader::new(bytes::Bytes::from(bytes)).unwrap();
-        let groups: Vec<i64> = reader.metadata().row_groups().iter().map(|group| group.num_rows()).collect();
+        let groups: Vec<i64> = reader.metadata().row_groups().iter().map(RowGroupMetaData::num_rows).collect();
         assert_eq!(groups, [1, 2]);
         let rows: Vec<String> = reader.get_row_iter(None).unwrap().map(|row| row.unwrap().to_string()).collect();
         assert!(rows[0].contains("year: \"2025/26\"") && rows[0].contains("amount: 1000000.01"), "{}", rows[0]);

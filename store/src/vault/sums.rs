@@ -242,11 +242,11 @@ impl Store {
             return Ok(Err(why));
         }
         drop(connection);
-        if let Some(Kept { size: from, row }) = self.kept_sums(&[party], size, rules).await?.remove(&party) {
-            if from == size || !self.has_news(&party, operator, from, size).await? {
-                let keys = vault.keys_with(&row.key_id)?;
-                return Ok(Ok(Ok(from_bytes(&seal::open_secret(&keys, &row, &party, &name()?)?)?)));
-            }
+        if let Some(Kept { size: from, row }) = self.kept_sums(&[party], size, rules).await?.remove(&party)
+            && (from == size || !self.has_news(&party, operator, from, size).await?)
+        {
+            let keys = vault.keys_with(&row.key_id)?;
+            return Ok(Ok(Ok(from_bytes(&seal::open_secret(&keys, &row, &party, &name()?)?)?)));
         }
         Ok(Ok(self.sum_up(vault, party, size, rules).await?))
     }

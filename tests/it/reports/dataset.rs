@@ -1,4 +1,4 @@
-//! Reports of a whole jurisdiction computed anew, and their lines as Parquet, read with DuckDB: the same sums as those that are
+//! Reports of a whole jurisdiction computed anew, and their lines as Parquet, read with `DuckDB`: the same sums as those that are
 //! kept, and a kept sum that is not of the lines is found out.
 
 use std::fs;
