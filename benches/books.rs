@@ -24,7 +24,7 @@ const PLACES: [&str; 6] = ["US", "CN", "GB", "HK", "JP", "SG"];
 /// Entries that are no payments: the party, its profile, its right, and the use of it in three years.
 pub(crate) const OTHER_ENTRIES: u32 = 6;
 
-/// Registers the company of this number; its entries are in [`entries`].
+/// Everything that the company of this number enters, in order, but its own registration.
 pub(crate) fn company(author: &Author, number: u32, payments: u32) -> Result<Vec<Submission>, Failure> {
     let mut made = vec![profile(author, number)?, asset(author, number)?];
     let right = made.last().ok_or("no right")?.statement.id;
