@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::books::{Books, Company, figures};
 use super::{ask, service};
-use crate::harness::{is_soak, place};
+use crate::harness::{Service, is_soak, place};
 use crate::sealed::{get_as, token_of};
 use crate::shared;
 
@@ -49,6 +49,21 @@ fn python(program: &str, bytes: &[u8]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// The books of a new company of this name, with texts that a spreadsheet may take for formulas; its token, and its report.
+fn reported(service: &Service, name: &str, title: &str, document: &str) -> (String, String) {
+    let (company, seller) = (Company::new(service, name), Company::new(service, &format!("{name} seller")));
+    let mut books = Books::of(service, &company);
+    books.profile();
+    let right = books.asset(title);
+    books.purchase(&seller, right, document, &figures("1000000.01", "HKD"));
+    books.used(right, "2026/27", "1");
+    let royalty = books.royalty("@SUM(A1:A9)", "US", "+852 1234", &figures("12.34", "HKD"));
+    books.correct_royalty(royalty, "@SUM(A1:A9)", "US", "+852 1234", &figures("56.78", "HKD"));
+    let token = token_of(service, &company.author);
+    let view = ask(service, &token, &json!({ "query": { "taxpayer": company.author.party.to_hex() } })).json();
+    (token, view["id"].as_str().unwrap().to_owned())
+}
+
 /// Checks a report against its published schema.
 fn follows_its_schema(report: &Value) {
     let schema = include_str!("../../../docs/formats/ip-expenditure.schema.json");
@@ -61,17 +76,7 @@ fn follows_its_schema(report: &Value) {
 #[test]
 fn workbooks_and_tables_open_without_formulas_and_with_their_numbers() {
     let service = service();
-    let (company, seller) = (Company::new(service, "=exports"), Company::new(service, "+exports seller"));
-    let mut books = Books::of(service, &company);
-    books.profile();
-    let right = books.asset("=軟件版權，\"第一\"版");
-    books.purchase(&seller, right, "-INV, \"1\"", &figures("1000000.01", "HKD"));
-    books.used(right, "2026/27", "1");
-    let royalty = books.royalty("@SUM(A1:A9)", "US", "+852 1234", &figures("12.34", "HKD"));
-    books.correct_royalty(royalty, "@SUM(A1:A9)", "US", "+852 1234", &figures("56.78", "HKD"));
-    let token = token_of(service, &company.author);
-    let view = ask(service, &token, &json!({ "query": { "taxpayer": company.author.party.to_hex() } })).json();
-    let id = view["id"].as_str().unwrap();
+    let (token, id) = reported(service, "=exports", "=軟件版權，\"第一\"版", "-INV, \"1\"");
     let get = |path: &str| {
         let answer = get_as(service, &format!("/v1/reports/{id}/{path}"), &token);
         assert_eq!(answer.status, 200, "{path}: {}", answer.text_lossy());
@@ -116,7 +121,7 @@ fn workbooks_and_tables_open_without_formulas_and_with_their_numbers() {
         }
         assert!(cells.iter().any(|cell| cell[0] == "d" && cell[1] == "2026-05-02T00:00:00"), "a typed date");
         let provenance = sheets[5]["rows"].to_string();
-        assert!(provenance.contains(id) && provenance.contains(report["report"]["rules_digest"].as_str().unwrap()));
+        assert!(provenance.contains(&id) && provenance.contains(report["report"]["rules_digest"].as_str().unwrap()));
         let corrections = sheets[3]["rows"].as_array().unwrap();
         assert!(corrections.len() == 2 && corrections[1].to_string().contains("56.78"), "{corrections:?}");
     }
@@ -173,17 +178,7 @@ fn a_spreadsheet_program_shows_what_was_exported() {
     let program = program
         .expect("CHOPMARK_TEST_LIBREOFFICE must name what scripts/install-libreoffice.sh prints; `make soak` sets it");
     let service = service();
-    let (company, seller) = (Company::new(service, "=office"), Company::new(service, "office seller"));
-    let mut books = Books::of(service, &company);
-    books.profile();
-    let right = books.asset("=1+1，軟件版權");
-    books.purchase(&seller, right, "-INV", &figures("1000000.01", "HKD"));
-    books.used(right, "2026/27", "1");
-    let royalty = books.royalty("@SUM(A1:A9)", "US", "+852 1234", &figures("12.34", "HKD"));
-    books.correct_royalty(royalty, "@SUM(A1:A9)", "US", "+852 1234", &figures("56.78", "HKD"));
-    let token = token_of(service, &company.author);
-    let view = ask(service, &token, &json!({ "query": { "taxpayer": company.author.party.to_hex() } })).json();
-    let id = view["id"].as_str().unwrap();
+    let (token, id) = reported(service, "=office", "=1+1，軟件版權", "-INV");
     let lines = get_as(service, &format!("/v1/reports/{id}"), &token).json()["report"]["lines"].clone();
     for (format, lang) in [("xlsx", "zh-Hant"), ("csv", "en")] {
         let export = get_as(service, &format!("/v1/reports/{id}/export?format={format}&lang={lang}"), &token).body;
