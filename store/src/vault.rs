@@ -55,6 +55,7 @@ pub struct VaultConfig {
 pub struct Vault {
     config: VaultConfig,
     keys: RwLock<MasterKeys>,
+    sums: tokio::sync::Mutex<sums::Remembered>,
 }
 
 impl Vault {
@@ -64,7 +65,7 @@ impl Vault {
     /// [`StoreError::Vault`] when they can't be read.
     pub fn open(config: VaultConfig) -> Result<Self, StoreError> {
         let keys = RwLock::new((config.keys)().map_err(StoreError::Vault)?);
-        Ok(Self { config, keys })
+        Ok(Self { config, keys, sums: tokio::sync::Mutex::default() })
     }
 
     /// Whether openings of this zone are kept here.

@@ -315,16 +315,12 @@ pub(super) async fn erase(
     Ok(())
 }
 
-/// Wraps the data keys of some reports anew; how many. Sums are dropped: they are made again.
+/// Wraps the data keys of some reports anew; how many.
 pub(super) async fn rewrap_some(
     connection: &AsyncPgConnection,
     keys: &MasterKeys,
     limit: i64,
 ) -> Result<u64, StoreError> {
-    fixed("DELETE FROM vault.report_sum WHERE key_id <> $1")
-        .bind::<Text, _>(keys.current_id().to_owned())
-        .execute(&mut &*connection)
-        .await?;
     let rows: Vec<ReportRow> = fixed(
         "SELECT id, party, key_id, wrapped_key, ''::bytea AS sealed, erased_by FROM vault.report
          WHERE key_id <> $1 LIMIT $2 FOR UPDATE",

@@ -121,9 +121,13 @@ impl Store {
 
 /// Wraps some rows anew; how many.
 async fn rewrap_some(connection: &AsyncPgConnection, keys: &MasterKeys) -> Result<u64, StoreError> {
-    match rewrap_openings(connection, keys).await? {
-        0 => super::reports::rewrap_some(connection, keys, ROWS_AT_A_TIME).await,
-        done => Ok(done),
+    let openings = rewrap_openings(connection, keys).await?;
+    if openings > 0 {
+        return Ok(openings);
+    }
+    match super::reports::rewrap_some(connection, keys, ROWS_AT_A_TIME).await? {
+        0 => super::sums::rewrap_some(connection, keys, ROWS_AT_A_TIME).await,
+        reports => Ok(reports),
     }
 }
 

@@ -12,7 +12,7 @@ use super::keys::{MasterKey, MasterKeys};
 use crate::error::StoreError;
 
 /// Bytes of a nonce, which stands before what is encrypted. Random ones of 192 bits don't meet.
-const NONCE_BYTES: usize = 24;
+pub(super) const NONCE_BYTES: usize = 24;
 
 const NOT_SEALED: &str = "is not what was sealed";
 

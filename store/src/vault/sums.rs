@@ -1,28 +1,32 @@
 //! Sums kept beside the read tables: what a report on everything of a taxpayer adds up to. A jurisdiction's summary is the sum
 //! of them; those of taxpayers about whom there is anything new are computed again, by the engine that computes reports.
 //!
-//! They are encrypted like everything in the vault, and nothing is lost with them.
+//! They are encrypted like everything in the vault, and nothing is lost with them. Those that went into a summary stay in
+//! memory, each as long as its row is there and the same: a summary reads only what has changed since the last one.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod kept;
+mod news;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use chopmark_core::access::{Action, Refused, Resource, authorize};
-use chopmark_core::artefact::IpType;
 use chopmark_core::code::Jurisdiction;
 use chopmark_core::expenditure::Evidence;
-use chopmark_core::expenditure::report::{Cell, Query, Summary, Totals, compute};
-use chopmark_core::money::Amount;
-use chopmark_core::sealed::Field;
+use chopmark_core::expenditure::report::{Query, Summary, compute};
 use chopmark_core::statement::StatementId;
 use chopmark_core::tax::RuleSet;
-use chopmark_core::tax::year::Year;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Binary, Text};
-use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
-use serde::{Deserialize, Serialize};
+use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text};
+use diesel_async::{AsyncConnection as _, RunQueryDsl as _};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use rayon::prelude::*;
+use tokio::task::spawn_blocking;
 
-use super::openings::usable_keys;
+use self::kept::SumRow;
+pub(super) use self::kept::rewrap_some;
+use self::news::News;
 use super::reports::{admit, is_whole, open, select};
-use super::seal::{self, SealedOpening};
 use super::{Acting, Reading, Vault, act, readings};
 use crate::Store;
 use crate::error::{StoreError, bigint, count};
@@ -31,6 +35,26 @@ use crate::project::statement_id;
 
 /// Where sums are kept, in errors.
 const PLACE: &str = "vault.report_sum";
+
+/// Taxpayers computed at a time for each core: while one waits for the database, another computes.
+const AT_ONCE_PER_CORE: usize = 2;
+
+/// Entries that kept sums may lie behind before it is written down that they still hold: what is looked through for news is
+/// never much more.
+const BEHIND_MAX: u64 = 8_192;
+
+/// Most taxpayers whose sums stay in memory, one or two kilobytes each. Those of others are decrypted every time.
+const REMEMBERED_MAX: usize = 50_000;
+
+/// Computed taxpayers between two lines of the service's log.
+const TOLD_EVERY: usize = 1_000;
+
+/// What a row is known by: the nonce it was encrypted with, which is random.
+type Version = Vec<u8>;
+
+/// Sums in memory.
+#[derive(Default)]
+pub(super) struct Remembered(HashMap<StatementId, (Version, Summary)>);
 
 /// What a jurisdiction's taxpayers add up to.
 #[derive(Debug, Clone)]
@@ -52,109 +76,27 @@ pub struct LeftOut {
     pub reason: String,
 }
 
-#[derive(Serialize, Deserialize)]
-struct KeptCell {
-    jurisdiction: String,
-    year: Year,
-    ip_type: Option<IpType>,
-    section: String,
-    /// Deduction, receipt, withholding, concession, in cents.
-    cents: [String; 4],
-}
-
+/// A taxpayer, and where its kept sums stand.
 #[derive(QueryableByName)]
-struct SumRow {
+struct StandingRow {
     #[diesel(sql_type = Binary)]
     party: Vec<u8>,
-    #[diesel(sql_type = BigInt)]
-    size: i64,
-    #[diesel(sql_type = Text)]
-    key_id: String,
-    #[diesel(sql_type = Binary)]
-    wrapped_key: Vec<u8>,
-    #[diesel(sql_type = Binary)]
-    sealed: Vec<u8>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    size: Option<i64>,
+    #[diesel(sql_type = Nullable<Binary>)]
+    version: Option<Vec<u8>>,
+}
+
+/// Sums that were read, and taxpayers whose row is no longer what it was.
+struct ReadSums {
+    sums: Vec<(StatementId, (Version, Summary))>,
+    gone: Vec<StatementId>,
 }
 
 #[derive(QueryableByName)]
 struct PartyRow {
     #[diesel(sql_type = Binary)]
     party: Vec<u8>,
-}
-
-#[derive(QueryableByName)]
-struct LatestRow {
-    #[diesel(sql_type = Binary)]
-    party: Vec<u8>,
-    #[diesel(sql_type = BigInt)]
-    idx: i64,
-}
-
-#[derive(QueryableByName)]
-struct PairRow {
-    #[diesel(sql_type = Binary)]
-    party: Vec<u8>,
-    #[diesel(sql_type = Binary)]
-    other: Vec<u8>,
-}
-
-fn name() -> Result<Field, StoreError> {
-    "/report-sum".parse().map_err(|reason: String| StoreError::damaged(PLACE, reason))
-}
-
-fn to_bytes(summary: &Summary) -> Result<Vec<u8>, StoreError> {
-    let cell = |(cell, totals): (&Cell, &Totals)| KeptCell {
-        jurisdiction: cell.jurisdiction.clone(),
-        year: cell.year,
-        ip_type: cell.ip_type,
-        section: cell.section.clone(),
-        cents: [totals.deduction, totals.receipt, totals.withholding, totals.concession]
-            .map(|amount| amount.cents().to_string()),
-    };
-    serde_json::to_vec(&summary.cells().map(cell).collect::<Vec<_>>())
-        .map_err(|error| StoreError::damaged(PLACE, error))
-}
-
-fn from_bytes(bytes: &[u8]) -> Result<Summary, StoreError> {
-    let damaged = |reason: String| StoreError::damaged(PLACE, reason);
-    let cells: Vec<KeptCell> = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
-    let mut summary = Summary::default();
-    for KeptCell { jurisdiction, year, ip_type, section, cents } in cells {
-        let amount = |text: &String| text.parse().map(Amount::from_cents).map_err(|_| damaged(format!("{text:?}")));
-        let [deduction, receipt, withholding, concession] = &cents;
-        let totals = Totals {
-            deduction: amount(deduction)?,
-            receipt: amount(receipt)?,
-            withholding: amount(withholding)?,
-            concession: amount(concession)?,
-        };
-        let put = summary.put(Cell { jurisdiction, year, ip_type, section }, totals);
-        put.map_err(|error| damaged(error.to_string()))?;
-    }
-    Ok(summary)
-}
-
-/// What is kept of one taxpayer.
-struct Kept {
-    size: u64,
-    row: SealedOpening,
-}
-
-/// The last entry from some size on that is of a party, by party, and the last rate of the operator.
-struct Latest {
-    by_party: BTreeMap<StatementId, u64>,
-    partners: BTreeMap<StatementId, BTreeSet<StatementId>>,
-    rate: Option<u64>,
-}
-
-impl Latest {
-    /// Whether there may be anything new about a taxpayer from entry `from` on: of itself, of anybody it has a payment or
-    /// relation with, or a rate.
-    fn is_newer(&self, taxpayer: &StatementId, from: u64) -> bool {
-        let partners = self.partners.get(taxpayer).into_iter().flatten();
-        let parties = partners.chain([taxpayer]).filter_map(|party| self.by_party.get(party));
-        parties.chain(&self.rate).any(|index| *index >= from)
-    }
 }
 
 impl Store {
@@ -180,7 +122,8 @@ impl Store {
         recorded.await.map(Ok)
     }
 
-    /// What the taxpayers of a jurisdiction add up to at a size, under rules.
+    /// What the taxpayers of a jurisdiction add up to at a size, under rules. One at a time: whoever asks meanwhile finds most
+    /// of the work done.
     ///
     /// # Errors
     /// When the vault can't be read or written.
@@ -191,31 +134,59 @@ impl Store {
         size: u64,
         rules: &RuleSet,
     ) -> Result<SummedUp, StoreError> {
-        let vault = self.vault().ok_or_else(|| StoreError::Vault("there is no vault".to_owned()))?;
-        let taxpayers = self.taxpayers(place, size).await?;
-        let kept = self.kept_sums(&taxpayers, size, rules).await?;
-        let latest = match kept.values().map(|kept| kept.size).min() {
-            Some(from) => self.latest(operator, from, size).await?,
-            None => Latest { by_party: BTreeMap::new(), partners: BTreeMap::new(), rate: None },
-        };
-        let mut summed = SummedUp { summary: Summary::default(), taxpayers: 0, left_out: Vec::new() };
-        let mut still_good = Vec::new();
-        for party in taxpayers {
-            let good = kept.get(&party).filter(|kept| !latest.is_newer(&party, kept.size));
-            let own = match good {
-                Some(Kept { row, .. }) => {
-                    still_good.push(party);
-                    let keys = vault.keys_with(&row.key_id)?;
-                    Ok(from_bytes(&seal::open_secret(&keys, row, &party, &name()?)?)?)
-                }
-                None => self.sum_up(vault, party, size, rules).await?,
+        let vault = self.inner.vault.as_ref().ok_or_else(|| StoreError::Vault("there is no vault".to_owned()))?;
+        let mut remembered = vault.sums.lock().await;
+        let standing = self.standing(place, size, rules).await?;
+        let oldest = standing.values().flatten().map(|(from, _)| *from).min().unwrap_or(size);
+        let news = News::since(&*self.inner.pool.get().await?, operator, oldest, size, None).await?;
+
+        let (mut good, mut unread, mut missing, mut behind) = (BTreeMap::new(), Vec::new(), Vec::new(), Vec::new());
+        for (party, kept) in standing {
+            let in_memory = remembered.0.remove(&party);
+            let kept = kept.filter(|(from, _)| !news.is_of(&party, *from));
+            let Some((from, version)) = kept else {
+                missing.push(party);
+                continue;
             };
-            match own.and_then(|own| summed.summary.merge(&own).map_err(|error| error.to_string())) {
-                Ok(()) => summed.taxpayers += 1,
-                Err(reason) => summed.left_out.push(LeftOut { party, reason }),
+            if size - from > BEHIND_MAX {
+                behind.push(party);
+            }
+            match in_memory {
+                Some((known, summary)) if known == version => drop(good.insert(party, (version, summary))),
+                _ => unread.push((party, version)),
             }
         }
-        self.move_on(&still_good, size).await?;
+        let read = self.read_sums(vault, unread, size, rules).await?;
+        missing.extend(read.gone);
+        good.extend(read.sums);
+
+        let mut summed = SummedUp { summary: Summary::default(), taxpayers: 0, left_out: Vec::new() };
+        let mut take = |party: StatementId, own: Result<&Summary, String>| match own
+            .and_then(|own| summed.summary.merge(own).map_err(|error| error.to_string()))
+        {
+            Ok(()) => summed.taxpayers += 1,
+            Err(reason) => summed.left_out.push(LeftOut { party, reason }),
+        };
+        good.iter().for_each(|(party, (_, own))| take(*party, Ok(own)));
+        let number = missing.len();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut computed = stream::iter(missing)
+            .map(async |party| Ok::<_, StoreError>((party, self.sum_up(vault, party, size, rules).await?)))
+            .buffer_unordered(cores.saturating_mul(AT_ONCE_PER_CORE));
+        let mut done = 0_usize;
+        while let Some((party, own)) = computed.try_next().await? {
+            take(party, own.as_ref().map_err(Clone::clone));
+            done += 1;
+            if done.is_multiple_of(TOLD_EVERY) {
+                tracing::info!(done, of = number, "computing sums of taxpayers");
+            }
+        }
+        drop(computed);
+        summed.left_out.sort_unstable_by_key(|left_out| left_out.party);
+        self.move_on(&behind, size).await?;
+        // Those just computed are read from their rows by the next one, as this does not know what they were kept as.
+        let room = REMEMBERED_MAX.saturating_sub(remembered.0.len());
+        remembered.0.extend(good.into_iter().take(room));
         Ok(summed)
     }
 
@@ -242,36 +213,45 @@ impl Store {
             return Ok(Err(why));
         }
         drop(connection);
-        if let Some(Kept { size: from, row }) = self.kept_sums(&[party], size, rules).await?.remove(&party)
-            && (from == size || !self.has_news(&party, operator, from, size).await?)
-        {
-            let keys = vault.keys_with(&row.key_id)?;
-            return Ok(Ok(Ok(from_bytes(&seal::open_secret(&keys, &row, &party, &name()?)?)?)));
-        }
-        Ok(Ok(self.sum_up(vault, party, size, rules).await?))
+        self.sums_of(vault, party, operator, size, rules).await.map(Ok)
     }
 
-    /// Whether there may be anything new about a taxpayer since some size, as [`Latest::is_newer`] says it of many.
-    async fn has_news(
+    /// The same for whoever holds the database and the master keys, such as the benchmark beside another database: nobody is
+    /// asked who asks, and nothing is recorded.
+    ///
+    /// # Errors
+    /// When the vault can't be read.
+    pub async fn unrecorded_taxpayer_summary(
         &self,
-        party: &StatementId,
+        party: StatementId,
         operator: &StatementId,
-        from: u64,
         size: u64,
-    ) -> Result<bool, StoreError> {
-        let query = fixed(
-            "SELECT party, idx FROM (
-                 SELECT party, idx FROM evidence_party UNION ALL SELECT issuer, idx FROM endorsement
-             ) AS said WHERE idx >= $1 AND idx < $2 AND (party = $3 OR party = $4 OR party IN (
-                 SELECT two.party FROM evidence_party AS one JOIN evidence_party AS two USING (idx) WHERE one.party = $4
-             )) LIMIT 1",
-        )
-        .bind::<BigInt, _>(bigint(from))
-        .bind::<BigInt, _>(bigint(size))
-        .bind::<Binary, _>(operator.as_bytes().to_vec())
-        .bind::<Binary, _>(party.as_bytes().to_vec());
-        let found: Vec<LatestRow> = query.load(&mut *self.inner.pool.get().await?).await?;
-        Ok(!found.is_empty())
+        rules: &RuleSet,
+    ) -> Result<Result<Summary, String>, StoreError> {
+        let vault = self.vault().ok_or_else(|| StoreError::Vault("there is no vault".to_owned()))?;
+        self.sums_of(vault, party, operator, size, rules).await
+    }
+
+    async fn sums_of(
+        &self,
+        vault: &Vault,
+        party: StatementId,
+        operator: &StatementId,
+        size: u64,
+        rules: &RuleSet,
+    ) -> Result<Result<Summary, String>, StoreError> {
+        let rows: Vec<SumRow> = self.load_as(Acting::Service, kept::rows(&[party], size, rules)).await?;
+        if let Some(row) = rows.into_iter().next() {
+            let from = count(row.size, PLACE)?;
+            let news = News::since(&*self.inner.pool.get().await?, operator, from, size, Some(&party)).await?;
+            if !news.is_of(&party, from) {
+                if size - from > BEHIND_MAX {
+                    self.move_on(&[party], size).await?;
+                }
+                return Ok(Ok(row.open(vault)?.1));
+            }
+        }
+        self.sum_up(vault, party, size, rules).await
     }
 
     /// Parties of a place that pay or are paid below a size, ascending.
@@ -280,8 +260,9 @@ impl Store {
     /// When the database can't be read.
     pub async fn taxpayers(&self, place: &Jurisdiction, size: u64) -> Result<Vec<StatementId>, StoreError> {
         let query = fixed(
-            "SELECT DISTINCT party.id AS party FROM party JOIN evidence_party ON evidence_party.party = party.id
-             WHERE jurisdiction = $1 AND kind = 'expenditure' AND evidence_party.idx < $2 ORDER BY party.id",
+            "SELECT id AS party FROM party WHERE jurisdiction = $1 AND EXISTS (
+                 SELECT FROM evidence_party WHERE evidence_party.party = party.id AND kind = 'expenditure' AND evidence_party.idx < $2
+             ) ORDER BY id",
         )
         .bind::<Text, _>(place.as_str().to_owned())
         .bind::<BigInt, _>(bigint(size));
@@ -289,56 +270,66 @@ impl Store {
         rows.into_iter().map(|row| statement_id(&row.party, "view.party")).collect()
     }
 
-    async fn kept_sums(
+    /// The taxpayers of a place, and of those whose sums are kept, the size they hold at and the version of their row.
+    async fn standing(
         &self,
-        taxpayers: &[StatementId],
+        place: &Jurisdiction,
         size: u64,
         rules: &RuleSet,
-    ) -> Result<BTreeMap<StatementId, Kept>, StoreError> {
+    ) -> Result<BTreeMap<StatementId, Option<(u64, Version)>>, StoreError> {
         let query = fixed(
-            "SELECT party, size, key_id, wrapped_key, sealed FROM vault.report_sum
-             WHERE party = ANY ($1) AND rules = $2 AND size <= $3",
+            "WITH asked (place, size, rules) AS (VALUES ($1::text, $2::bigint, $3::bytea))
+             SELECT party.id AS party, kept.size, substring(kept.sealed FOR 24) AS version
+             FROM asked JOIN party ON party.jurisdiction = asked.place
+                 LEFT JOIN vault.report_sum AS kept
+                     ON kept.party = party.id AND kept.rules = asked.rules AND kept.size <= asked.size
+             WHERE EXISTS (
+                 SELECT FROM evidence_party
+                 WHERE evidence_party.party = party.id AND kind = 'expenditure' AND evidence_party.idx < asked.size
+             )",
         )
-        .bind::<Array<Binary>, _>(taxpayers.iter().map(|id| id.as_bytes().to_vec()).collect::<Vec<_>>())
-        .bind::<Binary, _>(rules.digest().as_bytes().to_vec())
-        .bind::<BigInt, _>(bigint(size));
-        let rows: Vec<SumRow> = self.load_as(Acting::Service, query).await?;
-        let kept = |SumRow { party, size, key_id, wrapped_key, sealed }: SumRow| {
-            let row = SealedOpening { key_id, wrapped_key, sealed };
-            Ok((statement_id(&party, PLACE)?, Kept { size: count(size, PLACE)?, row }))
+        .bind::<Text, _>(place.as_str().to_owned())
+        .bind::<BigInt, _>(bigint(size))
+        .bind::<Binary, _>(rules.digest().as_bytes().to_vec());
+        let rows: Vec<StandingRow> = self.load_as(Acting::Service, query).await?;
+        let standing = |StandingRow { party, size, version }: StandingRow| {
+            let kept = size.zip(version).map(|(size, version)| Ok::<_, StoreError>((count(size, PLACE)?, version)));
+            Ok((statement_id(&party, "view.party")?, kept.transpose()?))
         };
-        rows.into_iter().map(kept).collect()
+        rows.into_iter().map(standing).collect()
     }
 
-    async fn latest(&self, operator: &StatementId, from: u64, size: u64) -> Result<Latest, StoreError> {
-        let connection = &mut *self.inner.pool.get().await?;
-        let rows: Vec<LatestRow> = fixed(
-            "SELECT party, max(idx) AS idx FROM (
-                 SELECT party, idx FROM evidence_party UNION ALL SELECT issuer, idx FROM endorsement
-             ) AS said WHERE idx >= $1 AND idx < $2 GROUP BY party",
-        )
-        .bind::<BigInt, _>(bigint(from))
-        .bind::<BigInt, _>(bigint(size))
-        .load(connection)
-        .await?;
-        let place = "view.evidence_party";
-        let mut latest = Latest { by_party: BTreeMap::new(), partners: BTreeMap::new(), rate: None };
-        for LatestRow { party, idx } in rows {
-            latest.by_party.insert(statement_id(&party, place)?, count(idx, place)?);
+    /// Reads and decrypts sums.
+    async fn read_sums(
+        &self,
+        vault: &Arc<Vault>,
+        wanted: Vec<(StatementId, Version)>,
+        size: u64,
+        rules: &RuleSet,
+    ) -> Result<ReadSums, StoreError> {
+        let mut read = ReadSums { sums: Vec::with_capacity(wanted.len()), gone: Vec::new() };
+        if wanted.is_empty() {
+            return Ok(read);
         }
-        // A rate of the operator counts for everybody.
-        latest.rate = latest.by_party.get(operator).copied();
-        let pairs: Vec<PairRow> = fixed(
-            "SELECT DISTINCT one.party, two.party AS other FROM evidence_party AS one JOIN evidence_party AS two USING (idx)
-             WHERE two.party = ANY ($1) AND one.party <> two.party",
-        )
-        .bind::<Array<Binary>, _>(latest.by_party.keys().map(|id| id.as_bytes().to_vec()).collect::<Vec<_>>())
-        .load(connection)
-        .await?;
-        for PairRow { party, other } in pairs {
-            latest.partners.entry(statement_id(&party, place)?).or_default().insert(statement_id(&other, place)?);
+        let parties: Vec<StatementId> = wanted.iter().map(|(party, _)| *party).collect();
+        let rows: Vec<SumRow> = self.load_as(Acting::Service, kept::rows(&parties, size, rules)).await?;
+        let vault = Arc::clone(vault);
+        let opening = spawn_blocking(move || {
+            let open = |row: SumRow| {
+                let version = row.version();
+                row.open(&vault).map(|(party, summary)| (party, (version, summary)))
+            };
+            rows.into_par_iter().map(open).collect::<Result<HashMap<_, _>, StoreError>>()
+        });
+        let mut opened = opening.await.map_err(|error| StoreError::damaged("decryption", error))??;
+        for (party, version) in wanted {
+            // Another one was put in its place meanwhile, or it was erased: this may not know what the other takes into account.
+            match opened.remove(&party) {
+                Some((known, summary)) if known == version => read.sums.push((party, (version, summary))),
+                _ => read.gone.push(party),
+            }
         }
-        Ok(latest)
+        Ok(read)
     }
 
     /// Computes and keeps the sums of a taxpayer.
@@ -363,7 +354,7 @@ impl Store {
             Err(many) => return Ok(Err(format!("a report would rest on {} entries or more", many.found))),
         };
         let (items, rules_) = (gathered.items.clone(), rules.clone());
-        let computed = tokio::task::spawn_blocking(move || {
+        let computed = spawn_blocking(move || {
             let evidence = Evidence::gather(party, size, &items).map_err(|error| error.to_string())?;
             let mut summary = Summary::default();
             for jurisdiction in chopmark_core::tax::JURISDICTIONS {
@@ -379,7 +370,7 @@ impl Store {
         let kept = connection.transaction(async |connection| {
             act(connection, Acting::Service).await?;
             if is_whole(connection, &gathered).await? {
-                keep(connection, vault, (party, size, rules), &summary).await?;
+                kept::keep(connection, vault, (party, size, rules), &summary).await?;
             }
             Ok::<_, StoreError>(())
         });
@@ -389,37 +380,13 @@ impl Store {
 
     /// Says of sums that they hold at a larger size, too.
     async fn move_on(&self, parties: &[StatementId], size: u64) -> Result<(), StoreError> {
+        if parties.is_empty() {
+            return Ok(());
+        }
         let query = fixed("UPDATE vault.report_sum SET size = greatest(size, $1) WHERE party = ANY ($2)")
             .bind::<BigInt, _>(bigint(size))
             .bind::<Array<Binary>, _>(parties.iter().map(|id| id.as_bytes().to_vec()).collect::<Vec<_>>());
         self.execute_as(Acting::Service, query).await?;
         Ok(())
     }
-}
-
-async fn keep(
-    connection: &AsyncPgConnection,
-    vault: &Vault,
-    (party, size, rules): (StatementId, u64, &RuleSet),
-    summary: &Summary,
-) -> Result<(), StoreError> {
-    let keys = usable_keys(connection, vault).await?;
-    let SealedOpening { key_id, wrapped_key, sealed } =
-        seal::seal_secret(&keys, &party, &name()?, &to_bytes(summary)?)?;
-    fixed(
-        "INSERT INTO vault.report_sum AS known (party, size, rules, key_id, wrapped_key, sealed)
-         VALUES ($1, $2, $3, $4, $5, $6)
-         ON CONFLICT (party) DO UPDATE SET size = excluded.size, rules = excluded.rules, key_id = excluded.key_id,
-             wrapped_key = excluded.wrapped_key, sealed = excluded.sealed
-         WHERE known.size <= excluded.size",
-    )
-    .bind::<Binary, _>(party.as_bytes().to_vec())
-    .bind::<BigInt, _>(bigint(size))
-    .bind::<Binary, _>(rules.digest().as_bytes().to_vec())
-    .bind::<Text, _>(key_id)
-    .bind::<Binary, _>(wrapped_key)
-    .bind::<Binary, _>(sealed)
-    .execute(&mut &*connection)
-    .await?;
-    Ok(())
 }

@@ -57,7 +57,6 @@ pub fn figures(amount: &str, currency: &str) -> Figures {
     Figures { amount: amount.to_owned(), currency: currency.to_owned() }
 }
 
-/// Commitments without anything behind them, until the openings are made.
 /// Whoever writes into the books of one company.
 pub struct Books<'a> {
     service: &'a Client,
@@ -157,6 +156,12 @@ impl<'a> Books<'a> {
     }
 
     /// A fee paid at once for a licence of some years.
+    /// A royalty to a company that is registered.
+    pub fn royalty_to(&mut self, payee: &Company, document: &str, figures: &Figures) -> StatementId {
+        let claim = payment(self, Nature::Royalty, payee.side(), document);
+        self.pay(ExpenditureClaim { ip_type: Some(IpType::Copyright), ..claim }, figures)
+    }
+
     pub fn upfront_fee(&mut self, to: &str, document: &str, years: u32, figures: &Figures) -> StatementId {
         let mut claim = ExpenditureClaim { nature: Nature::UpfrontFee, ..royalty(self, to, "HK", document) };
         claim.details.term_years = Some(years);
@@ -238,13 +243,6 @@ fn sealed(place: &Place, mut claim: ExpenditureClaim, figures: &Figures) -> (Exp
             ("met_by_others", None),
         ],
     );
-    claim.sealed = Box::new(SealedPayment {
-        amount: commitments[0],
-        currency: commitments[1],
-        withheld: commitments[2],
-        fx_rate: commitments[3],
-        fees: commitments[4],
-        met_by_others: commitments[5],
-    });
+    claim.sealed = Box::new(SealedPayment::new(commitments.try_into().unwrap()));
     (claim, openings)
 }

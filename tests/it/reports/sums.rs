@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use chopmark_core::erased::ErasedClaim;
+use chopmark_core::kind::Claim;
 use chopmark_core::money::Amount;
 use serde_json::{Value, json};
 
 use super::books::{Books, Company, figures};
 use super::{REASON, audit_and_rebuild, file, made};
-use crate::harness::{Service, place};
+use crate::harness::{Home, Service, place};
 use crate::sealed::{get_as, officer, token_made};
 
 /// Sums by year, type and section.
@@ -46,10 +48,18 @@ fn summed(summary: &Value) -> Sums {
     cells.collect()
 }
 
+/// What tells the kept sums of a company from those of any other time: the nonce they are encrypted with.
+fn version(service: &Service, company: &Company) -> String {
+    let party = company.author.party.to_hex();
+    let row =
+        format!("SELECT encode(substring(sealed FOR 24), 'hex') FROM vault.report_sum WHERE party = '\\x{party}'");
+    service.sql(&row).unwrap()
+}
+
 #[test]
 fn the_sums_are_always_what_the_lines_add_up_to() {
     let place = place();
-    let service = Service::start(place.path());
+    let service = Service::try_start(place.path(), "data", &["--retention-days", "0"]).unwrap();
     let companies = ["sums a", "sums b", "sums c"].map(|name| Company::new(&service, name));
     let [one, two, three] = &companies;
     let all: Vec<&Company> = companies.iter().collect();
@@ -80,12 +90,24 @@ fn the_sums_are_always_what_the_lines_add_up_to() {
     books.used(right, "2026/27", "1");
     let used = compare("a use", 2);
     assert_ne!(rated["totals"], used["totals"]);
+    let of_first = version(&service, one);
     others.endorse(purchase);
     compare("an endorsement", 2);
+    assert_ne!(version(&service, one), of_first, "it counts for the payer");
     books.royalty("Licensor", "GB", "S-3", &figures("77.77", "HKD"));
     let mut third = Books::of(&service, three);
     let mistaken = third.royalty("Licensor", "GB", "S-4", &figures("1.00", "HKD"));
     compare("a new taxpayer", 3);
+    // What somebody else pays a party that the first one has paid, too, is no reason to compute the first one again.
+    let (of_first, of_second) = (version(&service, one), version(&service, two));
+    third.royalty_to(two, "S-6", &figures("500.00", "HKD"));
+    compare("a payment to a partner", 3);
+    assert_eq!(version(&service, one), of_first);
+    assert_ne!(version(&service, two), of_second);
+    // Another profile of that party is one.
+    others.profile();
+    compare("a profile of a partner", 3);
+    assert_ne!(version(&service, one), of_first);
     third.reverse(mistaken);
     others.correct_royalty(foreign, "Licensor", "US", "S-2", &figures("120.00", "USD"));
     let corrected = compare("corrections", 3);
@@ -101,6 +123,12 @@ fn the_sums_are_always_what_the_lines_add_up_to() {
     service.sql("TRUNCATE vault.report_sum").unwrap();
     books.royalty("Licensor", "GB", "S-5", &figures("0.01", "HKD"));
     compare("made anew", 3);
+    let erased = books.royalty("Licensor", "GB", "S-7", &figures("5.00", "HKD"));
+    let with = compare("before an erasure", 3);
+    let fields = ["/amount", "/currency", "/fees", "/fx_rate", "/met_by_others", "/withheld"];
+    let fields = fields.map(|name| name.parse().unwrap()).to_vec();
+    books.say(Claim::Erased(ErasedClaim { statement: erased, fields }));
+    assert_ne!(compare("an erasure", 3)["totals"], with["totals"]);
     assert_eq!(audit_and_rebuild(&service), ("clean".into(), 0.into()));
 
     // Auditors only where that was said when their token was made; officers of the place; parties never.
@@ -115,5 +143,17 @@ fn the_sums_are_always_what_the_lines_add_up_to() {
     assert_eq!(get_as(&service, &path, &crate::sealed::officer(&service, "SG")).status, 404);
     let recorded = service.sql("SELECT count(*) FROM vault.access WHERE role = 'auditor'").unwrap();
     assert_eq!(recorded, "1");
+
+    // With a new master key they stay what they are, wrapped anew.
+    let (first, others) = (version(&service, one), [two, three].map(|company| version(&service, company)));
+    let keys = service.sql("SELECT string_agg(DISTINCT key_id, ' ') FROM vault.report_sum").unwrap();
+    let data = service.directory.to_str().unwrap();
+    let (code, rotated) = Home::new().json(&["vault", "rotate", "--data-dir", data, "--destroy-old"]);
+    assert_eq!(code, 0, "{rotated}");
+    books.royalty("Licensor", "GB", "S-8", &figures("0.02", "HKD"));
+    compare("after a rotation", 3);
+    assert_ne!(version(&service, one), first);
+    assert_eq!([two, three].map(|company| version(&service, company)), others);
+    assert_ne!(service.sql("SELECT string_agg(DISTINCT key_id, ' ') FROM vault.report_sum").unwrap(), keys);
     service.stop();
 }

@@ -62,8 +62,10 @@ impl Summary {
     /// [`Overflow`].
     pub fn merge(&mut self, other: &Self) -> Result<(), Overflow> {
         for (cell, totals) in &other.cells {
-            let sum = self.cells.entry(cell.clone()).or_default();
-            *sum = sum.plus(*totals)?;
+            match self.cells.get_mut(cell) {
+                Some(sum) => *sum = sum.plus(*totals)?,
+                None => drop(self.cells.insert(cell.clone(), *totals)),
+            }
         }
         Ok(())
     }

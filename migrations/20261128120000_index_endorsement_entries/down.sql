@@ -1,0 +1,1 @@
+DROP INDEX view.endorsement_idx;

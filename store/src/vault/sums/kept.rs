@@ -1,0 +1,165 @@
+//! Sums of one taxpayer as the vault has them: encrypted, with the size of the log they hold at.
+
+use chopmark_core::artefact::IpType;
+use chopmark_core::expenditure::report::{Cell, Summary, Totals};
+use chopmark_core::money::Amount;
+use chopmark_core::sealed::Field;
+use chopmark_core::statement::StatementId;
+use chopmark_core::tax::RuleSet;
+use chopmark_core::tax::year::Year;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Binary, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+use serde::{Deserialize, Serialize};
+
+use super::super::openings::usable_keys;
+use super::super::seal::{self, SealedOpening};
+use super::super::{MasterKeys, Vault};
+use super::PLACE;
+use crate::error::{StoreError, bigint};
+use crate::fixed::{Fixed, fixed};
+use crate::project::statement_id;
+
+#[derive(Serialize, Deserialize)]
+struct KeptCell {
+    jurisdiction: String,
+    year: Year,
+    ip_type: Option<IpType>,
+    section: String,
+    /// Deduction, receipt, withholding, concession, in cents.
+    cents: [String; 4],
+}
+
+/// A taxpayer's row.
+#[derive(QueryableByName)]
+pub(super) struct SumRow {
+    #[diesel(sql_type = Binary)]
+    pub(super) party: Vec<u8>,
+    #[diesel(sql_type = BigInt)]
+    pub(super) size: i64,
+    #[diesel(sql_type = Text)]
+    key_id: String,
+    #[diesel(sql_type = Binary)]
+    wrapped_key: Vec<u8>,
+    #[diesel(sql_type = Binary)]
+    sealed: Vec<u8>,
+}
+
+/// The rows of these taxpayers that were computed under rules at a size or before.
+pub(super) fn rows<'a>(taxpayers: &[StatementId], size: u64, rules: &RuleSet) -> Fixed<'a> {
+    fixed(
+        "SELECT party, size, key_id, wrapped_key, sealed FROM vault.report_sum
+         WHERE party = ANY ($1) AND rules = $2 AND size <= $3",
+    )
+    .bind::<Array<Binary>, _>(taxpayers.iter().map(|id| id.as_bytes().to_vec()).collect::<Vec<_>>())
+    .bind::<Binary, _>(rules.digest().as_bytes().to_vec())
+    .bind::<BigInt, _>(bigint(size))
+}
+
+impl SumRow {
+    /// What tells it from every other row: the nonce, which stands first.
+    pub(super) fn version(&self) -> Vec<u8> {
+        self.sealed.iter().take(seal::NONCE_BYTES).copied().collect()
+    }
+
+    /// Whose it is, and what it says.
+    pub(super) fn open(self, vault: &Vault) -> Result<(StatementId, Summary), StoreError> {
+        let party = statement_id(&self.party, PLACE)?;
+        let keys = vault.keys_with(&self.key_id)?;
+        let row = SealedOpening { key_id: self.key_id, wrapped_key: self.wrapped_key, sealed: self.sealed };
+        Ok((party, from_bytes(&seal::open_secret(&keys, &row, &party, &name()?)?)?))
+    }
+}
+
+fn name() -> Result<Field, StoreError> {
+    "/report-sum".parse().map_err(|reason: String| StoreError::damaged(PLACE, reason))
+}
+
+fn to_bytes(summary: &Summary) -> Result<Vec<u8>, StoreError> {
+    let cell = |(cell, totals): (&Cell, &Totals)| KeptCell {
+        jurisdiction: cell.jurisdiction.clone(),
+        year: cell.year,
+        ip_type: cell.ip_type,
+        section: cell.section.clone(),
+        cents: [totals.deduction, totals.receipt, totals.withholding, totals.concession]
+            .map(|amount| amount.cents().to_string()),
+    };
+    serde_json::to_vec(&summary.cells().map(cell).collect::<Vec<_>>())
+        .map_err(|error| StoreError::damaged(PLACE, error))
+}
+
+fn from_bytes(bytes: &[u8]) -> Result<Summary, StoreError> {
+    let damaged = |reason: String| StoreError::damaged(PLACE, reason);
+    let cells: Vec<KeptCell> = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
+    let mut summary = Summary::default();
+    for KeptCell { jurisdiction, year, ip_type, section, cents } in cells {
+        let amount = |text: &String| text.parse().map(Amount::from_cents).map_err(|_| damaged(format!("{text:?}")));
+        let [deduction, receipt, withholding, concession] = &cents;
+        let totals = Totals {
+            deduction: amount(deduction)?,
+            receipt: amount(receipt)?,
+            withholding: amount(withholding)?,
+            concession: amount(concession)?,
+        };
+        let put = summary.put(Cell { jurisdiction, year, ip_type, section }, totals);
+        put.map_err(|error| damaged(error.to_string()))?;
+    }
+    Ok(summary)
+}
+
+/// Keeps the sums of a taxpayer, unless there are some of a larger size.
+pub(super) async fn keep(
+    connection: &AsyncPgConnection,
+    vault: &Vault,
+    (party, size, rules): (StatementId, u64, &RuleSet),
+    summary: &Summary,
+) -> Result<(), StoreError> {
+    let keys = usable_keys(connection, vault).await?;
+    let SealedOpening { key_id, wrapped_key, sealed } =
+        seal::seal_secret(&keys, &party, &name()?, &to_bytes(summary)?)?;
+    fixed(
+        "INSERT INTO vault.report_sum AS known (party, size, rules, key_id, wrapped_key, sealed)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (party) DO UPDATE SET size = excluded.size, rules = excluded.rules, key_id = excluded.key_id,
+             wrapped_key = excluded.wrapped_key, sealed = excluded.sealed
+         WHERE known.size <= excluded.size",
+    )
+    .bind::<Binary, _>(party.as_bytes().to_vec())
+    .bind::<BigInt, _>(bigint(size))
+    .bind::<Binary, _>(rules.digest().as_bytes().to_vec())
+    .bind::<Text, _>(key_id)
+    .bind::<Binary, _>(wrapped_key)
+    .bind::<Binary, _>(sealed)
+    .execute(&mut &*connection)
+    .await?;
+    Ok(())
+}
+
+/// Wraps the data keys of some sums anew; how many.
+pub(in crate::vault) async fn rewrap_some(
+    connection: &AsyncPgConnection,
+    keys: &MasterKeys,
+    limit: i64,
+) -> Result<u64, StoreError> {
+    let rows: Vec<SumRow> = fixed(
+        "SELECT party, size, key_id, wrapped_key, ''::bytea AS sealed FROM vault.report_sum
+         WHERE key_id <> $1 LIMIT $2 FOR UPDATE",
+    )
+    .bind::<Text, _>(keys.current_id().to_owned())
+    .bind::<BigInt, _>(limit)
+    .load(&mut &*connection)
+    .await?;
+    let mut done = 0;
+    for SumRow { party, key_id, wrapped_key, sealed, .. } in rows {
+        let stored = SealedOpening { key_id, wrapped_key, sealed };
+        let wrapped = seal::rewrap(keys, &stored, &statement_id(&party, PLACE)?, &name()?)?;
+        fixed("UPDATE vault.report_sum SET key_id = $1, wrapped_key = $2 WHERE party = $3")
+            .bind::<Text, _>(keys.current_id().to_owned())
+            .bind::<Binary, _>(wrapped)
+            .bind::<Binary, _>(party)
+            .execute(&mut &*connection)
+            .await?;
+        done += 1;
+    }
+    Ok(done)
+}
