@@ -27,12 +27,23 @@ const INITDB_LIMIT: Duration = Duration::from_mins(3);
 /// C.UTF-8 sorts by code point, the same everywhere and for ever. macOS has only its synonym for this purpose.
 const LOCALE: &str = if cfg!(target_os = "macos") { "C" } else { "C.UTF-8" };
 
+/// Of the machine's memory, one part in so many is for PostgreSQL's own buffers, within bounds. PostgreSQL's manual suggests
+/// a quarter where nothing else runs; here the service and the page cache share the machine.
+const BUFFERS_SHARE: u64 = 8;
+const BUFFERS_MIN_MIB: u64 = 128;
+const BUFFERS_MAX_MIB: u64 = 4_096;
+
+/// What limits the memory of a container, in bytes or `max`.
+const CONTROL_GROUP_LIMIT: &str = "/sys/fs/cgroup/memory.max";
+
 /// Starting values, free to be edited by whoever runs the service.
-const SETTINGS: &str = "
+fn settings() -> String {
+    format!(
+        "
 # Written by chopmark when this cluster was made; change what you like. What durability and privacy rest on (fsync,
 # full_page_writes, synchronous_commit, the socket) is set on the command line at every start and wins over this file.
 max_connections = 100
-shared_buffers = 128MB
+shared_buffers = {}MB
 wal_compression = on
 checkpoint_timeout = 5min
 max_wal_size = 1GB
@@ -41,7 +52,26 @@ log_timezone = 'UTC'
 log_line_prefix = '%m [%p] %q%u@%d '
 log_checkpoints = off
 jit = off
-";
+",
+        shared_buffers_mib(memory_bytes())
+    )
+}
+
+/// Pages that PostgreSQL keeps itself; a machine that does not say how much memory it has gets the least.
+fn shared_buffers_mib(memory_bytes: Option<u64>) -> u64 {
+    let share = memory_bytes.map_or(0, |bytes| bytes / BUFFERS_SHARE / (1 << 20));
+    share.clamp(BUFFERS_MIN_MIB, BUFFERS_MAX_MIB)
+}
+
+/// The machine's memory, or what its container may use of it.
+fn memory_bytes() -> Option<u64> {
+    let machine = fs::read_to_string("/proc/meminfo").ok()?;
+    // proc(5): "MemTotal:       24617596 kB", and kB are of 1,024 bytes.
+    let total = machine.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let total: u64 = total.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    let limit = fs::read_to_string(CONTROL_GROUP_LIMIT).ok().and_then(|limit| limit.trim().parse().ok());
+    Some(limit.unwrap_or(u64::MAX).min(total.saturating_mul(1_024)))
+}
 
 /// Removes what attempts that were cut short have left in the cluster's directory.
 pub(super) async fn sweep(layout: &Layout) -> Result<(), ClusterError> {
@@ -109,7 +139,7 @@ async fn fill(
         return Err(failed(format!("initdb ended with {}", output.status), both_streams(&output)));
     }
     let configuration = unfinished.join("postgresql.conf");
-    append(&configuration, SETTINGS).map_err(at("write", &configuration))?;
+    append(&configuration, &settings()).map_err(at("write", &configuration))?;
     fs::rename(unfinished, &layout.data).map_err(at("rename the new cluster to", &layout.data))?;
     sync_directory(&layout.directory).map_err(at("sync", &layout.directory))
 }
@@ -129,4 +159,18 @@ fn sync_directory(directory: &Path) -> io::Result<()> {
 
 fn both_streams(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_an_eighth_of_the_memory_within_bounds() {
+        assert_eq!(shared_buffers_mib(None), 128);
+        assert_eq!(shared_buffers_mib(Some(512 << 20)), 128);
+        assert_eq!(shared_buffers_mib(Some(16 << 30)), 2_048);
+        assert_eq!(shared_buffers_mib(Some(1 << 40)), 4_096);
+        assert!(settings().contains("\nshared_buffers = "), "{}", settings());
+    }
 }
