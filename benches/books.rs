@@ -135,13 +135,18 @@ fn pay(author: &Author, number: u32, payment: u32, right: StatementId) -> Result
     let amount = format!("{amount}.{:02}", mixed % 100);
     seal(author, &label, |header| {
         let place = Place::of(header, ExpenditureClaim::PREDICATE_TYPE);
-        let (amount, first) = opening(&place, "amount", Some(&amount))?;
-        let (currency, second) = opening(&place, "currency", Some("HKD"))?;
-        let (withheld, third) = opening(&place, "withheld", None)?;
-        let (fx_rate, fourth) = opening(&place, "fx_rate", None)?;
-        let (fees, fifth) = opening(&place, "fees", None)?;
-        let (met_by_others, sixth) = opening(&place, "met_by_others", None)?;
-        *claim.sealed = SealedPayment { amount, currency, withheld, fx_rate, fees, met_by_others };
-        Ok((Claim::Expenditure(claim), vec![first, second, third, fourth, fifth, sixth]))
+        let figures = [
+            ("amount", Some(amount.as_str())),
+            ("currency", Some("HKD")),
+            ("withheld", None),
+            ("fx_rate", None),
+            ("fees", None),
+            ("met_by_others", None),
+        ];
+        let sealed = figures.map(|(name, value)| opening(&place, name, value));
+        let (commitments, openings): (Vec<Commitment>, Vec<Opening>) =
+            sealed.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+        *claim.sealed = SealedPayment::new(commitments.try_into().map_err(|_| "six figures are sealed")?);
+        Ok((Claim::Expenditure(claim), openings))
     })
 }

@@ -13,10 +13,13 @@ use std::time::{Duration, Instant};
 
 use chopmark_api::dataset::{Asked, recompute};
 use chopmark_core::access::{Principal, Reason, Scope, Who};
+use chopmark_core::artefact::IpType;
 use chopmark_core::code::Jurisdiction;
+use chopmark_core::expenditure::report::{Summary, Totals};
 use chopmark_core::money::Amount;
 use chopmark_core::statement::StatementId;
 use chopmark_core::submission::Submission;
+use chopmark_core::tax::year::Year;
 use chopmark_core::time::Timestamp;
 use chopmark_core::token::Token;
 use chopmark_store::{Appender, BATCH_MAX, Outcome, StoredToken};
@@ -164,9 +167,11 @@ async fn measure(bench: &Bench, address: SocketAddr, filled: &Filled, officer: &
     let number = u32::try_from(filled.taxpayers.len())?;
     let picked = (0..REQUESTS).map(|place| {
         let place = usize::try_from(place.wrapping_mul(2_654_435_769) % number)?;
-        Ok(filled.taxpayers.get(place).ok_or("no such company")?.to_hex())
+        Ok(*filled.taxpayers.get(place).ok_or("no such company")?)
     });
-    let picked: Vec<String> = picked.collect::<Result<_, Failure>>()?;
+    let parties: Vec<StatementId> = picked.collect::<Result<_, Failure>>()?;
+    let picked: Vec<String> = parties.iter().map(StatementId::to_hex).collect();
+    let rules = &chopmark_core::tax::jurisdiction("hk").ok_or("no such law")?.rules()?;
     let directory = tempfile::tempdir()?;
     let dataset = directory.path().join("dataset");
     compute_anew(bench, officer, &dataset).await?;
@@ -192,7 +197,20 @@ async fn measure(bench: &Bench, address: SocketAddr, filled: &Filled, officer: &
         times.push(time);
         sums.push(cells(&answer)?);
     }
-    let ours = told("report.lookup", times);
+    told("report.lookup", times);
+
+    println!("the same sums in this process, as DuckDB gives them: without HTTP, a token and a record");
+    let (operator, year) = (&bench.registry.operator, YEAR.parse()?);
+    let mut times = Vec::new();
+    for (party, sums) in parties.iter().zip(&sums) {
+        let begun = Instant::now();
+        let summary = bench.store.unrecorded_taxpayer_summary(*party, operator, size, rules).await??;
+        times.push(begun.elapsed());
+        if in_cents(&summary, year)? != *sums {
+            return Err("other sums than over HTTP".into());
+        }
+    }
+    let ours = told("report.lookup_in_process", times);
 
     let summary = format!("/v1/reports/ip-expenditure/summary?{reason}");
     let mut times = Vec::new();
@@ -309,6 +327,22 @@ fn cells(answer: &Value) -> Result<Sums, Failure> {
         for kind in ["deduction", "receipt", "withholding", "concession"] {
             let amount = cell.pointer(&format!("/totals/{kind}")).and_then(Value::as_str).ok_or("no total")?;
             put(&mut sums, [text("year"), text("ip_type"), text("section"), kind.to_owned()], amount)?;
+        }
+    }
+    Ok(sums)
+}
+
+/// The sums of a year.
+fn in_cents(summary: &Summary, year: Year) -> Result<Sums, Failure> {
+    let mut sums = Sums::new();
+    for (cell, totals) in summary.cells().filter(|(cell, _)| cell.year == year) {
+        let Totals { deduction, receipt, withholding, concession } = totals;
+        let amounts =
+            [("deduction", deduction), ("receipt", receipt), ("withholding", withholding), ("concession", concession)];
+        for (kind, amount) in amounts {
+            let ip_type = cell.ip_type.map(IpType::as_str).unwrap_or_default().to_owned();
+            let key = [year.to_string(), ip_type, cell.section.clone(), kind.to_owned()];
+            put(&mut sums, key, &amount.to_string())?;
         }
     }
     Ok(sums)
