@@ -22,6 +22,19 @@ for item in sorted(manifest.resource_descriptors(), key=lambda item: item.identi
     print(item.digest.digest_hex)
 ";
 
+/// So many processes at a time, so many files for each; every one writes to a file of its own, because lines of several in one
+/// pipe tear each other apart.
+const OPENSSL_ALL_CORES: &str = r#"
+cores=$1 at_once=$2; shift 2
+digests=$(mktemp -d) || exit
+printf '%s\0' "$@" |
+    xargs -0 -P "$cores" -n "$at_once" sh -c 'openssl dgst -sha256 -out "$(mktemp -p "$0")" "$@"' "$digests"
+status=$?
+cat "$digests"/*
+rm -r "$digests"
+exit $status
+"#;
+
 /// A program that hashes files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Program {
@@ -151,8 +164,8 @@ impl Program {
                 // Several turns for each core, so that none is idle for long at the end.
                 let cores = std::thread::available_parallelism()?.get();
                 let at_once = files.len().div_ceil(cores.saturating_mul(4)).max(1);
-                let script = format!("printf '%s\\0' \"$@\" | xargs -0 -P {cores} -n {at_once} openssl dgst -sha256");
-                command.args(["-c", &script, "sh"]).args(files)
+                let (cores, at_once) = (cores.to_string(), at_once.to_string());
+                command.args(["-c", OPENSSL_ALL_CORES, "sh", &cores, &at_once]).args(files)
             }
             Self::ModelSigning(digest) => command.args(["-c", MODEL_SIGNING, digest]).arg(directory),
             Self::Fsverity => {
