@@ -67,6 +67,13 @@ impl Format {
         }
     }
 
+    /// What is said where it is not.
+    pub fn not_built(self) -> ApiError {
+        let name = self.name();
+        let detail = format!("this service was built without {name} (a cargo feature); there are csv, xlsx and json");
+        ApiError::bad_parameter("query", "format", detail)
+    }
+
     /// Media type.
     pub const fn content_type(self) -> &'static str {
         match self {

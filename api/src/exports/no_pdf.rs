@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use chopmark_core::tax::words::Language;
 
+use super::Format;
 use crate::problem::ApiError;
 use crate::reports::kept::Kept;
 
@@ -25,8 +26,7 @@ impl Press {
     /// 400, always.
     #[expect(clippy::unused_async, reason = "the press of other builds waits")]
     pub async fn turn(&self) -> Result<Turn, ApiError> {
-        let detail = "this build of the service does not write PDF (cargo feature `pdf`); it writes csv, xlsx and json";
-        Err(ApiError::bad_parameter("query", "format", detail))
+        Err(Format::Pdf.not_built())
     }
 }
 
