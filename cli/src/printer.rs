@@ -3,6 +3,7 @@
 //! A closed pipe is the reader's choice and never an error. Text that came from elsewhere (a service, a file) is shown
 //! with control and direction-changing characters escaped, so it can't repaint the terminal.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead as _, ErrorKind, IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -73,7 +74,7 @@ impl Report {
     }
 
     fn render(&self, colour: bool) -> String {
-        let mut lines: Vec<String> = self.lines.iter().map(|line| printable(line)).collect();
+        let mut lines: Vec<Cow<'_, str>> = self.lines.iter().map(|line| printable(line)).collect();
         if let Some((tone, headline)) = &self.headline {
             let start = match tone {
                 Tone::Good => "\x1b[1;32m",
@@ -81,10 +82,10 @@ impl Report {
                 Tone::Neutral => "\x1b[1m",
             };
             let headline = printable(headline);
-            lines.push(if colour { format!("{start}{headline}\x1b[0m") } else { headline });
+            lines.push(if colour { format!("{start}{headline}\x1b[0m").into() } else { headline });
         }
-        lines.extend(self.next.iter().map(|next| printable(&format!("next: {next}"))));
-        lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect()
+        lines.extend(self.next.iter().map(|next| Cow::Owned(format!("next: {}", printable(next)))));
+        lines.iter().flat_map(|line| [line.as_ref(), "\n"]).collect()
     }
 }
 
@@ -279,17 +280,28 @@ pub(crate) fn is_dumb() -> bool {
 }
 
 /// Shows characters that would act on the terminal, or reorder the line, by their code.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|character| match character {
-            '\n' | '\t' => character.to_string(),
-            '\u{061C}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}' => {
-                character.escape_unicode().to_string()
-            }
-            _ if character.is_control() => character.escape_unicode().to_string(),
-            _ => character.to_string(),
-        })
-        .collect()
+fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(acts) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if acts(character) {
+            shown.extend(character.escape_unicode());
+        } else {
+            shown.push(character);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Whether a character acts on a terminal or reorders a line, which a line's end and a tab may.
+fn acts(character: char) -> bool {
+    match character {
+        '\n' | '\t' => false,
+        '\u{061C}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}' => true,
+        _ => character.is_control(),
+    }
 }
 
 #[cfg(test)]

@@ -80,11 +80,19 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 /// Prints the result, and writes the document where it was asked for.
-fn done(context: &Context<'_>, arguments: &HashArguments, members: Value, report: &Report) -> Result<Exit, Failure> {
+/// What is shown is made only where it is: of tens of thousands of small files, it takes as long as hashing them.
+fn done(
+    context: &Context<'_>,
+    arguments: &HashArguments,
+    members: impl FnOnce() -> Value,
+    report: impl FnOnce() -> Report,
+) -> Result<Exit, Failure> {
+    let is_json = context.printer.is_json();
+    let members = if is_json || arguments.output.is_some() { members() } else { Value::Null };
     if let Some(path) = &arguments.output {
         write(path, printer::document(Some(context.command), Exit::Done, members.clone()).as_bytes())?;
     }
-    context.done(members, report)
+    if is_json { context.done(members, &Report::default()) } else { context.done(members, &report()) }
 }
 
 fn show_manifest(
@@ -105,40 +113,44 @@ fn show_manifest(
         DigestSelection::from_iter([DigestKind::Sha256])
     };
 
-    let mut report = Report::default().line(heading(shown));
-    for file in manifest.files() {
-        report = report.line(row(shown, &of_entry(measured, file), file.size_bytes, &file.path) + &tensors(file));
-    }
-    report = left_out(report, &measured.excluded, manifest.exclusions().id());
-    if let Some(commit) = &measured.revision {
-        report = report.row("revision", commit);
-    }
-    if !measured.not_read.is_empty() {
-        let not_read = units::count(units::length(measured.not_read.len()), "blob");
-        report = report.row("not read", format!("{not_read}, known by the digests in the image's manifest"));
-    }
-    let report = reading
-        .row(notes::rows(report, &measured.notes))
-        .row("files", format!("{files}, {} in all", units::bytes(manifest.size_bytes())))
-        .headline(Tone::Neutral, format!("manifest sha256 {digest}"));
-    let listed = manifest.files().iter().map(|file| member(&file.path, file.size_bytes, &of_entry(measured, file)));
-    let (read_size_bytes, recalled) = reading.members();
-    let members = json!({
-        "manifest_sha256": digest,
-        "files": files,
-        "content_size_bytes": manifest.size_bytes(),
-        "engine": measuring.engine_name(),
-        "excluded": measured.excluded,
-        "revision": measured.revision,
-        "not_read": measured.not_read,
-        "notes": notes::members(&measured.notes),
-        "read_size_bytes": read_size_bytes,
-        "recalled": recalled,
-        "sidecar": arguments.sidecar.as_deref().map(files::text),
-        "manifest": manifest,
-        "digests": asked.then(|| listed.collect::<Vec<_>>()),
-    });
-    done(context, arguments, members, &report)
+    let report = || {
+        let mut report = Report::default().line(heading(shown));
+        for file in manifest.files() {
+            report = report.line(row(shown, &of_entry(measured, file), file.size_bytes, &file.path) + &tensors(file));
+        }
+        report = left_out(report, &measured.excluded, manifest.exclusions().id());
+        if let Some(commit) = &measured.revision {
+            report = report.row("revision", commit);
+        }
+        if !measured.not_read.is_empty() {
+            let not_read = units::count(units::length(measured.not_read.len()), "blob");
+            report = report.row("not read", format!("{not_read}, known by the digests in the image's manifest"));
+        }
+        reading
+            .row(notes::rows(report, &measured.notes))
+            .row("files", format!("{files}, {} in all", units::bytes(manifest.size_bytes())))
+            .headline(Tone::Neutral, format!("manifest sha256 {digest}"))
+    };
+    let members = || {
+        let listed = manifest.files().iter().map(|file| member(&file.path, file.size_bytes, &of_entry(measured, file)));
+        let (read_size_bytes, recalled) = reading.members();
+        json!({
+            "manifest_sha256": digest,
+            "files": files,
+            "content_size_bytes": manifest.size_bytes(),
+            "engine": measuring.engine_name(),
+            "excluded": measured.excluded,
+            "revision": measured.revision,
+            "not_read": measured.not_read,
+            "notes": notes::members(&measured.notes),
+            "read_size_bytes": read_size_bytes,
+            "recalled": recalled,
+            "sidecar": arguments.sidecar.as_deref().map(files::text),
+            "manifest": manifest,
+            "digests": asked.then(|| listed.collect::<Vec<_>>()),
+        })
+    };
+    done(context, arguments, members, report)
 }
 
 fn show_digests(
@@ -151,20 +163,22 @@ fn show_digests(
     let Hashed { files, exclusions, excluded, revision, notes } = hashed;
     let size_bytes = files.iter().map(|file| file.size_bytes).fold(0, u64::saturating_add);
     let count = units::length(files.len());
-    let mut report = Report::default().line(heading(digests));
-    for HashedFile { path, size_bytes, digests: found, .. } in files {
-        report = report.line(row(digests, found, *size_bytes, path));
-    }
-    report = left_out(report, excluded, exclusions.id());
-    if let Some(commit) = revision {
-        report = report.row("revision", commit);
-    }
-    let names: Vec<&str> = digests.kinds().map(DigestKind::name).collect();
-    let report = reading.row(notes::rows(report, notes)).headline(
-        Tone::Neutral,
-        format!("{} of {}, {} in all", names.join(" and "), units::count(count, "file"), units::bytes(size_bytes)),
-    );
-    done(context, arguments, members_of(hashed, reading, measuring.engine_name()), &report)
+    let report = || {
+        let mut report = Report::default().line(heading(digests));
+        for HashedFile { path, size_bytes, digests: found, .. } in files {
+            report = report.line(row(digests, found, *size_bytes, path));
+        }
+        report = left_out(report, excluded, exclusions.id());
+        if let Some(commit) = revision {
+            report = report.row("revision", commit);
+        }
+        let names: Vec<&str> = digests.kinds().map(DigestKind::name).collect();
+        reading.row(notes::rows(report, notes)).headline(
+            Tone::Neutral,
+            format!("{} of {}, {} in all", names.join(" and "), units::count(count, "file"), units::bytes(size_bytes)),
+        )
+    };
+    done(context, arguments, || members_of(hashed, reading, measuring.engine_name()), report)
 }
 
 fn members_of(hashed: &Hashed, reading: &Reading, engine: &str) -> Value {
