@@ -64,7 +64,8 @@ pub(super) fn run(context: &Context<'_>, arguments: PayConfirmArguments) -> Resu
     let saying = Saying {
         subject_name: &format!("confirmation of {shown}"),
         claim: Claim::Endorsement(EndorsementClaim { statement: statement.id }),
-        said: format!("we confirm {shown}: {what}"),
+        // Also where notes are not wanted: nobody signs figures unseen.
+        said: format!("we confirm {shown}: {what}, {}, which stays sealed", figures.words()),
         named: &[statement.id, statement.issuer()],
         report: Report::default()
             .row("payment", statement.id.to_string())
