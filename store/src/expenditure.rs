@@ -279,17 +279,22 @@ impl Selection {
 }
 
 impl Store {
-    /// Parties with this Business Registration Number on which somebody may read reports.
+    /// Parties that say, when they registered or in a tax profile, that this Business Registration Number is theirs, and on
+    /// which somebody may read reports.
     ///
     /// # Errors
     /// When the database can't be read.
     pub async fn parties_by_brn(&self, brn: &str, who: &Who) -> Result<Vec<StatementId>, StoreError> {
-        let rows: Vec<PartyRow> =
-            fixed("SELECT id, jurisdiction FROM party WHERE identifiers @> $1 ORDER BY idx LIMIT $2")
-                .bind::<Jsonb, _>(with_brn(brn))
-                .bind::<BigInt, _>(SAME_NUMBER_MAX)
-                .load(&mut *self.inner.pool.get().await?)
-                .await?;
+        let rows: Vec<PartyRow> = fixed(
+            "SELECT id, jurisdiction FROM party WHERE id IN (
+                     SELECT id FROM party WHERE identifiers @> $1 UNION SELECT party FROM evidence_party WHERE brn = $2
+                 ) ORDER BY idx LIMIT $3",
+        )
+        .bind::<Jsonb, _>(with_brn(brn))
+        .bind::<Text, _>(brn.to_owned())
+        .bind::<BigInt, _>(SAME_NUMBER_MAX)
+        .load(&mut *self.inner.pool.get().await?)
+        .await?;
         let mut found = Vec::new();
         for PartyRow { id, jurisdiction } in rows {
             let id = statement_id(&id, "view.party")?;

@@ -15,7 +15,7 @@ use crate::about::About;
 use crate::error::{StoreError, bigint, count};
 use crate::party::with_brn;
 use crate::project::{from_json, statement_id};
-use crate::schema::{artefact_digest, artefact_page, following, party, party_page};
+use crate::schema::{artefact_digest, artefact_page, evidence_party, following, party, party_page};
 
 /// Which artefacts are asked for; what is `None` or empty does not matter.
 #[derive(Debug, Clone, Default)]
@@ -327,8 +327,12 @@ pub(crate) async fn parties(
         query = query.filter(party_page::jurisdiction.eq(jurisdiction.clone()));
     }
     if let Some(brn) = &filter.brn {
-        let having = party::table.filter(party::identifiers.contains(with_brn(brn))).select(party::id);
-        query = query.filter(party_page::id.eq_any(having));
+        let registered = party::table.filter(party::identifiers.contains(with_brn(brn))).select(party::id);
+        let profiled = evidence_party::table
+            .filter(evidence_party::brn.eq(brn.clone()))
+            .filter(evidence_party::idx.lt(bigint(page.below)));
+        let profiled = profiled.select(evidence_party::party);
+        query = query.filter(party_page::id.eq_any(registered.union(profiled)));
     }
     if let Some(since) = filter.since.map(Timestamp::to_utc) {
         query = query.filter(party_page::recorded_at.ge(since));

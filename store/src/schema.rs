@@ -270,6 +270,7 @@ diesel::table! {
         idx -> BigInt,
         kind -> Text,
         currency -> Nullable<Text>,
+        brn -> Nullable<Text>,
     }
 }
 

@@ -212,7 +212,23 @@ fn a_taxpayer_is_named_by_its_number_where_only_one_has_it() {
         Company::numbered(service, "numbered same", "55500001"),
         Company::numbered(service, "numbered other", "55500002"),
     );
+    // A number that only a profile gives is one, too, and a second one of a party leaves the first.
+    let profiled = Company::new(service, "numbered later");
+    Books::of(service, &profiled).profile_with("55500003");
+    Books::of(service, &other).profile_with("55500004");
     let officer = officer(service, "HK");
+    for (number, company) in [("55500003", &profiled), ("55500004", &other)] {
+        let party = company.author.party.to_hex();
+        assert_eq!(made(service, &officer, &json!({ "taxpayer": number }), None)["taxpayer"], party);
+        let listed = service.get(&format!("/v1/parties?brn={number}")).json();
+        assert_eq!((listed["parties"].as_array().unwrap().len(), &listed["parties"][0]["id"]), (1, &party.into()));
+    }
+    // What the schema step finds in a log that is older than it.
+    let differing = "SELECT count(*) FROM view.evidence_party JOIN log.entry USING (idx) WHERE brn IS DISTINCT FROM (
+        convert_from(decode(convert_from(body, 'UTF8')::jsonb ->> 'payload', 'base64'), 'UTF8')::jsonb
+            #>> '{predicate,claim,brn}')";
+    let said = "SELECT count(*) > 1 FROM view.evidence_party WHERE brn IS NOT NULL";
+    assert_eq!((service.sql(differing).unwrap(), service.sql(said).unwrap()), ("0".into(), "t".into()));
     let view = made(service, &officer, &json!({ "taxpayer": "55500002" }), None);
     assert_eq!(view["taxpayer"], other.author.party.to_hex());
     let shown = other.author.party.shown("pty").to_string();

@@ -164,9 +164,10 @@ async fn write_parties(connection: &AsyncPgConnection, changes: &[&EvidenceChang
     let rows: Vec<_> = changes
         .iter()
         .flat_map(|change| {
-            let currency = match &change.claim {
-                Claim::FxRate(claim) => Some(claim.foreign().as_str().to_owned()),
-                _ => None,
+            let (currency, brn) = match &change.claim {
+                Claim::FxRate(claim) => (Some(claim.foreign().as_str().to_owned()), None),
+                Claim::TaxProfile(claim) => (None, claim.brn.clone()),
+                _ => (None, None),
             };
             parties(change).into_iter().map(move |party| {
                 (
@@ -174,6 +175,7 @@ async fn write_parties(connection: &AsyncPgConnection, changes: &[&EvidenceChang
                     evidence_party::idx.eq(bigint(change.index)),
                     evidence_party::kind.eq(change.claim.name()),
                     evidence_party::currency.eq(currency.clone()),
+                    evidence_party::brn.eq(brn.clone()),
                 )
             })
         })

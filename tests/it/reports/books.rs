@@ -92,9 +92,14 @@ impl<'a> Books<'a> {
     }
 
     pub fn profile(&mut self) -> StatementId {
+        self.profile_with("12345678")
+    }
+
+    /// A profile with this Business Registration Number.
+    pub fn profile_with(&mut self, number: &str) -> StatementId {
         self.say(Claim::TaxProfile(TaxProfileClaim {
             from: "2020/21".parse().unwrap(),
-            brn: Some("12345678".to_owned()),
+            brn: Some(number.to_owned()),
             file_number: None,
             entity: Entity::Corporation,
             year_end: "03-31".parse().unwrap(),
