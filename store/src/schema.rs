@@ -287,6 +287,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     artefact_page,
     artefact_parent,
     attestation,
+    evidence_party,
     party,
     party_page
 );
