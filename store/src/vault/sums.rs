@@ -167,7 +167,9 @@ impl Store {
             Ok(()) => summed.taxpayers += 1,
             Err(reason) => summed.left_out.push(LeftOut { party, reason }),
         };
-        good.iter().for_each(|(party, (_, own))| take(*party, Ok(own)));
+        for (party, (_, own)) in &good {
+            take(*party, Ok(own));
+        }
         let number = missing.len();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let mut computed = stream::iter(missing)
