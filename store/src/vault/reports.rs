@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::openings::usable_keys;
 use super::readings::{self, OpeningRow};
+use super::rotation::rewrap_row;
 use super::seal::{self, SealedOpening};
 use super::{Acting, KeptOpening, MasterKeys, Reading, Vault, act};
 use crate::Store;
@@ -336,13 +337,8 @@ pub(super) async fn rewrap_some(
         let party = StatementId::from_slice(&row.party).ok_or_else(|| damaged("party"))?;
         let (Some(key_id), Some(wrapped_key)) = (row.key_id, row.wrapped_key) else { continue };
         let stored = SealedOpening { key_id, wrapped_key, sealed: Vec::new() };
-        let wrapped = seal::rewrap(keys, &stored, &party, &name(&id)?)?;
-        fixed("UPDATE vault.report SET key_id = $1, wrapped_key = $2 WHERE id = $3")
-            .bind::<Text, _>(keys.current_id().to_owned())
-            .bind::<Binary, _>(wrapped)
-            .bind::<Binary, _>(row.id)
-            .execute(&mut &*connection)
-            .await?;
+        let update = ("UPDATE vault.report SET key_id = $1, wrapped_key = $2 WHERE id = $3", row.id);
+        rewrap_row(connection, keys, &stored, (&party, &name(&id)?), update).await?;
         done += 1;
     }
     Ok(done)

@@ -131,6 +131,25 @@ async fn rewrap_some(connection: &AsyncPgConnection, keys: &MasterKeys) -> Resul
     }
 }
 
+/// Wraps the data key of one row anew. The statement that keeps it takes the master key's id, the wrapped key, and what the row
+/// is found by.
+pub(super) async fn rewrap_row(
+    connection: &AsyncPgConnection,
+    keys: &MasterKeys,
+    stored: &SealedOpening,
+    (party, name): (&StatementId, &Field),
+    (update, row): (&'static str, Vec<u8>),
+) -> Result<(), StoreError> {
+    let wrapped = rewrap(keys, stored, party, name)?;
+    fixed(update)
+        .bind::<Text, _>(keys.current_id().to_owned())
+        .bind::<Binary, _>(wrapped)
+        .bind::<Binary, _>(row)
+        .execute(&mut &*connection)
+        .await?;
+    Ok(())
+}
+
 async fn rewrap_openings(connection: &AsyncPgConnection, keys: &MasterKeys) -> Result<u64, StoreError> {
     let rows: Vec<Row> =
         fixed("SELECT statement, field, key_id, wrapped_key FROM vault.opening WHERE key_id <> $1 LIMIT $2 FOR UPDATE")

@@ -49,7 +49,7 @@ const REMEMBERED_MAX: usize = 50_000;
 /// Computed taxpayers between two lines of the service's log.
 const TOLD_EVERY: usize = 1_000;
 
-/// What a row is known by: the nonce it was encrypted with, which is random.
+/// What a row is known by: the nonce it was encrypted with, which is random. Queries take its 24 bytes, [`super::seal::NONCE_BYTES`].
 type Version = Vec<u8>;
 
 /// Sums in memory.

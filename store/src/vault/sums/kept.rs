@@ -13,6 +13,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
 use serde::{Deserialize, Serialize};
 
 use super::super::openings::usable_keys;
+use super::super::rotation::rewrap_row;
 use super::super::seal::{self, SealedOpening};
 use super::super::{MasterKeys, Vault};
 use super::PLACE;
@@ -152,13 +153,9 @@ pub(in crate::vault) async fn rewrap_some(
     let mut done = 0;
     for SumRow { party, key_id, wrapped_key, sealed, .. } in rows {
         let stored = SealedOpening { key_id, wrapped_key, sealed };
-        let wrapped = seal::rewrap(keys, &stored, &statement_id(&party, PLACE)?, &name()?)?;
-        fixed("UPDATE vault.report_sum SET key_id = $1, wrapped_key = $2 WHERE party = $3")
-            .bind::<Text, _>(keys.current_id().to_owned())
-            .bind::<Binary, _>(wrapped)
-            .bind::<Binary, _>(party)
-            .execute(&mut &*connection)
-            .await?;
+        let whose = statement_id(&party, PLACE)?;
+        let update = ("UPDATE vault.report_sum SET key_id = $1, wrapped_key = $2 WHERE party = $3", party);
+        rewrap_row(connection, keys, &stored, (&whose, &name()?), update).await?;
         done += 1;
     }
     Ok(done)
