@@ -149,10 +149,12 @@ impl Checker {
 /// The list of what was hashed at `path`, with names as they are found from where this command runs.
 fn list(checker: Checker, path: &Path, hashed: &Hashed) -> Result<Vec<u8>, Failure> {
     let mut list = Vec::new();
+    let directory = directory(path, hashed);
     for HashedFile { path: file, digests, .. } in &hashed.files {
         let digest = text(digests, checker.kind())
             .ok_or_else(|| Failure::internal(format!("{file} has no {} digest", checker.kind().name())))?;
-        let (name, is_escaped) = checker.name(&place(path, hashed, file))?;
+        let found = directory.as_ref().map_or_else(|| path.to_owned(), |directory| directory.join(file.as_str()));
+        let (name, is_escaped) = checker.name(&found)?;
         if is_escaped {
             list.push(b'\\');
         }
@@ -164,19 +166,18 @@ fn list(checker: Checker, path: &Path, hashed: &Hashed) -> Result<Vec<u8>, Failu
     Ok(list)
 }
 
-/// Where a file lies.
-fn place(path: &Path, hashed: &Hashed, file: &FilePath) -> PathBuf {
+/// Where the files lie; `None` where `path` is the one file itself.
+fn directory(path: &Path, hashed: &Hashed) -> Option<PathBuf> {
     if !path.is_dir() {
-        return path.to_owned();
+        return None;
     }
-    let is_snapshot = CachedRepository::at(path).is_some_and(|repository| repository.snapshot.is_some());
-    let below = match &hashed.revision {
-        Some(commit) if !is_snapshot => path.join("snapshots").join(commit),
+    let is_snapshot = || CachedRepository::at(path).is_some_and(|repository| repository.snapshot.is_some());
+    Some(match &hashed.revision {
+        Some(commit) if !is_snapshot() => path.join("snapshots").join(commit),
         // As everybody writes it: without a dot in front.
         _ if path == Path::new(".") => PathBuf::new(),
         _ => path.to_owned(),
-    };
-    below.join(file.as_str())
+    })
 }
 
 /// A name under which a single file is measured whose own can't stand in a manifest: a list may have it all the same.
