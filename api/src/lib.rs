@@ -10,6 +10,7 @@ pub mod dataset;
 mod exports;
 mod follow;
 mod guard;
+mod known_keys;
 mod limits;
 pub mod mark;
 mod metrics;

@@ -1,10 +1,9 @@
 //! What every handler works with: the store, the queue, the published state, and proofs over it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chopmark_core::admission::KeyRecord;
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::key::KeyId;
 use chopmark_core::ledger::note::NoteSigner;
@@ -18,6 +17,7 @@ use chopmark_store::{Registry, Store, StoreError, StoredLeaf};
 use tokio::sync::{Notify, watch};
 
 use crate::exports::Press;
+use crate::known_keys::{KnownKey, KnownKeys};
 use crate::problem::ApiError;
 use crate::publisher::{Published, Status};
 use crate::reports::jobs::Jobs;
@@ -32,10 +32,6 @@ const APPLIED_WAIT: Duration = Duration::from_secs(3);
 
 /// Full tiles kept in memory, 16 KiB each with the nodes over their hashes: those of a million entries.
 const TILES_KEPT_MAX: usize = 4_096;
-
-/// Public keys kept in memory. Keys are never taken back from a party in place, so an entry is always right; whether
-/// the key may still sign is judged by the sequencer.
-const KEYS_KEPT_MAX: usize = 100_000;
 
 /// How old a status list may be that is given out, in milliseconds.
 const LIST_AGE_MAX_MS: i64 = 60_000;
@@ -70,7 +66,7 @@ pub struct Service {
     status: watch::Receiver<Status>,
     applied: watch::Receiver<u64>,
     tiles: TileCache,
-    keys: RwLock<HashMap<KeyId, KeyRecord>>,
+    keys: KnownKeys,
     list_signer: Option<NoteSigner>,
     lists: Mutex<HashMap<u16, KeptList>>,
 }
@@ -93,7 +89,7 @@ impl Service {
         status: watch::Receiver<Status>,
         applied: watch::Receiver<u64>,
     ) -> Self {
-        let (tiles, keys, lists) = (TileCache::default(), RwLock::default(), Mutex::default());
+        let (tiles, keys, lists) = (TileCache::default(), KnownKeys::default(), Mutex::default());
         let recorded = Arc::default();
         let (jobs, summaries) = (Jobs::default(), Summaries::default());
         Self {
@@ -305,23 +301,16 @@ impl Service {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn keys_for(&self, submission: &Submission) -> Result<BTreeMap<KeyId, KeyRecord>, StoreError> {
+    pub async fn keys_for(&self, submission: &Submission) -> Result<BTreeMap<KeyId, KnownKey>, StoreError> {
         let mut found = BTreeMap::new();
         for signature in submission.envelope.signatures() {
             let id = signature.key_id;
-            let kept = self.keys.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
-            let record = match kept {
-                Some(record) => Some(record),
-                None => self.store.key(&id).await?,
+            let known = self.keys.use_once(&id);
+            let known = match known {
+                Some(known) => Some(known),
+                None => self.store.key(&id).await?.map(|record| self.keys.keep(&record)),
             };
-            if let Some(record) = record {
-                let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-                if keys.len() >= KEYS_KEPT_MAX {
-                    keys.clear();
-                }
-                keys.insert(id, record.clone());
-                found.insert(id, record);
-            }
+            found.extend(known.map(|known| (id, known)));
         }
         Ok(found)
     }

@@ -103,6 +103,7 @@ pub struct View {
     artefacts: HashMap<StatementId, ArtefactHead>,
     versions: HashMap<VersionKey, StatementId>,
     nonces: HashSet<(StatementId, Nonce)>,
+    /// Those that are no artefacts.
     statements: HashMap<StatementId, StatementId>,
     endorsements: BTreeMap<(StatementId, StatementId), StatementId>,
     verified_names: BTreeMap<String, BTreeSet<StatementId>>,
@@ -145,9 +146,9 @@ impl View {
         self.artefacts.get(id)
     }
 
-    /// Who made a statement that the log holds.
+    /// Who made a statement that the log holds. An artefact is its owner's statement.
     pub fn statement_issuer(&self, id: &StatementId) -> Option<StatementId> {
-        self.statements.get(id).copied()
+        self.statements.get(id).copied().or_else(|| self.artefact(id).map(|artefact| artefact.owner))
     }
 
     /// The endorsement of a statement by a party.
@@ -209,7 +210,9 @@ impl View {
 
     /// Takes in a looked-up statement and its issuer.
     pub fn load_statement(&mut self, id: StatementId, issuer: StatementId) {
-        self.statements.insert(id, issuer);
+        if !self.artefacts.contains_key(&id) {
+            self.statements.insert(id, issuer);
+        }
     }
 
     /// Takes in an endorsement of a statement by a party.
@@ -265,7 +268,7 @@ impl View {
             self.absorb(change);
         }
         self.nonces.insert(nonce);
-        self.statements.insert(statement.id, statement.issuer());
+        self.load_statement(statement.id, statement.issuer());
         self.size += 1;
         Ok(changes)
     }

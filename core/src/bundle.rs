@@ -317,7 +317,7 @@ impl Bundle {
         if verifier.prove(place, &submission.entry, &self.genesis.proof)? != 0 {
             return Err(invalid(place, "is not entry 0"));
         }
-        submission.verify(|_| None).map_err(rejected(place))?;
+        submission.verify(|_| None::<&crate::key::PublicKey>).map_err(rejected(place))?;
         let mut view = View::new(0, None, None);
         view.replay(0, &submission.statement).map_err(rejected(place))?;
         match &submission.statement.claim {

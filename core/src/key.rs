@@ -1,13 +1,18 @@
 //! Ed25519 public keys that have been admitted, and the one way signatures are checked.
 //!
 //! A [`PublicKey`] cannot exist unless its 32 bytes are the only spelling of a point in the prime-order group, so a
-//! signature means the same thing to every verifier. Relies on `ed25519-dalek` and on its strict verification alone.
+//! signature means the same thing to every verifier. Relies on `ed25519-dalek` and on its strict verification alone; what
+//! checks very many signatures of few keys ([`PreparedKey`]) asks the same question of the same curve library.
+
+mod prepared;
+
+pub use prepared::{PreparedKey, PreparedKeys, VerifyingKey};
 
 use core::fmt;
 use core::str::FromStr;
 
 use data_encoding::BASE64;
-use ed25519_dalek::{Signature, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signature, SigningKey};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::base64;
@@ -43,7 +48,7 @@ pub struct SignatureError;
 /// The parsed point is kept, so checking many signatures decodes the key once. Text and JSON form: the 32 bytes in
 /// padded standard base64, and no other spelling parses. Keys are equal, and ordered, as their bytes are.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct PublicKey(VerifyingKey);
+pub struct PublicKey(ed25519_dalek::VerifyingKey);
 
 impl PublicKey {
     /// Admits a key: on the curve, canonically encoded, not of small order, free of torsion.
@@ -52,7 +57,7 @@ impl PublicKey {
     ///
     /// The first rule the key breaks. A weak-key check alone would let mixed-order keys in (speccheck vector 3).
     pub fn admit(bytes: &[u8; 32]) -> Result<Self, KeyError> {
-        let key = VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::NotOnCurve)?;
+        let key = ed25519_dalek::VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::NotOnCurve)?;
         let point = key.to_edwards();
         if point.compress().as_bytes() != bytes {
             return Err(KeyError::NotCanonical);

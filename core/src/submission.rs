@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::admission::{Code, Document, Rejection};
 use crate::base64;
 use crate::digest::Sha256Digest;
-use crate::key::{KeyId, PublicKey};
+use crate::key::{KeyId, VerifyingKey};
 use crate::manifest::{MANIFEST_SIZE_BYTES_MAX, Manifest};
 use crate::sealed::{self, OPENINGS_MAX, Openings, Place};
 use crate::statement::{ENTRY_BYTES_MAX, Envelope, Statement, WireEnvelope};
@@ -195,20 +195,27 @@ impl Submission {
     ///
     /// # Errors
     /// A [`Rejection`] naming the signature or the group of signers.
-    pub fn verify<'k>(&'k self, find: impl Fn(&KeyId) -> Option<&'k PublicKey>) -> Result<(), Rejection> {
-        self.envelope.verify(&self.statement.header, |id| self.own_key(id).or_else(|| find(id)))
+    pub fn verify<'k, K: Into<VerifyingKey<'k>>>(
+        &'k self,
+        find: impl Fn(&KeyId) -> Option<K>,
+    ) -> Result<(), Rejection> {
+        self.envelope.verify(&self.statement.header, |id| self.own_key(id).or_else(|| find(id).map(Into::into)))
     }
 
     /// As [`Submission::verify`], while signatures may still be missing.
     ///
     /// # Errors
     /// A [`Rejection`] naming the signature.
-    pub fn verify_signatures<'k>(&'k self, find: impl Fn(&KeyId) -> Option<&'k PublicKey>) -> Result<(), Rejection> {
-        self.envelope.verify_signatures(&self.statement.header, |id| self.own_key(id).or_else(|| find(id)))
+    pub fn verify_signatures<'k, K: Into<VerifyingKey<'k>>>(
+        &'k self,
+        find: impl Fn(&KeyId) -> Option<K>,
+    ) -> Result<(), Rejection> {
+        self.envelope
+            .verify_signatures(&self.statement.header, |id| self.own_key(id).or_else(|| find(id).map(Into::into)))
     }
 
-    fn own_key(&self, id: &KeyId) -> Option<&PublicKey> {
-        self.statement.claim.kind().own_keys().iter().find(|key| key.id() == *id)
+    fn own_key(&self, id: &KeyId) -> Option<VerifyingKey<'_>> {
+        self.statement.claim.kind().own_keys().iter().find(|key| key.id() == *id).map(Into::into)
     }
 
     /// The request body to send.

@@ -1,7 +1,7 @@
 use core::ops::{Add, Mul};
 
 use data_encoding::HEXLOWER;
-use ed25519_dalek::Verifier as _;
+use ed25519_dalek::{Signer as _, Verifier as _, VerifyingKey};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha512};
 
@@ -111,14 +111,17 @@ fn reduced<S: From<u64> + Mul<Output = S> + Add<Output = S>>(little_endian: &[u8
     little_endian.iter().rev().fold(S::from(0), |sum, byte| sum * S::from(256) + S::from(u64::from(*byte)))
 }
 
+/// Points of order 8, 4 and 2.
+const TORSION: [&str; 3] = [
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+];
+
 #[test]
 fn a_point_shifted_by_torsion_is_not_admitted() {
-    // Order 8, 4 and 2; adding any of them to an honest key leaves the prime-order group.
-    for order in [
-        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
-        "0000000000000000000000000000000000000000000000000000000000000000",
-        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-    ] {
+    // Adding any of them to an honest key leaves the prime-order group.
+    for order in TORSION {
         let torsion = VerifyingKey::from_bytes(&bytes(order)).unwrap();
         assert_eq!(PublicKey::admit(&bytes(order)), Err(KeyError::SmallOrder));
         for seed in 1..=5 {
@@ -168,4 +171,82 @@ fn a_key_id_is_the_digest_of_the_key() {
     assert_eq!(serde_json::to_string(&id).unwrap(), format!("\"{id}\""));
     assert_eq!(serde_json::from_str::<KeyId>(&format!("\"{id}\"")).unwrap(), KeyId::from_digest(id.digest()));
     assert!(id.to_string().to_uppercase().parse::<KeyId>().is_err());
+}
+
+/// The verdict of both kinds of key, which has to be one.
+fn verdict(key: &PublicKey, message: &[u8], signature: &[u8; 64]) -> bool {
+    let verdict = key.verify(message, signature);
+    assert_eq!(PreparedKey::new(key).verify(message, signature), verdict, "{key} {message:?} {signature:?}");
+    verdict.is_ok()
+}
+
+#[test]
+fn a_prepared_key_is_as_strict() {
+    let mut accepted = 0;
+    for case in speccheck() {
+        let message = HEXLOWER.decode(case.message.as_bytes()).unwrap();
+        if let Ok(key) = PublicKey::admit(&bytes(&case.pub_key)) {
+            assert!(!verdict(&key, &message, &bytes(&case.signature)), "S is not reduced");
+        }
+        // The same signatures under other keys.
+        for seed in 1..=3 {
+            accepted += u32::from(verdict(&PublicKey::from(&secret(seed)), &message, &bytes(&case.signature)));
+        }
+    }
+    assert_eq!(accepted, 0);
+
+    let (secret, message) = (secret(9), b"a message".as_slice());
+    let key = PublicKey::from(&secret);
+    let honest = secret.sign(message).to_bytes();
+    assert!(verdict(&key, message, &honest));
+    assert!(!verdict(&key, b"another", &honest));
+    for bit in 0..512 {
+        let mut altered = honest;
+        altered[bit / 8] ^= 1 << (bit % 8);
+        assert!(!verdict(&key, message, &altered), "bit {bit}");
+    }
+
+    // Signatures that only whoever has the secret can make: S = r + k·a over an R of our choice, for r = 0 or r = 1.
+    let base = VerifyingKey::from_bytes(&BASE_POINT).unwrap().to_edwards();
+    let made = |r_bytes: [u8; 32], r: u64| -> [u8; 64] {
+        let hash = Sha512::new().chain_update(r_bytes).chain_update(key.as_bytes()).chain_update(message).finalize();
+        let a = secret.to_scalar();
+        let s = reduced(&hash, &a) * a + reduced(&r.to_le_bytes(), &a);
+        [r_bytes, s.to_bytes()].concat().try_into().unwrap()
+    };
+    assert!(verdict(&key, message, &made(BASE_POINT, 1)), "the control: R = B is an honest choice, if not a wise one");
+    for order in TORSION {
+        let torsion = VerifyingKey::from_bytes(&bytes(order)).unwrap().to_edwards();
+        assert!(!verdict(&key, message, &made((base + torsion).compress().to_bytes(), 1)), "R with torsion");
+        assert!(!verdict(&key, message, &made(bytes(order), 0)), "R of small order");
+    }
+    for identity in [
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "0100000000000000000000000000000000000000000000000000000000000080",
+    ] {
+        assert!(!verdict(&key, message, &made(bytes(identity), 0)), "{identity}");
+    }
+}
+
+/// RFC 8032, section 5.1.
+const BASE_POINT: [u8; 32] = {
+    let mut bytes = [0x66; 32];
+    bytes[0] = 0x58;
+    bytes
+};
+
+proptest::proptest! {
+    #[test]
+    fn a_prepared_key_judges_any_bytes_alike(seed: u8, message: Vec<u8>, other in proptest::array::uniform32(0_u8..), flip in 0_usize..600) {
+        let secret = secret(seed);
+        let key = PublicKey::from(&secret);
+        let mut signature = secret.sign(&message).to_bytes();
+        if flip < 512 {
+            signature[flip / 8] ^= 1 << (flip % 8);
+        }
+        proptest::prop_assert_eq!(verdict(&key, &message, &signature), flip >= 512);
+        signature[..32].copy_from_slice(&other);
+        proptest::prop_assert!(!verdict(&key, &message, &signature));
+    }
 }

@@ -87,7 +87,6 @@ impl Replay {
     pub fn absorb_skimmed(&mut self, entry: Skimmed) {
         let Skimmed { id, issuer: owner, nonce, manifest, version, .. } = entry;
         self.view.load_nonce(owner, nonce);
-        self.view.load_statement(id, owner);
         self.view.load_artefact(id, ArtefactHead { owner, manifest });
         self.view.load_version(VersionKey { owner, manifest, version }, id);
         self.size += 1;

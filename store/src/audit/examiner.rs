@@ -385,6 +385,7 @@ impl Examiner {
             }
         }
         if self.signatures {
+            self.replay.prepare(admitted.iter().map(|(_, entry, _)| entry));
             let replay = &self.replay;
             let wrong = admitted
                 .par_iter()
