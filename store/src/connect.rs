@@ -79,12 +79,24 @@ pub(crate) async fn raw(url: &str) -> Result<(Client, Connection<Socket, NoTlsSt
 async fn open(url: &str, runtime: &Handle) -> Result<AsyncPgConnection, diesel::ConnectionError> {
     let failed = |error: &dyn std::fmt::Display| diesel::ConnectionError::BadConnection(error.to_string());
     let (client, connection) = raw(url).await.map_err(|error| failed(&describe(&error)))?;
-    runtime.spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::warn!(error = %describe(&error), "a database connection ended");
-        }
-    });
+    runtime.spawn(drive(connection));
     AsyncPgConnection::try_from(client).await
+}
+
+/// Drives a connection to its end.
+pub(crate) async fn drive(connection: Connection<Socket, NoTlsStream>) {
+    if let Err(error) = connection.await {
+        tracing::warn!(error = %describe(&error), "a database connection ended");
+    }
+}
+
+/// What a connection of the service starts with, on one that somebody drives.
+pub(crate) async fn start_session(
+    connection: &mut AsyncPgConnection,
+    statement_time_max: Duration,
+) -> Result<(), diesel::ConnectionError> {
+    let session = format!("{SESSION}; SET statement_timeout = '{}ms'", statement_time_max.as_millis());
+    connection.batch_execute(&session).await.map_err(diesel::ConnectionError::CouldntSetupConfiguration)
 }
 
 /// A connection error with its cause, which alone says what happened.
@@ -102,8 +114,7 @@ pub(crate) async fn session(
     let (url, handle) = (url.to_owned(), runtime.clone());
     let task = runtime.spawn(async move {
         let mut connection = open(&url, &handle).await?;
-        let session = format!("{SESSION}; SET statement_timeout = '{}ms'", statement_time_max.as_millis());
-        connection.batch_execute(&session).await.map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+        start_session(&mut connection, statement_time_max).await?;
         Ok(connection)
     });
     task.await.map_err(|error| diesel::ConnectionError::BadConnection(error.to_string()))?

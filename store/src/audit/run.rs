@@ -11,11 +11,11 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as
 use super::tables::Tables;
 use super::{Clean, Examined, Examiner, Finding, JudgedEntry, Options, Progress, Source, Stop, Verdict, found};
 use super::{beyond, catalogue, documents, rows};
+use crate::Store;
 use crate::connect;
 use crate::error::{StoreError, count};
 use crate::follow::Contents;
 use crate::project::{Fold, Followed};
-use crate::{Inner, Store};
 
 /// Recomputes the whole ledger and names the first thing that does not hold. The database is audited as it is at one
 /// moment, whatever is appended meanwhile; nothing is changed.
@@ -43,10 +43,29 @@ pub async fn check_schema(store: &Store) -> Result<Option<Finding>, StoreError> 
     catalogue::check(store).await
 }
 
+/// The connection is driven by the task that reads from it: on another thread, every few rows would wake this one.
 async fn run(store: &Store, options: Options, progress: &mut (impl FnMut(Progress) + Send)) -> Result<Clean, Stop> {
-    let Inner { url, runtime, .. } = &*store.inner;
-    let session = connect::session(url, connect::AUDIT_STATEMENT_TIME_MAX, runtime).await;
-    let connection = &mut session.map_err(|error| StoreError::Connect(error.to_string()))?;
+    let failed = |error: &dyn core::fmt::Display| StoreError::Connect(error.to_string());
+    let raw = connect::raw(&store.inner.url).await;
+    let (client, driven) = raw.map_err(|error| failed(&connect::describe(&error)))?;
+    let audited = async {
+        let mut connection = AsyncPgConnection::try_from(client).await.map_err(|error| failed(&error))?;
+        let started = connect::start_session(&mut connection, connect::AUDIT_STATEMENT_TIME_MAX).await;
+        started.map_err(|error| failed(&error))?;
+        on(&mut connection, options, progress).await
+    };
+    tokio::select! {
+        biased;
+        end = audited => end,
+        () = connect::drive(driven) => Err(failed(&"the connection ended during the audit").into()),
+    }
+}
+
+async fn on(
+    connection: &mut AsyncPgConnection,
+    options: Options,
+    progress: &mut (impl FnMut(Progress) + Send),
+) -> Result<Clean, Stop> {
     let tables = if options.tables { Some(Tables::make(connection).await?) } else { None };
     // Temporary tables may be written all the same.
     connection.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(StoreError::from)?;
