@@ -75,6 +75,7 @@ async fn bench() -> Result<(), Failure> {
     let measured = measured.await;
     running.stop(core::future::pending()).await?;
     measured?;
+    signatures_alone(&growing.author)?;
     audits(&bench).await?;
     bench.end().await
 }
@@ -177,18 +178,33 @@ async fn prove(address: SocketAddr, growing: &Growing) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Audits of everything but the read tables: with every signature checked, and going on from a checkpoint up to which an
-/// earlier audit found all of them good. A core's rate is that of the auditor's own processor time, PostgreSQL's apart.
+/// What bounds an audit of every signature: one strict verification of each, of statements that are in memory and parsed.
+fn signatures_alone(author: &Arc<Author>) -> Result<(), Failure> {
+    let signed = (0..SIGNED_AT_A_TIME).into_par_iter().map(|number| artefact(author, number));
+    let signed: Vec<Submission> = signed.collect::<Result<_, Failure>>()?;
+    let begun = processor_time();
+    signed.par_iter().try_for_each(|submission| submission.verify(|_| Some(&author.public)))?;
+    let processor = processor_time().saturating_sub(begun);
+    figure("ledger.strict_verification_per_s_core", per_second(signed.len(), processor), "signatures/s/core");
+    Ok(())
+}
+
+/// Audits of entries, tree and signed checkpoints: with every signature checked, with every document read as well, and going
+/// on from a checkpoint up to which an earlier audit found all of them good. The read tables are left out. A core's rate is
+/// that of the auditor's own processor time, PostgreSQL's apart.
 async fn audits(bench: &Bench) -> Result<(), Failure> {
     let cores = std::thread::available_parallelism()?.get();
     let newest = bench.store.latest_checkpoint().await?.ok_or("no checkpoint")?;
-    println!("{} entries, documents included, {cores} cores, PostgreSQL on the same", newest.size);
-    let every = Options { tables: false, ..Options::everything(bench.log_key()?) };
+    println!("{} entries of one signer, {cores} cores, PostgreSQL on the same", newest.size);
+    let documents = Options { tables: false, ..Options::everything(bench.log_key()?) };
+    let signatures = Options { documents: false, ..documents.clone() };
     let known =
         KnownRoot { source: "an earlier audit".to_owned(), size: newest.size, root: newest.root, is_published: true };
-    for (name, options) in
-        [("ledger.audit_every_signature_per_s", every.clone()), ("ledger.audit_per_s", every.starting_from(known))]
-    {
+    for (name, options) in [
+        ("ledger.audit_every_signature_per_s", signatures.clone()),
+        ("ledger.audit_every_signature_and_document_per_s", documents),
+        ("ledger.audit_per_s", signatures.starting_from(known)),
+    ] {
         let (begun, processor_begun) = (Instant::now(), processor_time());
         match audit(&bench.store, options, |_| {}).await? {
             Verdict::Clean(clean) if clean.entries == newest.size => {}
