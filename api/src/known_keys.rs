@@ -4,26 +4,13 @@
 //! by the sequencer.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chopmark_core::admission::KeyRecord;
-use chopmark_core::key::{KeyId, PreparedKey, PreparedKeys, PublicKey, VerifyingKey};
+use chopmark_core::key::{KeyId, PreparedKeys, PublicKey, VerifyingKey};
 
 /// Public keys kept; beyond that, all are looked up again.
 const KEPT_MAX: usize = 100_000;
-
-/// A key to check a signature with.
-pub struct KnownKey {
-    key: PublicKey,
-    prepared: Option<Arc<PreparedKey>>,
-}
-
-impl KnownKey {
-    /// What checks.
-    pub fn verifying(&self) -> VerifyingKey<'_> {
-        self.prepared.as_deref().map_or(VerifyingKey::Plain(&self.key), VerifyingKey::Prepared)
-    }
-}
 
 /// All that are kept.
 #[derive(Default)]
@@ -41,19 +28,18 @@ impl KnownKeys {
     }
 
     /// The key with this id, where it is kept, for one signature.
-    pub fn use_once(&self, id: &KeyId) -> Option<KnownKey> {
+    pub fn use_once(&self, id: &KeyId) -> Option<VerifyingKey> {
         let Kept { keys, prepared } = &mut *self.kept();
-        let key = *keys.get(id)?;
-        Some(KnownKey { key, prepared: prepared.count(id, &key) })
+        keys.get(id).map(|key| prepared.count(id, key))
     }
 
     /// Keeps what was looked up.
-    pub fn keep(&self, record: &KeyRecord) -> KnownKey {
+    pub fn keep(&self, record: &KeyRecord) -> VerifyingKey {
         let mut kept = self.kept();
         if kept.keys.len() >= KEPT_MAX {
             kept.keys.clear();
         }
         kept.keys.insert(record.id, record.public_key);
-        KnownKey { key: record.public_key, prepared: None }
+        VerifyingKey::from(&record.public_key)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chopmark_core::digest::Sha256Digest;
-use chopmark_core::key::KeyId;
+use chopmark_core::key::{KeyId, VerifyingKey};
 use chopmark_core::ledger::note::NoteSigner;
 use chopmark_core::ledger::proof::TlogProof;
 use chopmark_core::ledger::tile::{TILE_WIDTH, TileCoordinate, TileNodes, TileSet};
@@ -17,7 +17,7 @@ use chopmark_store::{Registry, Store, StoreError, StoredLeaf};
 use tokio::sync::{Notify, watch};
 
 use crate::exports::Press;
-use crate::known_keys::{KnownKey, KnownKeys};
+use crate::known_keys::KnownKeys;
 use crate::problem::ApiError;
 use crate::publisher::{Published, Status};
 use crate::reports::jobs::Jobs;
@@ -301,12 +301,11 @@ impl Service {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn keys_for(&self, submission: &Submission) -> Result<BTreeMap<KeyId, KnownKey>, StoreError> {
+    pub async fn keys_for(&self, submission: &Submission) -> Result<BTreeMap<KeyId, VerifyingKey>, StoreError> {
         let mut found = BTreeMap::new();
         for signature in submission.envelope.signatures() {
             let id = signature.key_id;
-            let known = self.keys.use_once(&id);
-            let known = match known {
+            let known = match self.keys.use_once(&id) {
                 Some(known) => Some(known),
                 None => self.store.key(&id).await?.map(|record| self.keys.keep(&record)),
             };

@@ -127,10 +127,9 @@ impl Replay {
     pub fn verify(&self, entry: &Decoded) -> Result<(), String> {
         let own = entry.statement.claim.kind().own_keys();
         let find = |id: &_| {
-            let prepared = self.prepared.get(id).map(VerifyingKey::Prepared);
             let introduced = || own.iter().find(|key| key.id() == *id);
             let known = || self.view.key(id).map(|record| &record.public_key);
-            prepared.or_else(|| introduced().or_else(known).map(VerifyingKey::Plain))
+            self.prepared.get(id).or_else(|| introduced().or_else(known).map(VerifyingKey::from))
         };
         entry.envelope.verify(&entry.statement.header, find).map_err(|rejection| rejection.to_string())
     }

@@ -195,10 +195,7 @@ impl Submission {
     ///
     /// # Errors
     /// A [`Rejection`] naming the signature or the group of signers.
-    pub fn verify<'k, K: Into<VerifyingKey<'k>>>(
-        &'k self,
-        find: impl Fn(&KeyId) -> Option<K>,
-    ) -> Result<(), Rejection> {
+    pub fn verify<K: Into<VerifyingKey>>(&self, find: impl Fn(&KeyId) -> Option<K>) -> Result<(), Rejection> {
         self.envelope.verify(&self.statement.header, |id| self.own_key(id).or_else(|| find(id).map(Into::into)))
     }
 
@@ -206,15 +203,15 @@ impl Submission {
     ///
     /// # Errors
     /// A [`Rejection`] naming the signature.
-    pub fn verify_signatures<'k, K: Into<VerifyingKey<'k>>>(
-        &'k self,
+    pub fn verify_signatures<K: Into<VerifyingKey>>(
+        &self,
         find: impl Fn(&KeyId) -> Option<K>,
     ) -> Result<(), Rejection> {
         self.envelope
             .verify_signatures(&self.statement.header, |id| self.own_key(id).or_else(|| find(id).map(Into::into)))
     }
 
-    fn own_key(&self, id: &KeyId) -> Option<VerifyingKey<'_>> {
+    fn own_key(&self, id: &KeyId) -> Option<VerifyingKey> {
         self.statement.claim.kind().own_keys().iter().find(|key| key.id() == *id).map(Into::into)
     }
 

@@ -26,7 +26,6 @@ use utoipa::ToSchema;
 use super::{current, id_in_path, revalidated};
 use crate::bodies::Body;
 use crate::guard::Guard;
-use crate::known_keys::KnownKey;
 use crate::problem::{ApiError, BadParameter, Missing, NotNow, Problem, Unchanged, internal};
 use crate::publisher::Published;
 use crate::service::Service;
@@ -230,7 +229,7 @@ pub async fn admissible(
     submission.check_documents()?;
     crate::sealed::check(service, &submission).await?;
     let keys = service.keys_for(&submission).await?;
-    submission.verify(|id| keys.get(id).map(KnownKey::verifying))?;
+    submission.verify(|id| keys.get(id).cloned())?;
     count_keys(service, guard, &submission).await?;
     Ok((submission, share))
 }

@@ -67,13 +67,14 @@ pub struct PreparedKeys {
 }
 
 impl PreparedKeys {
-    /// Counts one more use of a key, of which this is the id. The key prepared, once that was worth it.
-    pub fn count(&mut self, id: &KeyId, key: &PublicKey) -> Option<Arc<PreparedKey>> {
-        if let Some(prepared) = self.prepared.get(id) {
-            return Some(Arc::clone(prepared));
+    /// Counts one more use of a key, of which this is the id. What to check with: the key as it is, or prepared once that was
+    /// worth it.
+    pub fn count(&mut self, id: &KeyId, key: &PublicKey) -> VerifyingKey {
+        if let Some(prepared) = self.get(id) {
+            return prepared;
         }
         if self.prepared.len() >= PREPARED_MAX {
-            return None;
+            return key.into();
         }
         if self.uses.len() >= COUNTED_MAX {
             self.uses.clear();
@@ -81,36 +82,36 @@ impl PreparedKeys {
         let uses = self.uses.entry(*id).or_default();
         *uses += 1;
         if *uses < USES_MIN {
-            return None;
+            return key.into();
         }
         self.uses.remove(id);
         let prepared = Arc::new(PreparedKey::new(key));
         self.prepared.insert(*id, Arc::clone(&prepared));
-        Some(prepared)
+        VerifyingKey::Prepared(prepared)
     }
 
     /// The key with this id, where it is prepared.
-    pub fn get(&self, id: &KeyId) -> Option<&PreparedKey> {
-        self.prepared.get(id).map(Arc::as_ref)
+    pub fn get(&self, id: &KeyId) -> Option<VerifyingKey> {
+        self.prepared.get(id).map(|prepared| VerifyingKey::Prepared(Arc::clone(prepared)))
     }
 }
 
 /// Either kind of key, for whoever checks a signature.
-#[derive(Debug, Clone, Copy)]
-pub enum VerifyingKey<'k> {
+#[derive(Debug, Clone)]
+pub enum VerifyingKey {
     /// As it is.
-    Plain(&'k PublicKey),
+    Plain(PublicKey),
     /// With its multiples.
-    Prepared(&'k PreparedKey),
+    Prepared(Arc<PreparedKey>),
 }
 
-impl VerifyingKey<'_> {
+impl VerifyingKey {
     /// As [`PublicKey::verify`].
     ///
     /// # Errors
     ///
     /// [`SignatureError`] under the same conditions.
-    pub fn verify(self, message: &[u8], signature: &[u8; 64]) -> Result<(), SignatureError> {
+    pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> Result<(), SignatureError> {
         match self {
             Self::Plain(key) => key.verify(message, signature),
             Self::Prepared(key) => key.verify(message, signature),
@@ -118,8 +119,8 @@ impl VerifyingKey<'_> {
     }
 }
 
-impl<'k> From<&'k PublicKey> for VerifyingKey<'k> {
-    fn from(key: &'k PublicKey) -> Self {
-        Self::Plain(key)
+impl From<&PublicKey> for VerifyingKey {
+    fn from(key: &PublicKey) -> Self {
+        Self::Plain(*key)
     }
 }

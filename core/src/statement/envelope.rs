@@ -171,7 +171,7 @@ impl Envelope {
     ///
     /// # Errors
     /// A [`Rejection`] naming the signature or the group.
-    pub fn verify<'k, K: Into<VerifyingKey<'k>>>(
+    pub fn verify<K: Into<VerifyingKey>>(
         &self,
         header: &Header,
         find: impl Fn(&KeyId) -> Option<K>,
@@ -198,7 +198,7 @@ impl Envelope {
     ///
     /// # Errors
     /// A [`Rejection`] naming the signature.
-    pub fn verify_signatures<'k, K: Into<VerifyingKey<'k>>>(
+    pub fn verify_signatures<K: Into<VerifyingKey>>(
         &self,
         header: &Header,
         find: impl Fn(&KeyId) -> Option<K>,
