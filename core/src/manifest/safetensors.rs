@@ -4,10 +4,10 @@
 //! hole or overlap to the last byte of the file (huggingface/safetensors, "Format"). Never panics, whatever the bytes.
 
 use core::fmt;
-use std::collections::HashSet;
+use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde::de::{MapAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::TENSORS_MAX;
 use super::dtype::Dtype;
@@ -57,16 +57,16 @@ pub fn parse_header(bytes: &[u8], file_size_bytes: u64) -> Result<Header, Header
     if !object.starts_with('{') || !object.ends_with('}') {
         return Err(HeaderError::NotObject);
     }
-    let raw: RawHeader =
+    let raw: RawHeader<'_> =
         serde_json::from_str(object).map_err(|fault| HeaderError::Json(printable(&fault.to_string())))?;
     if raw.metadata_objects > 1 {
         return Err(HeaderError::DuplicateName { name: METADATA.to_owned() });
     }
-    refuse_duplicates(raw.metadata_names.iter().map(String::as_str))?;
-    refuse_duplicates(raw.tensors.iter().map(|(name, _)| name.as_str()))?;
     if raw.tensors.len() > TENSORS_MAX {
         return Err(HeaderError::TooManyTensors);
     }
+    refuse_duplicates(raw.metadata_names)?;
+    refuse_duplicates(raw.tensors.iter().map(|(name, _)| Cow::Borrowed(name.as_str())).collect())?;
     let mut tensors =
         raw.tensors.into_iter().map(|(name, raw)| place(name, raw, size_bytes)).collect::<Result<Vec<_>, _>>()?;
     tensors.sort_by(|a, b| (a.begin, a.end, &a.name).cmp(&(b.begin, b.end, &b.name)));
@@ -78,15 +78,16 @@ pub fn parse_header(bytes: &[u8], file_size_bytes: u64) -> Result<Header, Header
 fn place(name: String, raw: RawTensor, header_size_bytes: u64) -> Result<TensorLayout, HeaderError> {
     check_tensor_name(&name).map_err(|fault| HeaderError::Name { name: printable(&name), fault })?;
     let shown = || printable(&name);
-    if raw.shape.len() > DIMENSIONS_MAX {
+    let RawTensor { dtype: raw_dtype, shape: Shape(shape), data_offsets } = raw;
+    if shape.len() > DIMENSIONS_MAX {
         return Err(HeaderError::TooManyDimensions { name: shown() });
     }
-    let dtype = Dtype::from_safetensors_name(&raw.dtype)
-        .ok_or_else(|| HeaderError::UnknownDtype { name: shown(), dtype: printable(&raw.dtype) })?;
-    let is_exact = raw.shape.iter().all(|&dimension| dimension <= INTEGER_MAX);
+    let dtype = Dtype::from_safetensors_name(&raw_dtype)
+        .ok_or_else(|| HeaderError::UnknownDtype { name: shown(), dtype: printable(&raw_dtype) })?;
+    let is_exact = shape.iter().all(|&dimension| dimension <= INTEGER_MAX);
     let expected_bytes =
-        dtype.tensor_size_bytes(&raw.shape).filter(|_| is_exact).ok_or_else(|| HeaderError::Shape { name: shown() })?;
-    let (begin, end) = raw.data_offsets;
+        dtype.tensor_size_bytes(&shape).filter(|_| is_exact).ok_or_else(|| HeaderError::Shape { name: shown() })?;
+    let (begin, end) = data_offsets;
     let actual_bytes = end.checked_sub(begin).ok_or_else(|| HeaderError::Reversed { name: shown() })?;
     if expected_bytes != actual_bytes {
         return Err(HeaderError::Size { name: shown(), expected_bytes, actual_bytes });
@@ -94,23 +95,24 @@ fn place(name: String, raw: RawTensor, header_size_bytes: u64) -> Result<TensorL
     let past_end = || HeaderError::TensorPastEnd { name: shown() };
     let begin = header_size_bytes.checked_add(begin).ok_or_else(past_end)?;
     let end = header_size_bytes.checked_add(end).ok_or_else(past_end)?;
-    Ok(TensorLayout { name, dtype, shape: raw.shape, begin, end })
+    Ok(TensorLayout { name, dtype, shape, begin, end })
 }
 
-fn refuse_duplicates<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), HeaderError> {
-    let mut seen = HashSet::new();
-    for name in names {
-        if !seen.insert(name) {
-            return Err(HeaderError::DuplicateName { name: printable(name) });
-        }
-    }
-    Ok(())
+/// Sorted where they are: a header of nothing but names has two million of them.
+fn refuse_duplicates(mut names: Vec<Cow<'_, str>>) -> Result<(), HeaderError> {
+    names.sort_unstable();
+    let twice = names.windows(2).find_map(|pair| match pair {
+        [one, other] if one == other => Some(printable(one)),
+        _ => None,
+    });
+    twice.map_or(Ok(()), |name| Err(HeaderError::DuplicateName { name }))
 }
 
-/// The JSON as written: repeated names are kept so that they can be refused by name.
-struct RawHeader {
+/// The JSON as written: repeated names are kept so that they can be refused by name. What is too much is not kept, but for
+/// one that shows it: a header takes no more than some five times its own size to be read.
+struct RawHeader<'de> {
     tensors: Vec<(String, RawTensor)>,
-    metadata_names: Vec<String>,
+    metadata_names: Vec<Cow<'de, str>>,
     metadata_objects: usize,
 }
 
@@ -118,26 +120,63 @@ struct RawHeader {
 #[serde(deny_unknown_fields)]
 struct RawTensor {
     dtype: String,
-    shape: Vec<u64>,
+    shape: Shape,
     data_offsets: (u64, u64),
 }
 
-impl<'de> Deserialize<'de> for RawHeader {
+/// At most one dimension more than a tensor may have.
+struct Shape(Vec<u64>);
+
+impl<'de> Deserialize<'de> for Shape {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ShapeVisitor;
+
+        impl<'de> Visitor<'de> for ShapeVisitor {
+            type Value = Shape;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array of dimensions")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Shape, A::Error> {
+                let mut shape = Vec::new();
+                while let Some(dimension) = elements.next_element()? {
+                    if shape.len() <= DIMENSIONS_MAX {
+                        shape.push(dimension);
+                    }
+                }
+                Ok(Shape(shape))
+            }
+        }
+
+        deserializer.deserialize_seq(ShapeVisitor)
+    }
+}
+
+/// A text as it stands in the JSON, where nothing in it is escaped.
+#[derive(Deserialize)]
+struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for RawHeader<'de> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct HeaderVisitor;
 
         impl<'de> Visitor<'de> for HeaderVisitor {
-            type Value = RawHeader;
+            type Value = RawHeader<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object of tensors")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawHeader, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawHeader<'de>, A::Error> {
                 let mut header = RawHeader { tensors: Vec::new(), metadata_names: Vec::new(), metadata_objects: 0 };
                 while let Some(name) = map.next_key::<String>()? {
                     if name != METADATA {
-                        header.tensors.push((name, map.next_value()?));
+                        if header.tensors.len() <= TENSORS_MAX {
+                            header.tensors.push((name, map.next_value()?));
+                        } else {
+                            map.next_value::<IgnoredAny>()?;
+                        }
                         continue;
                     }
                     let TextNames(names) = map.next_value()?;
@@ -153,22 +192,22 @@ impl<'de> Deserialize<'de> for RawHeader {
 }
 
 /// The member names of `__metadata__`, whose values must be texts.
-struct TextNames(Vec<String>);
+struct TextNames<'de>(Vec<Cow<'de, str>>);
 
-impl<'de> Deserialize<'de> for TextNames {
+impl<'de> Deserialize<'de> for TextNames<'de> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct NamesVisitor;
 
         impl<'de> Visitor<'de> for NamesVisitor {
-            type Value = TextNames;
+            type Value = TextNames<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object of texts")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TextNames, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TextNames<'de>, A::Error> {
                 let mut names = Vec::new();
-                while let Some((name, _)) = map.next_entry::<String, String>()? {
+                while let Some((Borrowed(name), Borrowed(_))) = map.next_entry()? {
                     names.push(name);
                 }
                 Ok(TextNames(names))
