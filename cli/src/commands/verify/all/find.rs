@@ -107,7 +107,8 @@ pub(super) struct Unseen {
 /// # Errors
 /// A usage failure when it can't be listed at all or holds too much; an interruption.
 pub(super) fn find(directory: &Path, interrupted: &AtomicBool) -> Result<Found, Failure> {
-    let mut walk = Walk { found: Found::default(), entries: 0, interrupted };
+    let top = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
+    let mut walk = Walk { found: Found::default(), top, entries: 0, interrupted };
     let top = walk.list(directory)?.map_err(|error| {
         Failure::usage(format!("{} can't be listed: {error}; name a directory of models", directory.display()))
     })?;
@@ -126,7 +127,9 @@ enum Entry {
     File {
         size_bytes: u64,
     },
-    /// Links, pipes, sockets, devices.
+    /// A link to anything.
+    Link,
+    /// Pipes, sockets, devices.
     Other,
 }
 
@@ -134,6 +137,8 @@ type Entries = BTreeMap<OsString, Entry>;
 
 struct Walk<'a> {
     found: Found,
+    /// Where the walk began, without links.
+    top: PathBuf,
     entries: u64,
     interrupted: &'a AtomicBool,
 }
@@ -160,6 +165,7 @@ impl Walk<'_> {
                 let kind = match found.file_type() {
                     kind if kind.is_dir() => Entry::Directory,
                     kind if kind.is_file() => Entry::File { size_bytes: found.len() },
+                    kind if kind.is_symlink() => Entry::Link,
                     _ => Entry::Other,
                 };
                 Ok((entry.file_name(), kind))
@@ -182,17 +188,19 @@ impl Walk<'_> {
             let own = beside.remove(name).unwrap_or_default();
             match kind {
                 Entry::Directory => self.directory(path, own, depth)?,
-                Entry::File { .. } if is_bundle(name) || is_sidecar(name, entries) => {}
+                Entry::File { .. } if own.is_empty() && (is_bundle(name) || is_sidecar(name, entries)) => {}
                 Entry::File { size_bytes } if !own.is_empty() || is_weight(name) => {
                     let size_bytes = *size_bytes;
                     self.found.models.push(Model { path, kind: Kind::File, bundles: own, files: 1, size_bytes });
                 }
                 Entry::File { .. } => self.found.strays.push(path),
-                Entry::Other if own.is_empty() => {
-                    self.unseen(path, "a link or special file, which is not followed", false);
+                Entry::Link if own.is_empty() => {
+                    let leads_out = self.leads_out(&path);
+                    self.unseen(path, "a link, which is not followed", leads_out);
                 }
+                Entry::Other if own.is_empty() => self.unseen(path, "a special file, which is not read", false),
                 // Its own verification says what is wrong with it.
-                Entry::Other => {
+                Entry::Link | Entry::Other => {
                     self.found.models.push(Model { path, kind: Kind::File, bundles: own, files: 0, size_bytes: 0 });
                 }
             }
@@ -202,6 +210,14 @@ impl Walk<'_> {
             self.found.models.push(Model { path, kind: Kind::Missing, bundles, files: 0, size_bytes: 0 });
         }
         Ok(())
+    }
+
+    /// Whether a link leads to what is not looked at anyway: to something, and out of the directory the walk began in.
+    fn leads_out(&self, link: &Path) -> bool {
+        match link.canonicalize() {
+            Ok(target) => !target.starts_with(&self.top),
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
     }
 
     /// Looks at a directory in one that is no model.
@@ -260,7 +276,7 @@ impl Walk<'_> {
                             open.push((below, entries));
                         }
                     }
-                    Entry::Other => {}
+                    Entry::Link | Entry::Other => {}
                 }
             }
         }
@@ -380,6 +396,9 @@ mod tests {
             ".chop",
         ]);
         symlink("a", directory.path().join("link")).unwrap();
+        symlink("nowhere", directory.path().join("loose-end")).unwrap();
+        let outside = tree(&["w.gguf"]);
+        symlink(outside.path(), directory.path().join("out")).unwrap();
         let found = find(directory.path(), &AtomicBool::new(false)).unwrap();
         assert_eq!(
             models(directory.path(), &found),
@@ -397,10 +416,28 @@ mod tests {
         );
         let strays: Vec<_> = found.strays.iter().map(|path| path.strip_prefix(directory.path()).unwrap()).collect();
         assert_eq!(strays, [".chop", "README.md", "docs/notes.txt", "other.b3tree"].map(Path::new));
-        assert_eq!(found.unseen.len(), 1);
+        let unseen: Vec<_> = found.unseen.iter().map(|unseen| (unseen.path.file_name(), unseen.is_fault)).collect();
+        let faults = [("link", false), ("loose-end", false), ("out", true)];
+        assert_eq!(unseen, faults.map(|(name, is_fault)| (Some(OsStr::new(name)), is_fault)));
         let sizes: Vec<_> = found.models.iter().map(|model| (model.files, model.size_bytes)).collect();
         assert_eq!(sizes[0], (1, 5));
         assert_eq!(sizes[6], (2, 10), "bundles do not count");
+    }
+
+    #[test]
+    fn what_ends_like_a_bundle_or_a_sidecar_is_a_model_where_a_bundle_says_so() {
+        let directory =
+            tree(&["w.gguf", "w.gguf.chop", "w.gguf.b3tree", "w.gguf.b3tree.chop", "b.chop", "b.chop.chop"]);
+        let found = find(directory.path(), &AtomicBool::new(false)).unwrap();
+        assert_eq!(
+            models(directory.path(), &found),
+            [
+                "b (missing): b.chop",
+                "b.chop (file): b.chop.chop",
+                "w.gguf (file): w.gguf.chop",
+                "w.gguf.b3tree (file): w.gguf.b3tree.chop",
+            ]
+        );
     }
 
     #[test]
