@@ -63,7 +63,10 @@ def main():
         sys.exit(__doc__)
     tensors = {}
     for file in files:
-        tensors.update(safetensors.torch.load_file(file, device="cuda"))
+        more = safetensors.torch.load_file(file, device="cuda")
+        if twice := tensors.keys() & more.keys():
+            sys.exit(f"{file}: {min(twice)} stands in another file, too; load the files one by one")
+        tensors.update(more)
     write(tensors, path)
     print(f"{len(tensors)} tensors in {path}", flush=True)
     sys.stdin.read()

@@ -166,7 +166,8 @@ fn tensors_of(manifest: &Manifest) -> impl Iterator<Item = &TensorEntry> {
     manifest.files().iter().filter_map(|file| file.weights.as_ref()).flat_map(|weights| &weights.tensors)
 }
 
-/// A name may stand in several files of one registration; content of any of them counts.
+/// A name may stand in several files of one registration: each tensor of a GPU, of which a name is one, is one of these at
+/// most, and the others are missing.
 fn compare(manifest: &Manifest, found: &[Found]) -> TensorDifference {
     let mut registered: BTreeMap<&str, Vec<&TensorEntry>> = BTreeMap::new();
     for tensor in tensors_of(manifest) {
@@ -174,19 +175,21 @@ fn compare(manifest: &Manifest, found: &[Found]) -> TensorDifference {
     }
     let mut difference = TensorDifference::default();
     for tensor in found {
-        match registered.remove(tensor.name.as_str()) {
-            None => difference.extra.push(tensor.name.clone()),
-            Some(entries) => {
-                let is_one = |entry: &&TensorEntry| {
-                    entry.blake3 == tensor.blake3 && entry.end.saturating_sub(entry.begin) == tensor.size_bytes
-                };
-                if !entries.iter().any(is_one) {
-                    difference.changed.push(tensor.name.clone());
-                }
-            }
+        let entries = registered.get_mut(tensor.name.as_str()).filter(|entries| !entries.is_empty());
+        let Some(entries) = entries else {
+            difference.extra.push(tensor.name.clone());
+            continue;
+        };
+        let is_one = |entry: &&TensorEntry| {
+            entry.blake3 == tensor.blake3 && entry.end.saturating_sub(entry.begin) == tensor.size_bytes
+        };
+        let position = entries.iter().position(is_one);
+        if position.is_none() {
+            difference.changed.push(tensor.name.clone());
         }
+        entries.swap_remove(position.unwrap_or(0));
     }
-    difference.missing.extend(registered.into_keys().map(str::to_owned));
+    difference.missing.extend(registered.into_values().flatten().map(|entry| entry.name.clone()));
     difference
 }
 
@@ -263,16 +266,25 @@ mod tests {
     fn tensors_are_compared_by_name_content_and_size() {
         let manifest = manifest();
         let all = [found("a", "1.safetensors"), found("b", "2.safetensors"), found("c", "2.safetensors")];
+        // `b` stands in both files, and one of the two has not been seen.
         let same = compare(&manifest, &all);
-        assert_eq!(same, TensorDifference::default());
-        assert_eq!(same.state(&arguments(false, false)), ResultState::Verified);
-        assert!(same.message(ResultState::Verified, 3, "art_x").contains("all 3 of 3 tensors of art_x"));
+        assert_eq!(same, TensorDifference { missing: vec!["b".to_owned()], ..TensorDifference::default() });
+        assert_eq!(same.state(&arguments(false, false)), ResultState::BytesDiffer);
+        assert_eq!(same.state(&arguments(true, false)), ResultState::Verified);
+        assert!(same.message(ResultState::Verified, 4, "art_x").contains("only 3 of 4 tensors of art_x"));
+        let both = compare(&manifest, &[&all[..], &[found("b", "1.safetensors")]].concat());
+        assert_eq!(both, TensorDifference::default());
+        assert!(both.message(ResultState::Verified, 4, "art_x").contains("all 4 of 4 tensors of art_x"));
+        // The same one twice is not both, and a third has no counterpart.
+        let twice =
+            compare(&manifest, &[&all[..], &[found("b", "2.safetensors"), found("b", "1.safetensors")]].concat());
+        assert_eq!((twice.changed, twice.extra), (vec!["b".to_owned()], vec!["b".to_owned()]));
 
         let short = Found { size_bytes: 3, ..found("c", "2.safetensors") };
         let others = [found("a", "2.safetensors"), short, found("d", "1.safetensors")];
         let difference = compare(&manifest, &others);
         assert_eq!(difference.changed, ["a", "c"]);
-        assert_eq!(difference.missing, ["b"]);
+        assert_eq!(difference.missing, ["b", "b"]);
         assert_eq!(difference.extra, ["d"]);
         assert_eq!(difference.state(&arguments(true, true)), ResultState::BytesDiffer);
     }
@@ -283,9 +295,9 @@ mod tests {
         let some = compare(&manifest, &[found("a", "1.safetensors")]);
         assert_eq!(some.state(&arguments(false, true)), ResultState::BytesDiffer);
         assert_eq!(some.state(&arguments(true, false)), ResultState::Verified);
-        assert!(some.message(ResultState::Verified, 3, "art_x").contains("only 1 of 3"));
+        assert!(some.message(ResultState::Verified, 4, "art_x").contains("only 1 of 4"));
         let all = ["a", "b", "x"].map(|name| found(name, "1.safetensors"));
-        let more = compare(&manifest, &[&all[..], &[found("c", "2.safetensors")]].concat());
+        let more = compare(&manifest, &[&all[..], &["b", "c"].map(|name| found(name, "2.safetensors"))].concat());
         assert_eq!(more.state(&arguments(true, false)), ResultState::BytesDiffer);
         assert_eq!(more.state(&arguments(false, true)), ResultState::Verified);
     }
