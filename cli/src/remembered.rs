@@ -96,7 +96,10 @@ struct Saved {
 /// What this run did.
 #[derive(Debug, Default)]
 struct Run {
-    items: BTreeMap<FilePath, Item>,
+    /// Files read to the end, each once. In no order: of ten thousand small ones, most runs end before anybody asks.
+    whole: Vec<(FilePath, Item)>,
+    /// How far the others came.
+    parts: BTreeMap<FilePath, Item>,
     recalled: Recalled,
 }
 
@@ -169,7 +172,8 @@ impl Remembered {
         let run = self.run();
         // What changed is not what was known.
         items.retain(|path, _| !run.recalled.changed.contains(path));
-        items.extend(run.items.iter().map(|(path, item)| (path.clone(), item.clone())));
+        items.extend(run.parts.iter().map(|(path, item)| (path.clone(), item.clone())));
+        items.extend(run.whole.iter().cloned());
         drop(run);
         let parts = items.values().filter(|item| matches!(item.content, Content::Part(_))).count();
         let (parts, whole) = (units::length(parts), units::length(items.len() - parts));
@@ -216,7 +220,7 @@ impl Memory for Remembered {
         match self.known.get(path) {
             Some(item) if matches!(item.content, Content::Whole(_)) => {
                 run.recalled.files += 1;
-                run.items.insert(path.clone(), item.clone());
+                run.whole.push((path.clone(), item.clone()));
             }
             _ => {
                 run.recalled.parts.insert(path.clone());
@@ -227,14 +231,14 @@ impl Memory for Remembered {
     fn finished(&self, identity: &Identity, file: &HashedFile) {
         let (identity, is_sampled) = (*identity, self.wants.sampled);
         let item = Item { identity, is_sampled, content: Content::Whole(file.clone()) };
-        self.run().items.insert(file.path.clone(), item);
+        self.run().whole.push((file.path.clone(), item));
         self.save_if_due();
     }
 
     fn stopped(&self, path: &FilePath, identity: &Identity, part: StoppedFile) {
         let (identity, is_sampled) = (*identity, self.wants.sampled);
         let item = Item { identity, is_sampled, content: Content::Part(part) };
-        self.run().items.insert(path.clone(), item);
+        self.run().parts.insert(path.clone(), item);
         self.save_if_due();
     }
 }

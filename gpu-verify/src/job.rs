@@ -292,7 +292,7 @@ impl<'a> Job<'a> {
     fn batch_end(&self, start: usize) -> usize {
         let mut left_bytes = u64::try_from(self.piece_size_bytes()).unwrap_or(u64::MAX);
         let rest = self.files.get(start..).unwrap_or_default();
-        let fits = |file: &&Listed| match left_bytes.checked_sub(file.size_bytes) {
+        let fits = |file: &&Listed| match left_bytes.checked_sub(self.room_size_bytes(file.size_bytes)) {
             Some(left) => {
                 left_bytes = left;
                 true
@@ -339,7 +339,7 @@ impl<'a> Job<'a> {
         let remembered = reading.remembered.clone();
         let on_window = |size_bytes: u64, state: &PassState, scan: Option<&WeightScan>| {
             let end = self.after_window(format, size_bytes, scan.and_then(WeightScan::fault));
-            if matches!(end, Err(PassError::Interrupted)) || is_due(&remembered) {
+            if matches!(end, Err(PassError::Interrupted)) || end.is_ok() && is_due(&remembered) {
                 self.remember(listed, (&identity.0, identity.1), state, scan);
             }
             end

@@ -1,5 +1,5 @@
 //! Verifying in two looks: BLAKE3 of every file, which is enough to accept it; then all digests and tensors of those files
-//! that differ, to name what differs in them.
+//! that differ, to name what differs in them. A strict verifier skips the first look.
 //!
 //! No digest stands in for another: [`Looked::by_blake3`] names the files of which nothing else was computed.
 
@@ -17,7 +17,7 @@ use chopmark_core::verify::{Difference, compare};
 
 use crate::digests::DigestSelection;
 use crate::error::MeasureError;
-use crate::hasher::Hasher;
+use crate::hasher::{EngineFault, Hasher};
 use crate::identity::Identity;
 use crate::job::{BETWEEN_LOOKS, Caller, Outcome, Tensors, read_all, sum_size_bytes};
 use crate::measure::{MeasureOptions, entry, find};
@@ -61,8 +61,8 @@ pub struct Looked {
 }
 
 /// Compares the directory or the regular file at `path` with what was registered. Files that were not registered are named
-/// and not read. What was read for an earlier manifest is taken from `seen`; `purpose`, `digests` and `memory` of the
-/// options are of no importance.
+/// and not read. What was read for an earlier manifest is taken from `seen`. With SHA-256 among the `digests` of the options,
+/// everything is computed of every file, and has to be as registered; `purpose` and `memory` are of no importance.
 ///
 /// # Errors
 /// As [`crate::measure()`]; [`MeasureError::FileChanged`] when a file is another one at the second look.
@@ -83,7 +83,9 @@ pub fn look(
             None => extra.push(file.clone()),
         }
     }
-    look.first(&known)?;
+    if !options.digests.sha256 {
+        look.first(&known)?;
+    }
     let mut by_blake3 = BTreeSet::new();
     let mut differing = Vec::new();
     for (file, entry) in known {
@@ -186,6 +188,11 @@ impl Looking<'_> {
             let blake3 = self.seen.0.get(&path).and_then(|seen| seen.blake3);
             // Time stamps are too coarse to tell every change.
             if blake3.is_some() && blake3 != outcome.file.digests.blake3 {
+                // The file is the same by size, times and inode; of two digests of it one is the engine's mistake.
+                if self.hasher.fully_checked().is_some() {
+                    let reason = format!("its BLAKE3 of {path} was another one a moment before");
+                    return Err(MeasureError::Engine(EngineFault { engine: self.hasher.name(), reason }));
+                }
                 let path = self.root.shown(found.get(&path).map_or(Path::new(path.as_str()), |found| found));
                 return Err(MeasureError::FileChanged { path, how: BETWEEN_LOOKS });
             }

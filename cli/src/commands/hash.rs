@@ -51,13 +51,14 @@ pub(crate) fn run(context: &Context<'_>, arguments: &HashArguments) -> Result<Ex
     let recall = Recall { directories: &directories, kind: Kind::Checkpoint, is_wanted: arguments.resume };
     if digests.with_manifest() == digests {
         let (measured, reading) = recall.measure(&measuring, &arguments.path, aim, context.printer)?;
-        sidecar::write(arguments.sidecar.as_deref(), &measured, context.printer)?;
-        return show_manifest(context, &measuring, arguments, &measured, &reading);
+        let written = sidecar::write(arguments.sidecar.as_deref(), &measured, context.printer);
+        let shown = written.and_then(|_| show_manifest(context, &measuring, arguments, &measured, &reading));
+        return reading.settle(shown);
     }
     // An empty directory has no digests, and nothing is to be signed.
     let aim = Aim { purpose: Purpose::Verify, ..aim };
     let (hashed, reading) = recall.hash_files(&measuring, &arguments.path, aim, context.printer)?;
-    show_digests(context, &measuring, arguments, digests, (&hashed, &reading))
+    reading.settle(show_digests(context, &measuring, arguments, digests, (&hashed, &reading)))
 }
 
 /// Refuses, before slow work begins, a file to write that can't be written.

@@ -16,6 +16,9 @@ use crate::printer::{Printer, Report};
 use crate::remembered::{Kind, Recalled, Remembered, Wants};
 use crate::units;
 
+/// The code of a failure that makes everything an engine found worthless.
+pub(crate) const ENGINE_FAULT: &str = "engine_fault";
+
 /// What is to be remembered and recalled.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Recall<'a> {
@@ -32,6 +35,8 @@ pub(crate) struct Recall<'a> {
 pub(crate) struct Reading {
     read_size_bytes: u64,
     recalled: Option<Recalled>,
+    /// What a later run can go on with, until what was found is where it was asked for.
+    checkpoint: Option<Remembered>,
 }
 
 impl Recall<'_> {
@@ -53,7 +58,7 @@ impl Recall<'_> {
                 ));
             }
             let (measured, read_size_bytes) = measuring.recalling(path, aim, None)?;
-            return Ok((measured, Reading { read_size_bytes, recalled: None }));
+            return Ok((measured, Reading { read_size_bytes, ..Reading::default() }));
         }
         let wants = Wants { recalled: self.is_wanted, sampled: measuring.is_sampled(aim) };
         self.remembering(place(path, aim.form), wants, printer, |remembered| {
@@ -100,7 +105,7 @@ impl Recall<'_> {
             Err(failure) => {
                 printer.detail(format!("nothing is remembered of this run: {failure}"));
                 let (found, read_size_bytes, _) = read(None)?;
-                return Ok((found, Reading { read_size_bytes, recalled: None }));
+                return Ok((found, Reading { read_size_bytes, ..Reading::default() }));
             }
         };
         if self.must_go_on() && remembered.is_empty() {
@@ -108,18 +113,26 @@ impl Recall<'_> {
         }
         match read(Some(&remembered)) {
             Ok((found, read_size_bytes, files)) => {
-                match self.kind {
+                let recalled = Some(remembered.recalled());
+                let checkpoint = match self.kind {
                     Kind::Cache => {
                         remembered.keep(true);
+                        None
                     }
-                    Kind::Checkpoint => remembered.forget(),
-                }
-                let reading = Reading { read_size_bytes, recalled: Some(remembered.recalled()) };
+                    Kind::Checkpoint => Some(remembered),
+                };
+                let reading = Reading { read_size_bytes, recalled, checkpoint };
                 reading.tell(self.kind, files, printer);
                 Ok((found, reading))
             }
             Err(failure) if failure.exit == Exit::Interrupted => Err(self.interrupted(failure, remembered.keep(false))),
-            Err(failure) => Err(failure),
+            Err(failure) => {
+                // Nothing of what a faulty engine found is gone on with.
+                if failure.code == ENGINE_FAULT {
+                    remembered.forget();
+                }
+                Err(failure)
+            }
         }
     }
 
@@ -142,6 +155,24 @@ impl Recall<'_> {
 }
 
 impl Reading {
+    /// Ends what was read for: what was found is printed or written now, and need not be gone on with, or could not be.
+    ///
+    /// # Errors
+    /// What kept it from being printed or written.
+    pub(crate) fn settle<T>(&self, shown: Result<T, Failure>) -> Result<T, Failure> {
+        match (&self.checkpoint, shown) {
+            (Some(checkpoint), Ok(shown)) => {
+                checkpoint.forget();
+                Ok(shown)
+            }
+            (Some(checkpoint), Err(failure)) if checkpoint.keep(true) != (0, 0) => {
+                let message = format!("{}; what was computed is kept: run it again with --resume", failure.message);
+                Err(Failure { message, ..failure })
+            }
+            (_, shown) => shown,
+        }
+    }
+
     fn tell(&self, kind: Kind, files: usize, printer: &Printer) {
         let Some(Recalled { files: unchanged, parts, changed }) = &self.recalled else { return };
         if *unchanged > 0 {

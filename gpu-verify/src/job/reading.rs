@@ -124,7 +124,8 @@ impl<'a> Job<'a> {
         let (digests, subtrees) = state.finish();
         let (path, size_bytes) = (listed.path.clone(), before.size_bytes);
         let hashed = HashedFile { path, size_bytes, digests, subtrees, weights };
-        if let Some(memory) = self.caller.memory.filter(|_| is_settled) {
+        // What an engine found that has been wrong is not carried into a later run.
+        if let Some(memory) = self.caller.memory.filter(|_| is_settled && self.hasher.health().is_ok()) {
             memory.finished(&before, &hashed);
         }
         Ok(Outcome { file: hashed, identity: before, note, is_pickle })

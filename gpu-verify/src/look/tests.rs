@@ -24,7 +24,7 @@ fn options() -> MeasureOptions<'static> {
         purpose: Purpose::Verify,
         file_name: None,
         revision: None,
-        digests: DigestSelection::MANIFEST,
+        digests: DigestSelection { sha256: false, blake3: true, fsverity: false },
         keep_subtrees: true,
         memory: None,
         interrupted: &RUNNING,
@@ -163,6 +163,76 @@ fn what_was_registered_of_a_header_has_to_hold_as_well() {
         let [change] = found.difference.changed.as_slice() else { panic!("{found:?}") };
         assert_eq!((&change.actual, change.path.as_str()), (&change.expected, "w.safetensors"));
     }
+}
+
+/// Of equal bytes; only who computes everything finds out.
+#[test]
+fn a_strict_look_computes_everything_that_was_registered() {
+    let (directory, manifest) = model();
+    let strict = MeasureOptions { digests: DigestSelection::MANIFEST, ..options() };
+    let engine = Rayon::new(2).unwrap();
+    let strictly = |manifest: &Manifest| {
+        look(directory.path(), manifest, &strict, &mut Seen::default(), &Silent, &engine).unwrap()
+    };
+    let true_one = strictly(&manifest);
+    assert!(true_one.difference.changed.is_empty() && true_one.by_blake3.is_empty(), "{true_one:?}");
+    let lies: [fn(&mut FileEntry); 2] = [
+        |file| file.sha256 = Sha256Digest::of(b""),
+        |file| file.weights.as_mut().unwrap().tensors[1].blake3 = Blake3Digest::of(b""),
+    ];
+    for lie in lies {
+        let lying = with(&manifest, lie);
+        let (accepted, _) = looked(directory.path(), &lying, &mut Seen::default());
+        assert!(accepted.difference.changed.is_empty(), "{accepted:?}");
+        let found = strictly(&lying);
+        let [change] = found.difference.changed.as_slice() else { panic!("{found:?}") };
+        assert_eq!(change.path.as_str(), "w.safetensors");
+    }
+}
+
+/// Gives one wrong value, of which no sample tells.
+struct WrongOnce(AtomicBool);
+
+impl Hasher for WrongOnce {
+    fn name(&self) -> &'static str {
+        "wrong once"
+    }
+    fn window_size_bytes(&self) -> usize {
+        Portable.window_size_bytes()
+    }
+    fn files_in_parallel(&self) -> usize {
+        1
+    }
+    fn subtrees(&self, window: Window<'_>) -> Vec<ChainingValue> {
+        let mut values = Portable.subtrees(window);
+        if !self.0.swap(true, Ordering::Relaxed) {
+            values[0][0] ^= 1;
+        }
+        values
+    }
+    fn roots(&self, files: &[&[u8]]) -> Vec<Blake3Digest> {
+        Portable.roots(files)
+    }
+    fn verity_leaves(&self, bytes: &[u8]) -> Vec<Sha256Digest> {
+        Portable.verity_leaves(bytes)
+    }
+    fn extend(&self, state: &mut blake3::Hasher, bytes: &[u8]) {
+        Portable.extend(state, bytes);
+    }
+    fn both(&self, first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send)) {
+        Portable.both(first, second);
+    }
+    fn fully_checked(&self) -> Option<&dyn Hasher> {
+        Some(&Portable)
+    }
+}
+
+#[test]
+fn two_digests_of_an_unchanged_file_are_the_engines_fault() {
+    let (directory, manifest) = model();
+    let engine = WrongOnce(AtomicBool::new(false));
+    let fault = look(directory.path(), &manifest, &options(), &mut Seen::default(), &Silent, &engine).unwrap_err();
+    assert_eq!(fault.code(), "engine_fault", "{fault}");
 }
 
 #[test]

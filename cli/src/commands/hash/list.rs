@@ -15,7 +15,7 @@ use super::{members_of, text, write};
 use crate::arguments::{HashArguments, HashFormat};
 use crate::commands::bundle::shell_word;
 use crate::commands::measuring::{Aim, Measuring, image_reference};
-use crate::commands::recall::Recall;
+use crate::commands::recall::{Reading, Recall};
 use crate::commands::{Context, notes};
 use crate::config::Directories;
 use crate::exit::{Exit, Failure};
@@ -51,7 +51,17 @@ pub(super) fn run(context: &Context<'_>, arguments: &HashArguments, checker: Che
     if hashed.files.is_empty() {
         return Err(MeasureError::NoFiles { path: arguments.path.clone() }.into());
     }
-    let list = list(checker, &arguments.path, &hashed)?;
+    reading.settle(show(context, arguments, checker, measuring.engine_name(), (&hashed, &reading)))
+}
+
+fn show(
+    context: &Context<'_>,
+    arguments: &HashArguments,
+    checker: Checker,
+    engine: &str,
+    (hashed, reading): (&Hashed, &Reading),
+) -> Result<Exit, Failure> {
+    let list = list(checker, &arguments.path, hashed)?;
     if !hashed.excluded.is_empty() {
         let excluded: Vec<&str> = hashed.excluded.iter().map(FilePath::as_str).collect();
         let rule = hashed.exclusions.id();
@@ -60,7 +70,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &HashArguments, checker: Che
     notes::tell(context.printer, &hashed.notes);
     let Some(path) = &arguments.output else { return context.printer.bytes(&list) };
     write(path, &list)?;
-    let mut members = members_of(&hashed, &reading, measuring.engine_name());
+    let mut members = members_of(hashed, reading, engine);
     if let Value::Object(members) = &mut members {
         let list = json!({ "format": arguments.format.name(), "path": files::text(path) });
         members.insert("list".to_owned(), list);

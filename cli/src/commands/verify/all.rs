@@ -151,6 +151,7 @@ impl Batch<'_> {
                 *place = end;
             }
         }
+        End::distrust(&mut ends);
         ends
     }
 

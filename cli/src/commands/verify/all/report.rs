@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::find::{Found, Model};
 use crate::arguments::VerifyArguments;
 use crate::commands::Context;
+use crate::commands::recall::ENGINE_FAULT;
 use crate::commands::verify::verdict::{DOES_NOT_PROVE, Verdict, state_words};
 use crate::exit::{Exit, Failure};
 use crate::files::{self, Access};
@@ -84,6 +85,24 @@ impl OtherBundle {
 }
 
 impl End {
+    /// Where the engine was found to compute something wrong, whatever it made look different may be the same. What it found
+    /// to be as registered is: no wrong value is the one that somebody signed.
+    pub(super) fn distrust(ends: &mut [Self]) {
+        let fault = ends.iter().find_map(|end| match end {
+            Self::Failed { failure, .. } if failure.code == ENGINE_FAULT => {
+                Some((failure.exit, failure.message.clone()))
+            }
+            _ => None,
+        });
+        let Some((exit, message)) = fault else { return };
+        for end in ends {
+            if matches!(end.exit(), Exit::BytesDiffer | Exit::NotRegistered) {
+                let failure = Failure::new(exit, ENGINE_FAULT, message.clone());
+                *end = Self::Failed { failure, others: Vec::new() };
+            }
+        }
+    }
+
     fn exit(&self) -> Exit {
         match self {
             Self::Verdict(answer) => answer.exit,
@@ -269,5 +288,37 @@ fn listed(report: Report, label: &str, lines: impl Iterator<Item = String>, numb
     match number.checked_sub(LISTED_MAX).filter(|left| *left > 0) {
         Some(left) => report.row("  …", format!("{left} more; --json and the report list all")),
         None => report,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_faulty_engine_made_look_different_is_not_told_as_such() {
+        let verdict = |exit| {
+            End::Verdict(Box::new(Answer { exit, message: String::new(), members: Value::Null, others: Vec::new() }))
+        };
+        let failed = |exit, code| End::Failed { failure: Failure::new(exit, code, "why"), others: Vec::new() };
+        let exits = |ends: &[End]| ends.iter().map(End::exit).collect::<Vec<_>>();
+
+        let mut ends = [
+            verdict(Exit::Done),
+            verdict(Exit::BytesDiffer),
+            verdict(Exit::NotRegistered),
+            failed(Exit::BytesDiffer, "file_changed"),
+            verdict(Exit::ProofInvalid),
+            End::Unknown,
+        ];
+        let before = exits(&ends);
+        End::distrust(&mut ends);
+        assert_eq!(exits(&ends), before);
+        let mut ends = Vec::from_iter(ends.into_iter().chain([failed(Exit::Internal, ENGINE_FAULT)]));
+        End::distrust(&mut ends);
+        let internal = Exit::Internal;
+        let expected =
+            [Exit::Done, internal, internal, internal, Exit::ProofInvalid, Exit::CouldNotCheck, Exit::Internal];
+        assert_eq!(exits(&ends), expected);
     }
 }
