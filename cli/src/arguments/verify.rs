@@ -35,7 +35,8 @@ pub(crate) struct VerifyArguments {
     /// Accept files that are not part of what was registered; they are listed and not vouched for
     #[arg(long)]
     pub(crate) allow_extra: bool,
-    /// Also refuse files that the manifest's exclusion profile leaves out (.git, caches, sidecars): nothing unvouched
+    /// Compute all digests and tensors of every file, not BLAKE3 alone, and refuse files that the manifest's exclusion
+    /// profile leaves out (.git, caches, sidecars): nothing unvouched
     #[arg(long, conflicts_with = "allow_extra")]
     pub(crate) strict: bool,
     /// The sidecar that `register --sidecar` or `hash --sidecar` wrote: with it, damage is named by byte ranges

@@ -15,7 +15,7 @@ use std::path::Path;
 use chopmark_core::bundle::Proven;
 use chopmark_core::manifest::FilePath;
 use chopmark_core::verify::{Difference, compare, compare_image};
-use chopmark_gpu_verify::{Looked, Measured, Seen};
+use chopmark_gpu_verify::{DigestKind, DigestSelection, Looked, Measured, Seen};
 use serde_json::json;
 
 use super::measuring::{Aim, Measure, Measuring, place, require};
@@ -146,7 +146,10 @@ fn compared(
         return Ok(Compared { difference, not_read, ..Compared::default() });
     }
     let (exclusions, file_name) = (manifest.exclusions(), registered_name(proven));
-    let aim = Aim { exclusions, file_name, ..Aim::verify(question.form) };
+    // Bytes that are equal by BLAKE3 are equal; a strict question is also whether all that was registered of them is true.
+    let digests =
+        if question.is_strict { DigestSelection::MANIFEST } else { DigestSelection::from_iter([DigestKind::Blake3]) };
+    let aim = Aim { exclusions, file_name, digests, ..Aim::verify(question.form) };
     let Looked { mut difference, by_blake3, subtrees, excluded, revision, notes } =
         measuring.look(question.path, aim, manifest, seen)?;
     refuse_excluded(question, &mut difference, &excluded);
