@@ -176,6 +176,13 @@ pub(crate) enum PassError {
     Interrupted,
 }
 
+impl PassError {
+    /// A mistake of this program: no engine takes a window that starts there.
+    pub(crate) fn misaligned() -> Self {
+        Self::Read(io::Error::other("the engine's windows are not aligned"))
+    }
+}
+
 /// Told, after each window, its size in bytes, the state after it, and the scan of the weights; may stop the pass.
 pub(crate) type OnWindow<'a> = dyn Fn(u64, &PassState, Option<&WeightScan>) -> Result<(), PassError> + 'a;
 
@@ -196,8 +203,7 @@ pub(crate) fn read_once(
     let left_bytes = size_bytes.saturating_sub(state.offset_bytes);
     fill(reader, current, window_size_bytes_at(state.offset_bytes, window_size_bytes), left_bytes)?;
     while !current.is_empty() {
-        let window = Window::new(state.offset_bytes, current)
-            .ok_or_else(|| PassError::Read(io::Error::other("the engine's windows are not aligned")))?;
+        let window = Window::new(state.offset_bytes, current).ok_or_else(PassError::misaligned)?;
         let next_offset_bytes = state.offset_bytes.saturating_add(crate::size_bytes(current));
         let left_bytes = size_bytes.saturating_sub(next_offset_bytes);
         let next_size_bytes = window_size_bytes_at(next_offset_bytes, window_size_bytes);

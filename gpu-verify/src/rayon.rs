@@ -13,8 +13,9 @@ use crate::sha256::verity_leaves;
 const WINDOW_SIZE_BYTES: usize = SUBTREE_SIZE_BYTES;
 /// Most threads that read. With two windows each, buffers stay below 64 × 2 × 1 MiB = 128 MiB on any machine.
 const FILES_IN_PARALLEL_MAX: usize = 64;
-/// Below this, waking another thread costs more than it saves (the `blake3` crate's own advice for `update_rayon`).
-const SPLIT_SIZE_BYTES_MIN: usize = 128 << 10;
+/// Below this, waking another thread costs more than it saves (the `blake3` crate's own advice for `update_rayon` is half of
+/// it), and a piece that a thread has just read stays in its own cache.
+const SPLIT_SIZE_BYTES_MIN: usize = 256 << 10;
 
 /// All cores, or as many as asked for.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ use std::mem;
 use super::reading::{At, Reading};
 use super::{Job, Results};
 use crate::error::MeasureError;
+use crate::hasher::VERITY_LEAF_SIZE_BYTES;
 use crate::pass::{Buffers, PassError, read_some};
 use crate::pickle;
 use crate::sha256::Chain;
@@ -55,7 +56,7 @@ impl<'a> Job<'a> {
                     break;
                 }
             }
-            used = used.saturating_add(size_bytes);
+            used = self.next_place(&mut bytes, used.saturating_add(size_bytes));
         }
         self.hash_held(&mut held, &bytes);
         for Held { reading, place } in held {
@@ -113,13 +114,37 @@ impl<'a> Job<'a> {
                 }
             }
         }
+        // One call for all files: each begins where a leaf does.
+        let used = held.last().map_or(0, |last| last.place.end);
+        let all = if self.plan.digests.fsverity {
+            self.hasher.verity_leaves(bytes.get(..used).unwrap_or_default())
+        } else {
+            Vec::new()
+        };
+        let mut leaves = all.into_iter();
         for (Held { reading, .. }, bytes) in held.iter_mut().zip(slices) {
-            let leaves = if self.plan.digests.fsverity { self.hasher.verity_leaves(bytes) } else { Vec::new() };
-            reading.state.push(crate::size_bytes(bytes), Vec::new(), leaves);
+            let own = leaves.by_ref().take(bytes.len().div_ceil(VERITY_LEAF_SIZE_BYTES)).collect();
+            reading.state.push(crate::size_bytes(bytes), Vec::new(), own);
             if let Some(scan) = &mut reading.scan {
                 scan.feed(self.hasher, bytes);
             }
         }
+    }
+
+    /// Bytes that a file takes in a batch: its own or, for the leaves of fs-verity, those of whole leaves.
+    pub(super) fn room_size_bytes(&self, size_bytes: u64) -> u64 {
+        let leaf_size_bytes = u64::try_from(VERITY_LEAF_SIZE_BYTES).unwrap_or(1);
+        if self.plan.digests.fsverity { size_bytes.next_multiple_of(leaf_size_bytes) } else { size_bytes }
+    }
+
+    /// Where the next file of a batch begins. What lies between is zeros: so is the last leaf of a file padded.
+    fn next_place(&self, bytes: &mut [u8], end: usize) -> usize {
+        if !self.plan.digests.fsverity {
+            return end;
+        }
+        let next = end.next_multiple_of(VERITY_LEAF_SIZE_BYTES);
+        bytes.get_mut(end..next).unwrap_or_default().fill(0);
+        next
     }
 
     /// Most bytes of a batch: a window, so that a thread holds no more than for a large file.

@@ -7,7 +7,7 @@ use super::recall::is_due;
 use super::{Job, Results};
 use crate::error::MeasureError;
 use crate::hasher::{SUBTREE_SIZE_BYTES, Window};
-use crate::pass::{Buffers, fill};
+use crate::pass::{Buffers, PassError, fill, window_size_bytes_at};
 use crate::sha256::Chain;
 
 type Lane<'a> = (Reading<'a>, File);
@@ -93,13 +93,18 @@ impl<'a> Job<'a> {
         // A file that is no longer large has a root, for which it is needed whole.
         let is_small = reading.before.size_bytes <= self.small_size_bytes_max;
         let size_bytes = if is_small { SUBTREE_SIZE_BYTES } else { self.piece_size_bytes() };
+        let size_bytes = window_size_bytes_at(offset_bytes, size_bytes);
         fill(&mut At { file, offset_bytes }, buffer, size_bytes, reading.left_bytes())
             .map_err(|stop| (reading.index, self.stopped(reading.listed, stop)))
     }
 
     fn feed_piece(&self, lane: &mut Lane<'a>, bytes: &[u8]) -> Result<(), (usize, MeasureError)> {
         let (reading, _) = lane;
-        let Some(window) = Window::new(reading.state.offset_bytes, bytes) else { return Ok(()) };
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let window = Window::new(reading.state.offset_bytes, bytes)
+            .ok_or_else(|| (reading.index, self.stopped(reading.listed, PassError::misaligned())))?;
         reading.state.feed(self.hasher, window, reading.before.size_bytes);
         if let Some(scan) = &mut reading.scan {
             scan.feed(self.hasher, bytes);

@@ -106,7 +106,7 @@ impl<'a> Job<'a> {
             let at_bytes = reader.offset_bytes;
             let window_size_bytes = window_size_bytes_at(at_bytes, self.piece_size_bytes());
             fill(&mut reader, buffer, window_size_bytes, left_bytes)?;
-            let window = Window::new(at_bytes, buffer).ok_or(PassError::Shrank)?;
+            let window = Window::new(at_bytes, buffer).ok_or_else(PassError::misaligned)?;
             if self.plan.digests.blake3 {
                 let values = self.hasher.subtrees(window);
                 found.subtrees.extend(whole_subtrees(&mut pieces, window, values, shared.size_bytes));
