@@ -4,9 +4,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::files;
-use crate::printer::{self, Printer};
+use crate::printer::{self, Answer, Printer};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -22,11 +22,16 @@ pub(crate) fn install(printer: &Printer, command: &'static str) -> Result<(), Fa
     ctrlc::set_handler(move || {
         let is_repeated = INTERRUPTED.swap(true, Ordering::SeqCst);
         let ends_by_itself = IS_POLLED.load(Ordering::SeqCst) && !is_repeated;
-        if ends_by_itself || printer::is_answered() {
+        let answered = printer::answered();
+        if ends_by_itself || answered == Answer::Written {
             return;
         }
         let _no_file_is_half_written = files::hold();
-        let exit = printer.failure(Some(command), &Failure::interrupted());
+        let exit = match answered {
+            // What stands on stdout is cut off, and there is no room for another answer.
+            Answer::Begun => Exit::Interrupted,
+            _ => printer.failure(Some(command), &Failure::interrupted()),
+        };
         std::process::exit(exit.code().into());
     })
     .map_err(|error| Failure::internal(format!("cannot take over Ctrl-C: {error}")))

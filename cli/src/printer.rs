@@ -21,6 +21,9 @@ const LABEL_WIDTH: usize = 14;
 /// Whether the result was printed: there is one, even when a signal arrives at the last moment.
 static ANSWERED: AtomicBool = AtomicBool::new(false);
 
+/// It is written, or could not be.
+static WRITTEN: AtomicBool = AtomicBool::new(false);
+
 /// How to print.
 #[derive(Debug, Clone)]
 pub(crate) struct Printer {
@@ -232,9 +235,24 @@ impl Printer {
     }
 }
 
-/// Whether the result was printed already.
-pub(crate) fn is_answered() -> bool {
-    ANSWERED.load(Ordering::SeqCst)
+/// How far the one answer on stdout is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// There is none yet.
+    None,
+    /// It is being written, perhaps to somebody who has stopped reading.
+    Begun,
+    /// It is written.
+    Written,
+}
+
+/// How far the answer is.
+pub(crate) fn answered() -> Answer {
+    match (ANSWERED.load(Ordering::SeqCst), WRITTEN.load(Ordering::SeqCst)) {
+        (_, true) => Answer::Written,
+        (true, false) => Answer::Begun,
+        (false, false) => Answer::None,
+    }
 }
 
 /// One JSON document, on one line.
@@ -255,7 +273,9 @@ fn answer(text: &[u8]) -> Result<(), Failure> {
         return Ok(());
     }
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+    let written = stdout.write_all(text).and_then(|()| stdout.flush());
+    WRITTEN.store(true, Ordering::SeqCst);
+    match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(Failure::internal(format!("cannot write the result to stdout: {error}")))
         }

@@ -259,6 +259,25 @@ fn ctrl_c_ends_cleanly_and_leaves_nothing_half_done() {
     assert_eq!(leftovers.count(), 0, "temporary files are left");
 }
 
+/// Whoever reads the answer may have stopped; that is no reason to stay.
+#[test]
+fn a_signal_ends_what_waits_for_its_reader() {
+    let home = Home::new();
+    fs::create_dir(home.file("many")).unwrap();
+    for number in 0..1_500 {
+        fs::write(home.file(&format!("many/{number:0>100}")), "").unwrap();
+    }
+    let mut command = home.command(&["hash", "many", "--format", "b3sum"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    // The first line is there, so all of it is being written, and it is more than a pipe holds.
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut [0; 64]).unwrap();
+    assert!(wait_at_most(&mut child, Duration::from_millis(200)).is_none(), "nothing waits for its reader");
+    signal(&child, Signal::TERM);
+    let status = wait_at_most(&mut child, Duration::from_secs(30)).expect("it does not stop");
+    assert_eq!(status.code(), Some(130));
+}
+
 /// A service whose answers get lost: what is posted arrives, and then the connection breaks.
 fn losing_answers(to: &str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
