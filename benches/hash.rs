@@ -3,6 +3,7 @@
 //! Each program is started as a user would start it, on the same files, in turn; digests are compared before any time is
 //! taken. `scripts/bench-hash.sh` installs the peers and says by environment variables where they are.
 
+pub(crate) mod bare;
 mod data;
 mod peers;
 
@@ -10,6 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use self::data::{Set, fill};
+pub(crate) use self::peers::BARE;
 use self::peers::{Program, Run};
 use crate::Failure;
 use crate::figures::{figure, median};
@@ -79,6 +81,8 @@ pub(crate) fn run() -> Result<(), Failure> {
         &small,
         &[
             compare("hash.small_vs_b3sum", blake3, Program::B3sum),
+            compare("hash.small_bare_loop_vs_b3sum", Program::Bare, Program::B3sum),
+            compare("hash.small_vs_bare_loop", blake3, Program::Bare),
             compare("hash.small_both_vs_openssl_all_cores", both, Program::OpensslAllCores),
             compare("hash.small_fsverity_vs_tool", fsverity, Program::Fsverity),
         ],

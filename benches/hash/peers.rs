@@ -35,6 +35,9 @@ rm -r "$digests"
 exit $status
 "#;
 
+/// What stands before the files to start the bare loop.
+pub(crate) const BARE: &str = "bare-loop";
+
 /// A program that hashes files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Program {
@@ -50,6 +53,8 @@ pub(super) enum Program {
     ModelSigning(&'static str),
     /// `fsverity digest` for all files.
     Fsverity,
+    /// This program's own loop that does nothing but read and hash small files: see `bare.rs`.
+    Bare,
 }
 
 /// One run.
@@ -74,6 +79,7 @@ impl Program {
             Self::OpensslAllCores => "openssl dgst, all cores".to_owned(),
             Self::ModelSigning(digest) => format!("model_signing {digest}"),
             Self::Fsverity => "fsverity digest".to_owned(),
+            Self::Bare => "the bare loop, blake3".to_owned(),
         }
     }
 
@@ -81,7 +87,7 @@ impl Program {
     pub(super) fn digest(self) -> Vec<&'static str> {
         match self {
             Self::Ours(digests) => digests.split(',').collect(),
-            Self::B3sum => vec!["blake3"],
+            Self::B3sum | Self::Bare => vec!["blake3"],
             Self::OpensslOne | Self::OpensslAllCores => vec!["sha256"],
             Self::ModelSigning(digest) => vec![digest],
             Self::Fsverity => vec!["fsverity"],
@@ -96,7 +102,7 @@ impl Program {
             Self::ModelSigning(_) => {
                 command.args(["-c", "from importlib.metadata import version; print(version('model_signing'))"])
             }
-            Self::Ours(_) | Self::B3sum | Self::Fsverity => command.arg("--version"),
+            Self::Ours(_) | Self::B3sum | Self::Fsverity | Self::Bare => command.arg("--version"),
         };
         let said = command.stderr(Stdio::inherit()).output()?;
         Ok(String::from_utf8(said.stdout)?.lines().next().unwrap_or_default().to_owned())
@@ -159,6 +165,7 @@ impl Program {
         match self {
             Self::Ours(digests) => command.args(["hash", "--quiet", "--digest", digests]).arg(directory),
             Self::B3sum => command.args(files),
+            Self::Bare => command.arg(BARE).args(files),
             Self::OpensslOne => command.args(["dgst", "-sha256"]).args(files),
             Self::OpensslAllCores => {
                 // Several turns for each core, so that none is idle for long at the end.
@@ -186,6 +193,7 @@ impl Program {
             Self::OpensslOne => "openssl".into(),
             Self::OpensslAllCores => "sh".into(),
             Self::Fsverity => "fsverity".into(),
+            Self::Bare => std::env::current_exe()?.into(),
         })
     }
 }
