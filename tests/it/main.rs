@@ -12,6 +12,7 @@ mod command_line;
 mod cosign;
 mod docs;
 mod drain;
+mod durable;
 mod engines;
 mod expenditure;
 mod find;
