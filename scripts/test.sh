@@ -25,7 +25,11 @@ if [ -n "${CHOPMARK_SOAK:-}" ]; then
     export CHOPMARK_TEST_LIBREOFFICE
 fi
 export CHOPMARK_TEST_MODEL CHOPMARK_TEST_BROWSER CHOPMARK_TEST_SCHEMATHESIS CHOPMARK_TEST_VULKAN CHOPMARK_TEST_B3SUM
-export CHOPMARK_TEST_SAFETENSORS CHOPMARK_TEST_OPENPYXL CHOPMARK_TEST_DUCKDB CHOPMARK_TEST_PDF
+export CHOPMARK_TEST_SAFETENSORS CHOPMARK_TEST_OPENPYXL CHOPMARK_TEST_DUCKDB CHOPMARK_TEST_PDF CHOPMARK_TEST_FSVERITY
+export CHOPMARK_TEST_NAMESPACES
+
+# Those of other platforms as well, whose licences are looked at.
+cargo fetch --locked --quiet
 
 # The integration tests run the real binary, so it is there first; and before it a control that acknowledges what is not
 # committed, because a harness that can't find that out shows nothing. Both are built as parts of the whole workspace: by
