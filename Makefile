@@ -6,7 +6,7 @@
 help:
 	@echo "make demo           the main job end to end, on a real model (KEEP=1 leaves the service running)"
 	@echo "make test           every test, after installing what they need"
-	@echo "make soak           the same, with the long runs"
+	@echo "make soak           the same, with the long runs (CHOPMARK_SOAK=5: five times as long)"
 	@echo "make lint           formatting and clippy, warnings are errors"
 	@echo "make format         format the code"
 	@echo "make docs           API documentation of every crate, warnings are errors; links in the pages"
@@ -28,7 +28,7 @@ test:
 	@scripts/test.sh
 
 soak:
-	@CHOPMARK_SOAK=1 scripts/test.sh
+	@CHOPMARK_SOAK=$${CHOPMARK_SOAK:-1} scripts/test.sh
 
 lint:
 	cargo fmt --all --check
