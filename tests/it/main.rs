@@ -10,6 +10,7 @@ mod bundle;
 mod caching;
 mod command_line;
 mod cosign;
+mod damage;
 mod docs;
 mod drain;
 mod durable;
