@@ -1,16 +1,17 @@
 # Every target does its own set-up; `make demo` and `make test` work on a fresh clone.
 
-.PHONY: help demo test soak lint format docs openapi openapi-check bench-ledger bench-hash bench-licence bench-tax bench-report bench-gpu \
+.PHONY: help demo test soak lint format docs openapi openapi-check sbom bench-ledger bench-hash bench-licence bench-tax bench-report bench-gpu \
 	setup clean-tools
 
 help:
 	@echo "make demo           the main job end to end, on a real model (KEEP=1 leaves the service running)"
 	@echo "make test           every test, after installing what they need"
-	@echo "make soak           the same, with the long runs"
+	@echo "make soak           the same, with the long runs (CHOPMARK_SOAK=5: five times as long)"
 	@echo "make lint           formatting and clippy, warnings are errors"
 	@echo "make format         format the code"
 	@echo "make docs           API documentation of every crate, warnings are errors; links in the pages"
 	@echo "make openapi        write openapi/chopmark.v1.json; make openapi-check compares it"
+	@echo "make sbom           write target/chopmark.cdx.json: every package the product is made of (CycloneDX)"
 	@echo "make bench-ledger   benchmarks beside peers, see docs/benchmarks.md"
 	@echo "make bench-licence  licences over long lineages, and granting them"
 	@echo "make bench-tax      tax over many events"
@@ -27,7 +28,7 @@ test:
 	@scripts/test.sh
 
 soak:
-	@CHOPMARK_SOAK=1 scripts/test.sh
+	@CHOPMARK_SOAK=$${CHOPMARK_SOAK:-1} scripts/test.sh
 
 lint:
 	cargo fmt --all --check
@@ -46,6 +47,11 @@ openapi:
 
 openapi-check:
 	@scripts/openapi.sh check
+
+sbom:
+	@mkdir -p target
+	@cargo metadata --format-version 1 --locked --all-features | python3 -B scripts/sbom.py Cargo.lock > target/chopmark.cdx.json
+	@echo target/chopmark.cdx.json
 
 bench-ledger:
 	cargo run --release --locked --package chopmark-benches -- tree statement ingest million

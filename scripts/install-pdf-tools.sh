@@ -18,5 +18,5 @@ fi
 if is_installed; then
     echo required
 else
-    say "SKIPPED: reports as PDF (install what they need with: apt-get install fonts-noto-cjk poppler-utils)"
+    say "missing: reports as PDF (install what they need with: apt-get install fonts-noto-cjk poppler-utils)"
 fi

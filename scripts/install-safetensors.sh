@@ -8,7 +8,7 @@ version=0.8.0
 case $(uname -s)-$(uname -m) in
 Linux-x86_64) sha256=fd6f3f93c9a0a7cc2788ee63fb763353d4bd2e89b0751bc78fcf7dda00bea774 ;;
 *)
-    say "SKIPPED: no wheel of safetensors is pinned for $(uname -s) on $(uname -m)"
+    say "missing: no wheel of safetensors is pinned for $(uname -s) on $(uname -m)"
     exit 0
     ;;
 esac

@@ -22,10 +22,10 @@ Linux)
     if is_installed; then
         echo required
     else
-        say "SKIPPED: the engine wgpu on an adapter (install one with: apt-get install mesa-vulkan-drivers)"
+        say "missing: the engine wgpu on an adapter (install one with: apt-get install mesa-vulkan-drivers)"
     fi
     ;;
 *)
-    say "SKIPPED: Vulkan on $(uname -s); the engine wgpu is tested on an adapter of the system, if there is one"
+    say "missing: Vulkan on $(uname -s); the engine wgpu is tested on an adapter of the system, if there is one"
     ;;
 esac

@@ -313,6 +313,14 @@ mod tests {
     }
 
     #[test]
+    fn damaged_settings_are_read_or_refused() {
+        let seed = b"url = \"http://x\"\nkey = [\"k\", \"/abs\"]\nparty = \"pty_x\"\ntrust = \"t.toml\"\n".to_vec();
+        crate::damage::feed("settings", 5_000, &[seed], 600, |bytes| {
+            toml::from_str::<SettingsFile>(&String::from_utf8_lossy(bytes)).is_ok()
+        });
+    }
+
+    #[test]
     fn a_settings_file_is_strict_and_its_paths_are_its_own() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("chopmark.toml");

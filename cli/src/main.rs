@@ -23,6 +23,11 @@ mod trust;
 mod units;
 mod vault;
 
+/// Shared with the integration tests, which can't call what is in a program.
+#[cfg(test)]
+#[path = "../../tests/it/damage.rs"]
+mod damage;
+
 use std::process::ExitCode;
 
 use crate::arguments::Arguments;

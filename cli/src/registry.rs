@@ -215,6 +215,10 @@ fn load_or_make(path: &Path) -> Result<Key, Failure> {
     }
 }
 
+/// What is said of a database whose pages carry no checksums.
+pub(crate) const NO_CHECKSUMS: &str =
+    "the database has no data checksums: only an audit notices a page that its disk damages";
+
 /// The database behind a registry.
 pub(crate) enum Database {
     /// The private PostgreSQL, started and supervised by this process.
@@ -299,6 +303,7 @@ impl From<StoreError> for Failure {
             StoreError::Damaged { .. } => (Exit::ProofInvalid, "ledger_damaged"),
             StoreError::Vault(_) => (Exit::CouldNotCheck, "vault"),
             StoreError::NotFounded => (Exit::Usage, "not_founded"),
+            StoreError::NotDurable(_) => (Exit::Usage, "not_durable"),
             StoreError::AlreadyFounded { .. } => (Exit::Conflict, "already_founded"),
             StoreError::Connect(_) | StoreError::Migrate(_) | StoreError::Query(_) => (Exit::Network, "database"),
         };

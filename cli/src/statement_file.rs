@@ -343,3 +343,60 @@ fn opens_nothing(rejection: &Rejection, of: &str) -> Failure {
 fn not_acceptable(rejection: &Rejection) -> Failure {
     Failure::new(Exit::Usage, rejection.code.as_str(), format!("{} ({})", rejection.detail, rejection.pointer))
 }
+
+#[cfg(test)]
+mod tests {
+    use chopmark_core::code::Jurisdiction;
+    use chopmark_core::digest::Sha256Digest;
+    use chopmark_core::party::{KeySet, PartyClaim};
+    use chopmark_core::statement::{Header, Issuer, Nonce, RegistryRef, SignerGroup};
+
+    use super::*;
+
+    /// A party's own statement, which comes along to explain itself.
+    fn file() -> StatementFile {
+        let keys = [SigningKey::from_bytes(&[1; 32]), SigningKey::from_bytes(&[2; 32])];
+        let mut public: Vec<_> = keys.iter().map(PublicKey::from).collect();
+        public.sort_by_key(PublicKey::id);
+        let header = Header {
+            registry: Some(RegistryRef { origin: "log.example/x".to_owned(), genesis: Sha256Digest::of(b"genesis") }),
+            issuer: Issuer::Own,
+            issued_at: "2026-05-02T08:30:00.000Z".parse().unwrap(),
+            not_after: "2026-05-03T08:30:00.000Z".parse().unwrap(),
+            nonce: Nonce::from_random([7; 16]),
+            signers: vec![SignerGroup {
+                party: Issuer::Own,
+                key_head: None,
+                keys: public.iter().map(PublicKey::id).collect(),
+                threshold: 2,
+            }],
+        };
+        let claim = PartyClaim {
+            name: Names { en: Some("Signer".to_owned()), ..Names::default() },
+            identifiers: Vec::new(),
+            jurisdiction: Jurisdiction::new("HK").unwrap(),
+            root_keys: KeySet::new(public.clone(), 1),
+        };
+        let payload = Statement::compose("signer", &header, &Claim::Party(claim)).unwrap();
+        let submission = Submission::assemble(Envelope::sign(payload.clone(), &[&keys[0]]), Vec::new()).unwrap();
+        StatementFile::new(submission, public, vec![payload], BTreeMap::new()).unwrap()
+    }
+
+    #[test]
+    fn damaged_files_are_refused_or_have_one_reading() {
+        // What is signed comes along a second time, and few places are left where a change changes nothing.
+        crate::damage::feed("statement file", 5_000, &[file().to_bytes().unwrap()], 10, |bytes| {
+            match StatementFile::parse(bytes) {
+                Ok(file) => {
+                    let written = file.to_bytes().unwrap();
+                    assert_eq!(StatementFile::parse(&written).unwrap().to_bytes().unwrap(), written);
+                    true
+                }
+                Err(failure) => {
+                    assert!(!failure.code.is_empty() && !failure.message.is_empty());
+                    false
+                }
+            }
+        });
+    }
+}

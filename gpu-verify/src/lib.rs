@@ -60,4 +60,6 @@ mod every_type;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod optional;
+#[cfg(test)]
 mod vectors;

@@ -172,6 +172,7 @@ pub(crate) fn pool(
 pub(crate) async fn migrate(url: &str, runtime: &Handle) -> Result<(), StoreError> {
     let mut connection = open(url, runtime).await.map_err(|error| StoreError::Connect(error.to_string()))?;
     check_version(&mut connection).await?;
+    check_durability(&mut connection).await?;
     // Held until the connection ends.
     let prepare = format!("SET client_min_messages = warning; SELECT pg_advisory_lock({MIGRATION_LOCK})");
     connection.batch_execute(&prepare).await?;
@@ -213,4 +214,53 @@ async fn check_version(connection: &mut AsyncPgConnection) -> Result<(), StoreEr
         )));
     }
     Ok(())
+}
+
+/// Refuses a server that may lose, after a power cut, what it has committed: no session can set these for itself. Nothing
+/// has been written yet.
+async fn check_durability(connection: &mut AsyncPgConnection) -> Result<(), StoreError> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = diesel::sql_types::Bool)]
+        fsync: bool,
+        #[diesel(sql_type = diesel::sql_types::Bool)]
+        full_page_writes: bool,
+        #[diesel(sql_type = diesel::sql_types::Nullable<diesel::sql_types::Text>)]
+        unlogged: Option<String>,
+    }
+    let query = diesel::sql_query(
+        "SELECT current_setting('fsync')::bool AS fsync, current_setting('full_page_writes')::bool AS full_page_writes,
+                (SELECT string_agg(c.oid::regclass::text, ', ' ORDER BY c.oid) FROM pg_class AS c
+                 WHERE c.relpersistence = 'u' AND c.relkind = 'r'
+                   AND c.relnamespace IN (SELECT oid FROM pg_namespace WHERE nspname IN ('log', 'view', 'vault')))
+                AS unlogged",
+    );
+    let Row { fsync, full_page_writes, unlogged } = query.get_result(connection).await?;
+    for (setting, is_on) in [("fsync", fsync), ("full_page_writes", full_page_writes)] {
+        if !is_on {
+            return Err(StoreError::NotDurable(format!(
+                "{setting} is off there; switch it on (ALTER SYSTEM SET {setting} = on; SELECT pg_reload_conf();) and \
+                 start again"
+            )));
+        }
+    }
+    if let Some(tables) = unlogged {
+        return Err(StoreError::NotDurable(format!(
+            "not in its write-ahead log, so emptied by a crash: {tables}; make it so (ALTER TABLE … SET LOGGED), and run \
+             `chopmark audit`"
+        )));
+    }
+    Ok(())
+}
+
+/// Whether the server would notice a page that its disk gives back changed.
+pub(crate) async fn has_checksums(connection: &mut AsyncPgConnection) -> Result<bool, StoreError> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = diesel::sql_types::Bool)]
+        on_pages: bool,
+    }
+    let query = diesel::sql_query("SELECT current_setting('data_checksums') = 'on' AS on_pages");
+    let Row { on_pages } = query.get_result(connection).await?;
+    Ok(on_pages)
 }

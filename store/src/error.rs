@@ -11,6 +11,9 @@ pub enum StoreError {
     /// The schema could not be brought up to date.
     #[error("the database schema can't be brought up to date: {0}")]
     Migrate(String),
+    /// The server may lose what it has committed.
+    #[error("the database may lose what it has acknowledged: {0}")]
+    NotDurable(String),
     /// A statement failed.
     #[error("the database refused: {0}")]
     Query(#[from] diesel::result::Error),

@@ -84,7 +84,8 @@ impl Store {
     /// multi-threaded runtime that will live as long as the store.
     ///
     /// # Errors
-    /// When the database can't be reached, is too old, or refuses the schema.
+    /// When the database can't be reached, is too old, or refuses the schema; [`StoreError::NotDurable`] when a power cut
+    /// could take from it what it has acknowledged.
     pub async fn open(url: &str, connections: usize) -> Result<Self, StoreError> {
         connect::migrate(url, &Handle::current()).await?;
         Self::attach(url, connections)
@@ -142,6 +143,14 @@ impl Store {
     /// The runtime that connections live on.
     pub fn runtime(&self) -> &Handle {
         &self.inner.runtime
+    }
+
+    /// Whether the database would notice a page that its disk gives back changed (`initdb --data-checksums`).
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn has_checksums(&self) -> Result<bool, StoreError> {
+        connect::has_checksums(&mut *self.inner.pool.get().await?).await
     }
 
     /// Reading connections in use now.

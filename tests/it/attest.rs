@@ -267,7 +267,7 @@ fn all_attestations_are_listed_in_pages() {
 }
 
 /// A key event by an author with one key.
-fn key_event(
+pub fn key_event(
     author: &Author,
     seq: u64,
     event: KeyEvent,

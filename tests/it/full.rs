@@ -1,7 +1,7 @@
 //! Disks that take no writes, and a mark that fails. Writers get 503, readers go on, it is said why, and it ends by itself.
 //!
 //! The disks are small file systems in memory, in a mount namespace of the service's own. Where that is not allowed, the
-//! tests say that they were skipped.
+//! tests say that they were skipped; `CHOPMARK_TEST_NAMESPACES=required` makes that a failure.
 
 use std::fs::{self, File, Permissions};
 use std::io::Write as _;
@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use crate::admission::expect;
-use crate::harness::{Ran, Service, binary, place};
+use crate::harness::{Ran, Service, binary, can_test, is_required, place};
 use crate::power::comes;
 use crate::replicas::{PATIENCE, Shared};
 use crate::shared::{self, check_receipt, enter};
@@ -30,11 +30,8 @@ const STATEMENTS_MAX: u32 = 5_000;
 fn can_mount() -> bool {
     let place = place();
     let mount = Command::new("unshare").args(["--mount", "mount", "-t", "tmpfs", "none"]).arg(place.path()).output();
-    let can = mount.is_ok_and(|output| output.status.success());
-    if !can {
-        println!("SKIPPED: full disks need the right to mount in a namespace of their own (root)");
-    }
-    can
+    let is_there = mount.is_ok_and(|output| output.status.success());
+    can_test("full disks, in a namespace of their own (root)", is_required("CHOPMARK_TEST_NAMESPACES"), is_there)
 }
 
 /// A program that starts the service with a file system of `size_kib` at `directory`, with a copy of `content` in it.

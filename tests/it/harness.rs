@@ -4,7 +4,7 @@
 //! when the pipe closes, however the executable ends. Only processes that were started here are signalled.
 
 use std::fs::{self, File, Permissions};
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt as _;
@@ -51,9 +51,37 @@ pub fn binary() -> PathBuf {
     binary
 }
 
-/// Whether what runs long runs long (`make soak`).
+/// How long what runs long runs (`make soak`): `CHOPMARK_SOAK`, where it is a number above 0.
+fn soak() -> Option<usize> {
+    let told = std::env::var("CHOPMARK_SOAK").ok().filter(|told| !told.is_empty())?;
+    let factor = told.parse().unwrap_or_else(|_| panic!("CHOPMARK_SOAK is {told:?}: a whole number is expected"));
+    (factor > 0).then_some(factor)
+}
+
+/// Whether what runs long runs long.
 pub fn is_soak() -> bool {
-    std::env::var_os("CHOPMARK_SOAK").is_some_and(|value| value == "1")
+    soak().is_some()
+}
+
+/// So many kills or cases in every run; where what runs long runs long, so many, times `CHOPMARK_SOAK`.
+pub fn soaked(always: usize, long: usize) -> usize {
+    soak().map_or(always, |factor| long * factor)
+}
+
+/// Whether a variable that scripts/test.sh sets says that something has to be there.
+pub fn is_required(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| value == "required")
+}
+
+/// Whether a test can go on that needs what not every machine has. Where that is missing although it has to be there, it
+/// fails; elsewhere it says so in the form that `.ci/run` counts, past what the test runner keeps to itself.
+#[track_caller]
+pub fn can_test(what: &str, is_required: bool, is_there: bool) -> bool {
+    assert!(is_there || !is_required, "{what}: what that needs is missing, and has to be there");
+    if !is_there {
+        let _ = std::io::stderr().write_all(format!("\nSKIPPED: {what}\n").as_bytes());
+    }
+    is_there
 }
 
 /// A directory that goes with the test. PostgreSQL runs as another user when this runs as root, and must get through.

@@ -13,12 +13,12 @@ use std::thread;
 use chopmark_core::manifest::header::Header;
 use chopmark_core::manifest::{Dtype, TENSORS_MAX, check_tensor_name, gguf, safetensors};
 
-use crate::harness::is_soak;
+use crate::harness::{can_test, soaked};
 use crate::make::Random;
 
 /// Inputs for each parser.
 fn cases() -> usize {
-    if is_soak() { 1_000_000 } else { 50_000 }
+    soaked(50_000, 1_000_000)
 }
 
 /// Longest input in bytes: that of the seeds, and what mutations may add.
@@ -374,20 +374,20 @@ while True:
         sys.stdout.write("refused " + " ".join(str(fault).split()) + "\n")
 "#;
 
+/// The directory of the package; it has to be where `CHOPMARK_TEST_SAFETENSORS` says.
 fn oracle() -> Option<PathBuf> {
     let named = std::env::var_os("CHOPMARK_TEST_SAFETENSORS").filter(|name| !name.is_empty()).map(PathBuf::from);
     let fetched = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/safetensors-0.8.0");
+    let is_required = named.is_some();
     let directory = named.unwrap_or(fetched);
-    directory.join("safetensors").is_dir().then_some(directory)
+    let is_there = directory.join("safetensors").is_dir();
+    can_test("safetensors headers beside the package's own parser", is_required, is_there).then_some(directory)
 }
 
 #[test]
 fn whatever_the_python_package_refuses_we_refuse() {
-    let Some(directory) = oracle() else {
-        println!("SKIPPED: the safetensors package is not here (scripts/install-safetensors.sh)");
-        return;
-    };
-    let number = if is_soak() { 100_000 } else { 5_000 };
+    let Some(directory) = oracle() else { return };
+    let number = soaked(5_000, 100_000);
     let mut random = Random::new(0xD1FF);
     let files: Vec<Vec<u8>> = (0..number)
         .map(|round| {

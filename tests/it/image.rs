@@ -18,13 +18,13 @@ fn descriptor(media_type: &str, content: &[u8]) -> Value {
 }
 
 /// An image of one layer, told from others by what is in it.
-fn image(layer: &str) -> String {
+pub fn image(layer: &str) -> String {
     let config = descriptor("application/vnd.oci.image.config.v1+json", format!("config of {layer}").as_bytes());
     let layer = descriptor("application/vnd.oci.image.layer.v1.tar+gzip", layer.as_bytes());
     json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer] }).to_string()
 }
 
-fn index(images: &[(&str, &str)]) -> String {
+pub fn index(images: &[(&str, &str)]) -> String {
     let manifests: Vec<_> = images
         .iter()
         .map(|(image, architecture)| {

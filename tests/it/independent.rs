@@ -4,7 +4,7 @@
 //! Both are given the very same bytes. A difference means that a statement has two readings, and that is always a fault:
 //! of the code or of the documentation.
 
-mod bases;
+pub mod bases;
 mod expenditure;
 mod hostile;
 mod licensed;

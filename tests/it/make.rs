@@ -18,6 +18,8 @@ use chopmark_core::text::Names;
 use chopmark_core::time::Timestamp;
 use ed25519_dalek::SigningKey;
 
+pub use crate::damage::Random;
+
 /// The same label is the same key in every run.
 pub fn key(label: &str) -> SigningKey {
     SigningKey::from_bytes(Sha256Digest::of(label.as_bytes()).as_bytes())
@@ -159,62 +161,5 @@ impl Author {
     pub fn sign(&self, payload: Vec<u8>, documents: Vec<Vec<u8>>) -> Submission {
         let keys: Vec<_> = self.keys.iter().collect();
         Submission::assemble(Envelope::sign(payload, &keys), documents).unwrap()
-    }
-}
-
-/// A small seeded generator (`SplitMix64`), so that every run tries the same mutations.
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number below `limit`.
-    pub fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(limit).unwrap()).unwrap()
-    }
-    /// Bytes with one small thing changed at a place, and what that was. There must be some bytes.
-    pub fn damage(&mut self, bytes: &[u8]) -> (String, Vec<u8>) {
-        const CHARACTERS: &[u8] = b"\"\\{}[]:,0-+.eE \0\n\x7f\xff\xc0/=_";
-        let mut changed = bytes.to_vec();
-        let place = self.below(bytes.len());
-        let what = match self.below(6) {
-            0 => {
-                changed[place] ^= 1 << self.below(8);
-                "a bit flipped"
-            }
-            1 => {
-                changed[place] = CHARACTERS[self.below(CHARACTERS.len())];
-                "a byte replaced"
-            }
-            2 => {
-                changed.insert(place, CHARACTERS[self.below(CHARACTERS.len())]);
-                "a byte added"
-            }
-            3 => {
-                changed.remove(place);
-                "a byte gone"
-            }
-            4 => {
-                let end = (place + 1 + self.below(40)).min(bytes.len());
-                changed.extend_from_within(place..end);
-                changed[place..].rotate_right(end - place);
-                "a stretch twice"
-            }
-            _ => {
-                changed.truncate(place);
-                "cut short"
-            }
-        };
-        (format!("{what} at {place}"), changed)
     }
 }

@@ -2,7 +2,7 @@
 //! acknowledged is in the log afterwards, once, at its index and provable, and an audit finds nothing.
 //!
 //! The harness takes any binary and reports what it found, so that a build that acknowledges too early can show that the
-//! harness finds that. `CHOPMARK_SOAK=1` kills five times as often.
+//! harness finds that. `CHOPMARK_SOAK=1` kills five times as often, `CHOPMARK_SOAK=5` twenty-five times.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,7 +20,7 @@ use chopmark_core::statement::{Envelope, StatementId};
 use chopmark_core::submission::Submission;
 use rustix::process::{Signal, kill_process};
 
-use crate::harness::{Answer, Client, Home, Service, binary, is_soak, place};
+use crate::harness::{Answer, Client, Home, Service, binary, place, soaked};
 use crate::ledger::entries_of;
 use crate::make::Random;
 use crate::shared;
@@ -390,7 +390,7 @@ fn survive(program: &Path, kills: &[Kill]) -> Result<Survived, Vec<Finding>> {
 
 #[test]
 fn nothing_that_was_acknowledged_is_lost_when_service_and_database_are_killed() {
-    let (service, database) = if is_soak() { (100, 50) } else { (20, 10) };
+    let (service, database) = (soaked(20, 100), soaked(10, 50));
     let survived = survive(&binary(), &kills(service, database)).unwrap_or_else(|findings| panic!("{findings:#?}"));
     println!(
         "{} acknowledged statements survived {service} kills of the service and {database} of PostgreSQL, none missing, \

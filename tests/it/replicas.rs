@@ -21,7 +21,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::admission::expect;
-use crate::harness::{Client, Home, Service, is_soak, place, sql};
+use crate::harness::{Client, Home, Service, place, soaked, sql};
 use crate::make::{Author, Random};
 use crate::metrics::Scrape;
 use crate::power::{comes, entries};
@@ -276,7 +276,7 @@ impl Drop for Frozen<'_> {
 
 #[test]
 fn freezing_signer_and_follower_in_turn_never_forks_the_log() {
-    let freezes = if is_soak() { 200 } else { 20 };
+    let freezes = soaked(20, 200);
     let registry = Shared::found();
     let (first, second) = (registry.replica("first"), registry.beside("second"));
     assert_eq!((signs(&first), signs(&second)), (Some(true), Some(false)));

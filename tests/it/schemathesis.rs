@@ -19,7 +19,7 @@ use chopmark_core::statement::{Issuer, Statement};
 use chopmark_core::submission::Submission;
 use serde_json::{Value, json};
 
-use crate::harness::{Home, Service, is_soak, place, wait_at_most};
+use crate::harness::{Home, Service, place, soaked, wait_at_most};
 use crate::licensing::licensed;
 use crate::make::Author;
 use crate::{sealed, shared};
@@ -179,7 +179,8 @@ fn every_answer_to_a_fuzzer_is_a_described_one() {
     let service = Service::start(place.path());
     let material = material(&service);
     let document = service.get("/openapi.json").json();
-    let (cases, at_least) = if is_soak() { (4_000, 50_000) } else { (130, 2_000) };
+    let (cases, at_least) = (soaked(130, 4_000), soaked(2_000, 50_000));
+    let cases = u32::try_from(cases).unwrap();
     let fuzzed = fuzz(place.path(), service.url(), &document, &material, cases);
     assert!(fuzzed.is_clean, "{}", fuzzed.report);
 
@@ -189,7 +190,7 @@ fn every_answer_to_a_fuzzer_is_a_described_one() {
         fuzzed.of(|status| status < 300),
         fuzzed.counts
     );
-    assert!(total >= at_least, "{total}");
+    assert!(total >= u64::try_from(at_least).unwrap(), "{total}");
     assert_eq!(fuzzed.of(|status| status >= 500), 0);
     // Every operation of the document was tried, and did what it is for at least once.
     let mut operations = 0;

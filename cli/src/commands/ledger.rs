@@ -40,6 +40,9 @@ async fn found(
     if size > 0 {
         return Err(StoreError::AlreadyFounded { size }.into());
     }
+    if !store.has_checksums().await? {
+        context.printer.note(registry::NO_CHECKSUMS);
+    }
     let registry = directory.found(store, arguments.origin.as_deref()).await?;
     let vault = MasterKeySource::of(directory, &VaultKeyArguments::default());
     if vault.read().is_err() {

@@ -71,6 +71,9 @@ async fn start(
         let message = format!("this registry has the origin {}; it can't be changed", registry.reference.origin);
         return Err(Failure::usage(message));
     }
+    if !store.has_checksums().await? {
+        tracing::warn!("{}", registry::NO_CHECKSUMS);
+    }
     let is_private = arguments.store.database_url.is_none();
     let store = vault::attach(store, directory, &arguments.vault, is_private).await?;
     // Another machine's replica of a database that is there has no log key, and needs none.

@@ -208,6 +208,17 @@ mod tests {
     }
 
     #[test]
+    fn damaged_documents_are_none_or_have_one_reading() {
+        let seed = write("/m".to_owned(), &items()).unwrap();
+        crate::damage::feed("remembered files", 5_000, &[seed], 100, |bytes| {
+            read(bytes).is_some_and(|items| {
+                assert_eq!(read(&write("/m".to_owned(), &items).unwrap()), Some(items));
+                true
+            })
+        });
+    }
+
+    #[test]
     fn what_is_written_is_what_is_read() {
         let bytes = write("/m".to_owned(), &items()).unwrap();
         assert_eq!(read(&bytes).unwrap(), items());

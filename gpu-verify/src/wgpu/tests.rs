@@ -15,6 +15,7 @@ use crate::checked::Checked;
 use crate::digests::DigestSelection;
 use crate::known_answers::known_answers;
 use crate::measure::{MeasureOptions, Purpose, measure};
+use crate::optional::can_test;
 use crate::portable::Portable;
 use crate::progress::Silent;
 
@@ -26,12 +27,8 @@ static ENGINE: LazyLock<Option<Wgpu>> = LazyLock::new(|| open(SMALL));
 
 fn open(sizes: Sizes) -> Option<Wgpu> {
     let found = device::find();
-    let Some(found) = found.first() else {
-        let is_required = std::env::var_os("CHOPMARK_TEST_VULKAN").is_some_and(|value| value == "required");
-        assert!(!is_required, "there is no adapter");
-        eprintln!("SKIPPED: there is no adapter");
-        return None;
-    };
+    can_test("the engine wgpu on an adapter", "CHOPMARK_TEST_VULKAN", !found.is_empty());
+    let found = found.first()?;
     Some(Wgpu::open_with(found, sizes).unwrap())
 }
 

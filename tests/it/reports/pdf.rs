@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::books::{Books, Company, figures};
 use super::{ask, service};
-use crate::harness::{Answer, Home, Ran, Service, place};
+use crate::harness::{Answer, Home, Ran, Service, can_test, is_required, place};
 use crate::sealed::{get_as, token_of};
 use crate::shared;
 
@@ -33,11 +33,8 @@ fn dense(text: &str) -> String {
 }
 
 fn is_possible() -> bool {
-    let is_required = std::env::var_os("CHOPMARK_TEST_PDF").is_some_and(|value| value == "required");
-    if !is_required {
-        eprintln!("SKIPPED: reports as PDF; scripts/install-pdf-tools.sh says what they need");
-    }
-    is_required
+    // What is missing then, Poppler or a font, fails by itself.
+    can_test("reports as PDF", false, is_required("CHOPMARK_TEST_PDF"))
 }
 
 /// Checks that a file claims to be an archivable and tagged document of this title, has its fonts with it, and no empty page;

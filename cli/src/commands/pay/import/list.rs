@@ -145,6 +145,40 @@ mod tests {
     }
 
     #[test]
+    fn damaged_lists_in_every_encoding_are_read_or_refused_at_a_row() {
+        let traditional = "nature,date,document,amount,currency,payee_name,film\n\
+                           royalty,2026-05-02,發票一號,1.00,HKD,香港軟件發展有限公司,true\n";
+        let simplified = "nature;date;document;amount;currency;payee_name;film\n\
+                          royalty;2026-05-02;发票一号;1.00;CNY;深圳软件开发有限公司;true\n";
+        let parse = |bytes: &[u8], told| match encoding::decode(bytes, told) {
+            Err(error) => {
+                assert!(!error.reason.is_empty() && error.line.is_none_or(|line| line > 0), "{error:?}");
+                false
+            }
+            Ok(Decoded { text, encoding }) => match List::parse(&text, encoding, Path::new("/b")) {
+                Err(failure) => {
+                    assert!(!failure.message.is_empty());
+                    false
+                }
+                Ok(List { rows, faults, .. }) => {
+                    assert!(faults.iter().all(|fault| fault.line > 0 && !fault.reason.is_empty()), "{faults:?}");
+                    assert!(!rows.is_empty() || !faults.is_empty());
+                    faults.is_empty()
+                }
+            },
+        };
+        for (text, written, told) in [
+            (traditional, encoding_rs::UTF_8, ListEncoding::Utf8),
+            (traditional, encoding_rs::BIG5, ListEncoding::Big5),
+            (simplified, encoding_rs::GB18030, ListEncoding::Gb18030),
+        ] {
+            let seeds = [written.encode(text).0.into_owned()];
+            crate::damage::feed(written.name(), 2_000, &seeds, 150, |bytes| parse(bytes, Some(told)));
+            crate::damage::feed(written.name(), 2_000, &seeds, 150, |bytes| parse(bytes, None));
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named_by_row_and_column() {
         let named = |text: &str| {
             let faults = list(text).faults;
