@@ -135,7 +135,7 @@ async fn enter(pool: &Pool, submission: &Submission, mut view: View) -> Result<(
         let row = client.query_one(&*keys, &[&signature.key_id.digest().as_bytes().as_slice()]).await?;
         load(&mut view, issuer, &row)?;
     }
-    view.admit(statement, Timestamp::from(chrono::Utc::now()))?;
+    view.admit(statement, &submission.envelope, Timestamp::from(chrono::Utc::now()))?;
     let (manifest, document) = submission.documents.first_key_value().ok_or("no manifest")?;
     let transaction = client.transaction().await?;
     let head = transaction.query_one(&*lock, &[]).await?;
