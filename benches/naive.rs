@@ -105,7 +105,7 @@ async fn ceiling(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let (submission, _share) = admissible(&service, &guard, &request, payload).await?;
+    let (submission, _held) = admissible(&service, &guard, &request, payload).await?;
     let id = submission.statement.id.to_hex();
     Ok(HttpResponse::Ok().json(serde_json::json!({ "statement_id": id })))
 }
@@ -116,7 +116,7 @@ async fn naive(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let (submission, _share) = admissible(&service, &guard, &request, payload).await?;
+    let (submission, _held) = admissible(&service, &guard, &request, payload).await?;
     let pool = POOL.get().ok_or_else(|| broken("pool"))?;
     let view = View::new(0, Some(service.registry.reference.clone()), Some(service.registry.operator));
     let (index, hash) = enter(pool, &submission, view).await.map_err(|error| broken(&error.to_string()))?;

@@ -255,12 +255,7 @@ impl View {
     ) -> Result<Vec<Change>, Rejection> {
         let refuse =
             |code, pointer: &str, reason: String| Rejection::in_payload(code, StrictError::new(pointer, reason));
-        self.check_registry(statement)?;
-        if now > statement.header.not_after {
-            let reason =
-                format!("the statement could be admitted until {}; sign a new one", statement.header.not_after);
-            return Err(refuse(Code::Expired, "/predicate/not_after", reason));
-        }
+        self.check_place_and_time(statement, now)?;
         let nonce = (statement.issuer(), statement.header.nonce.clone());
         if self.nonces.contains(&nonce) {
             let reason = "this issuer has used the nonce before; sign with a new random one".to_owned();
@@ -277,6 +272,20 @@ impl View {
         self.load_statement(statement.id, statement.issuer());
         self.size += 1;
         Ok(changes)
+    }
+
+    /// Checks that a statement is for this registry and not too late: all that admission asks of it without a look at the
+    /// log.
+    ///
+    /// # Errors
+    /// A [`Rejection`] naming the member of its header.
+    pub fn check_place_and_time(&self, statement: &Statement, now: Timestamp) -> Result<(), Rejection> {
+        self.check_registry(statement)?;
+        if now <= statement.header.not_after {
+            return Ok(());
+        }
+        let reason = format!("the statement could be admitted until {}; sign a new one", statement.header.not_after);
+        Err(Rejection::in_payload(Code::Expired, StrictError::new("/predicate/not_after", reason)))
     }
 
     fn check_registry(&self, statement: &Statement) -> Result<(), Rejection> {
