@@ -105,7 +105,7 @@ async fn ceiling(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let (submission, _share) = admissible(&service, &guard, &request, payload).await?;
+    let (submission, _held) = admissible(&service, &guard, &request, payload).await?;
     let id = submission.statement.id.to_hex();
     Ok(HttpResponse::Ok().json(serde_json::json!({ "statement_id": id })))
 }
@@ -116,7 +116,7 @@ async fn naive(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let (submission, _share) = admissible(&service, &guard, &request, payload).await?;
+    let (submission, _held) = admissible(&service, &guard, &request, payload).await?;
     let pool = POOL.get().ok_or_else(|| broken("pool"))?;
     let view = View::new(0, Some(service.registry.reference.clone()), Some(service.registry.operator));
     let (index, hash) = enter(pool, &submission, view).await.map_err(|error| broken(&error.to_string()))?;
@@ -135,7 +135,7 @@ async fn enter(pool: &Pool, submission: &Submission, mut view: View) -> Result<(
         let row = client.query_one(&*keys, &[&signature.key_id.digest().as_bytes().as_slice()]).await?;
         load(&mut view, issuer, &row)?;
     }
-    view.admit(statement, Timestamp::from(chrono::Utc::now()))?;
+    view.admit(statement, &submission.envelope, Timestamp::from(chrono::Utc::now()))?;
     let (manifest, document) = submission.documents.first_key_value().ok_or("no manifest")?;
     let transaction = client.transaction().await?;
     let head = transaction.query_one(&*lock, &[]).await?;

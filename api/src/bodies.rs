@@ -18,7 +18,8 @@ const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 /// up to twice as much again.
 const BODIES_BYTES_MAX: usize = 256 << 20;
 
-/// A body, and its share of the memory that all bodies may take; to be kept as long as anything made of it.
+/// A body, and its share of the memory that all bodies may take; to be kept as long as anything made of it, which may be
+/// longer than its client waits.
 pub struct Body {
     /// The bytes as sent.
     pub bytes: web::Bytes,

@@ -73,11 +73,11 @@ impl<K: Eq + Hash + Copy> Limiter<K> {
         Self { interval, ahead_max: interval * (burst - 1), whole_at: Mutex::default(), clients_max }
     }
 
-    /// Takes one from each client's allowance, or from nobody's.
+    /// Takes one from each client's allowance, or from nobody's. When each will be whole again.
     ///
     /// # Errors
     /// How long until it would do.
-    fn take(&self, clients: &[K], now: Instant) -> Result<(), Duration> {
+    fn take(&self, clients: &[K], now: Instant) -> Result<Vec<(K, Instant)>, Duration> {
         let mut whole_at = self.whole_at.lock().unwrap_or_else(PoisonError::into_inner);
         for client in clients {
             let ahead = whole_at.get(client).map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
@@ -91,11 +91,23 @@ impl<K: Eq + Hash + Copy> Limiter<K> {
                 whole_at.clear();
             }
         }
-        for client in clients {
+        let taken = clients.iter().map(|client| {
             let at = whole_at.entry(*client).or_insert(now);
             *at = now.max(*at) + self.interval;
+            (*client, *at)
+        });
+        Ok(taken.collect())
+    }
+
+    /// Gives back what was taken, but for what time has given back since.
+    fn give_back(&self, taken: &[(K, Instant)], now: Instant) {
+        let mut whole_at = self.whole_at.lock().unwrap_or_else(PoisonError::into_inner);
+        for (client, whole) in taken {
+            let owed = whole.saturating_duration_since(now).min(self.interval);
+            if let Some(at) = whole_at.get_mut(client) {
+                *at = at.checked_sub(owed).unwrap_or(now);
+            }
         }
-        Ok(())
     }
 }
 
@@ -113,7 +125,7 @@ pub struct RateLimits {
 /// The limits at work.
 pub struct Limits {
     addresses: Option<Limiter<IpAddr>>,
-    keys: Option<Limiter<KeyId>>,
+    keys: Option<Arc<Limiter<KeyId>>>,
     trusted_proxies: usize,
     metrics: Arc<Metrics>,
 }
@@ -123,7 +135,7 @@ impl Limits {
     pub fn new(limits: &RateLimits, metrics: Arc<Metrics>) -> Self {
         Self {
             addresses: limits.per_address.map(|rate| Limiter::new(rate, CLIENTS_MAX)),
-            keys: limits.per_key.map(|rate| Limiter::new(rate, CLIENTS_MAX)),
+            keys: limits.per_key.map(|rate| Arc::new(Limiter::new(rate, CLIENTS_MAX))),
             trusted_proxies: limits.trusted_proxies,
             metrics,
         }
@@ -142,7 +154,7 @@ impl Limits {
     /// 429 `rate_limited`.
     pub fn count_address(&self, address: Option<IpAddr>) -> Result<(), ApiError> {
         let (Some(limiter), Some(address)) = (&self.addresses, address) else { return Ok(()) };
-        limiter.take(&[client_of(address)], Instant::now()).map_err(|wait| {
+        limiter.take(&[client_of(address)], Instant::now()).map(drop).map_err(|wait| {
             self.metrics.rate_limited("address");
             ApiError::rate_limited("too many requests from this address", wait)
         })
@@ -154,17 +166,38 @@ impl Limits {
     }
 
     /// Counts a new statement against every key that has signed it. Only after the signatures were verified, and not
-    /// for a statement that is in the log already: anybody can send a public statement again, and must not be able to
-    /// use up its signer's allowance.
+    /// for a statement that is in the log already, or can't enter this one: anybody can send a public statement again, and
+    /// must not be able to use up its signer's allowance.
     ///
     /// # Errors
     /// 429 `rate_limited`.
-    pub fn count_keys(&self, keys: &[KeyId]) -> Result<(), ApiError> {
-        let Some(limiter) = &self.keys else { return Ok(()) };
-        limiter.take(keys, Instant::now()).map_err(|wait| {
+    pub fn count_keys(&self, keys: &[KeyId]) -> Result<Option<Allowance>, ApiError> {
+        let Some(limiter) = &self.keys else { return Ok(None) };
+        let taken = limiter.take(keys, Instant::now()).map_err(|wait| {
             self.metrics.rate_limited("key");
             ApiError::rate_limited("too many statements signed by this key", wait)
-        })
+        })?;
+        Ok(Some(Allowance { limiter: Arc::clone(limiter), taken }))
+    }
+}
+
+/// What a statement has taken from the allowances of its keys. Given back when dropped: only what becomes an entry costs
+/// its signers anything, not what was refused, whoever sent it, nor what the service had no time for.
+pub struct Allowance {
+    limiter: Arc<Limiter<KeyId>>,
+    taken: Vec<(KeyId, Instant)>,
+}
+
+impl Allowance {
+    /// It became an entry.
+    pub fn spend(mut self) {
+        self.taken.clear();
+    }
+}
+
+impl Drop for Allowance {
+    fn drop(&mut self) {
+        self.limiter.give_back(&self.taken, Instant::now());
     }
 }
 
@@ -190,6 +223,12 @@ fn client_of(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
+    impl<K: Eq + Hash + Copy> Limiter<K> {
+        fn is_taken(&self, clients: &[K], now: Instant) -> Result<(), Duration> {
+            self.take(clients, now).map(drop)
+        }
+    }
+
     #[test]
     fn rates_are_read_and_bounded() {
         let rate = |interval_ms, burst| Ok(Rate { interval: Duration::from_millis(interval_ms), burst });
@@ -210,28 +249,54 @@ mod tests {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         for _ in 0..3 {
-            assert_eq!(limiter.take(&["a"], at(0)), Ok(()));
+            assert_eq!(limiter.is_taken(&["a"], at(0)), Ok(()));
         }
-        assert_eq!(limiter.take(&["a"], at(0)), Err(Duration::from_millis(100)));
-        assert_eq!(limiter.take(&["b"], at(0)), Ok(()), "somebody else");
-        assert_eq!(limiter.take(&["a"], at(99)), Err(Duration::from_millis(1)));
-        assert_eq!(limiter.take(&["a"], at(100)), Ok(()));
-        assert_eq!(limiter.take(&["a"], at(100)), Err(Duration::from_millis(100)));
+        assert_eq!(limiter.is_taken(&["a"], at(0)), Err(Duration::from_millis(100)));
+        assert_eq!(limiter.is_taken(&["b"], at(0)), Ok(()), "somebody else");
+        assert_eq!(limiter.is_taken(&["a"], at(99)), Err(Duration::from_millis(1)));
+        assert_eq!(limiter.is_taken(&["a"], at(100)), Ok(()));
+        assert_eq!(limiter.is_taken(&["a"], at(100)), Err(Duration::from_millis(100)));
         for _ in 0..3 {
-            assert_eq!(limiter.take(&["a"], at(10_000)), Ok(()), "whole again, and no more than whole");
+            assert_eq!(limiter.is_taken(&["a"], at(10_000)), Ok(()), "whole again, and no more than whole");
         }
-        assert!(limiter.take(&["a"], at(10_000)).is_err());
+        assert!(limiter.is_taken(&["a"], at(10_000)).is_err());
     }
 
     #[test]
     fn who_is_refused_pays_nothing_and_neither_do_the_others() {
         let limiter = Limiter::new("1/s:2".parse().unwrap(), 100);
         let now = Instant::now();
-        assert_eq!(limiter.take(&["a", "b"], now), Ok(()));
-        assert_eq!(limiter.take(&["a"], now), Ok(()));
-        assert!(limiter.take(&["b", "a"], now).is_err());
-        assert_eq!(limiter.take(&["b"], now), Ok(()), "b was not charged for what a may not");
-        assert!(limiter.take(&["b"], now).is_err());
+        assert_eq!(limiter.is_taken(&["a", "b"], now), Ok(()));
+        assert_eq!(limiter.is_taken(&["a"], now), Ok(()));
+        assert!(limiter.is_taken(&["b", "a"], now).is_err());
+        assert_eq!(limiter.is_taken(&["b"], now), Ok(()), "b was not charged for what a may not");
+        assert!(limiter.is_taken(&["b"], now).is_err());
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again_once() {
+        let limiter = Limiter::new("1/s:3".parse().unwrap(), 100);
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let taken: Vec<_> = (0..3).map(|_| limiter.take(&["a"], at(0)).unwrap()).collect();
+        assert!(limiter.is_taken(&["a"], at(0)).is_err());
+        limiter.give_back(&taken[1], at(100));
+        assert_eq!(limiter.is_taken(&["a"], at(100)), Ok(()));
+        assert_eq!(limiter.is_taken(&["a"], at(100)), Err(Duration::from_millis(900)));
+        limiter.give_back(&[("never seen", at(5_000))], at(100));
+        // The first of them was earned again by time, half of the second was: nobody gets more than was taken.
+        let limiter = Limiter::new("1/s:2".parse().unwrap(), 100);
+        let taken: Vec<_> = (0..2).map(|_| limiter.take(&["a"], at(0)).unwrap()).collect();
+        limiter.give_back(&taken[0], at(1_500));
+        limiter.give_back(&taken[1], at(1_500));
+        assert_eq!(limiter.is_taken(&["a"], at(1_500)), Ok(()));
+        assert_eq!(limiter.is_taken(&["a"], at(1_500)), Ok(()));
+        assert!(limiter.is_taken(&["a"], at(1_500)).is_err());
+        let first = limiter.take(&["b"], at(0)).unwrap();
+        assert_eq!(limiter.is_taken(&["b"], at(9_000)), Ok(()));
+        assert_eq!(limiter.is_taken(&["b"], at(9_000)), Ok(()));
+        limiter.give_back(&first, at(9_000));
+        assert!(limiter.is_taken(&["b"], at(9_000)).is_err(), "what was earned again long ago");
     }
 
     #[test]
@@ -239,14 +304,14 @@ mod tests {
         let limiter = Limiter::new("1/s".parse().unwrap(), 10);
         let start = Instant::now();
         for client in 0..10 {
-            assert_eq!(limiter.take(&[client], start), Ok(()));
+            assert_eq!(limiter.is_taken(&[client], start), Ok(()));
         }
         let later = start + Duration::from_secs(2);
-        assert_eq!(limiter.take(&[0], later), Ok(()));
-        assert_eq!(limiter.take(&[10], later), Ok(()));
-        assert!(limiter.take(&[0], later).is_err(), "still remembered");
+        assert_eq!(limiter.is_taken(&[0], later), Ok(()));
+        assert_eq!(limiter.is_taken(&[10], later), Ok(()));
+        assert!(limiter.is_taken(&[0], later).is_err(), "still remembered");
         for client in 100..100_000 {
-            let _ = limiter.take(&[client], later);
+            let _ = limiter.is_taken(&[client], later);
             assert!(limiter.whole_at.lock().unwrap().len() <= 10);
         }
     }

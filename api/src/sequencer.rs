@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use chopmark_core::submission::Submission;
 use chopmark_core::time::Timestamp;
 use chopmark_store::{Appender, BATCH_MAX, Batch, Outcome, StoreError};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use crate::limits::Allowance;
 use crate::metrics::Metrics;
 use crate::problem::{ApiError, internal};
 use crate::publisher::Status;
@@ -76,8 +77,17 @@ enum Refusal {
     Damaged,
 }
 
+/// What a statement holds until it is judged, whether or not anybody still waits for the answer.
+pub struct Held {
+    /// Its body's share of the memory for bodies.
+    pub share: Option<OwnedSemaphorePermit>,
+    /// What it took from the allowances of its keys: spent by an entry, given back otherwise.
+    pub allowance: Option<Allowance>,
+}
+
 struct Job {
     submission: Box<Submission>,
+    held: Held,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -118,12 +128,12 @@ impl Queue {
     ///
     /// # Errors
     /// 503 when the queue is full, the service is stopping or the database fails.
-    pub async fn submit(&self, submission: Submission) -> Result<Outcome, ApiError> {
+    pub async fn submit(&self, submission: Submission, held: Held) -> Result<Outcome, ApiError> {
         if self.trouble() == Some(Trouble::DiskFull) {
             return Err(Trouble::DiskFull.error());
         }
         let (answer, verdict) = oneshot::channel();
-        let job = Job { submission: Box::new(submission), answer };
+        let job = Job { submission: Box::new(submission), held, answer };
         self.jobs.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 let waiting = self.jobs.max_capacity();
@@ -185,6 +195,9 @@ impl Sequencer {
             for (job, answer) in jobs.drain(..).zip(answers) {
                 if let Ok(outcome) = &answer {
                     self.metrics.judged(outcome);
+                }
+                if let (Ok(Outcome::Appended { .. }), Some(allowance)) = (&answer, job.held.allowance) {
+                    allowance.spend();
                 }
                 // A client that went away has lost nothing: its statement is in the log, or was refused.
                 let _ = job.answer.send(answer);

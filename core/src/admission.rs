@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use crate::key::KeyId;
 use crate::party::KeyRole;
 use crate::sealed::Field;
-use crate::statement::{Issuer, Nonce, RegistryRef, Statement, StatementId};
+use crate::statement::{Envelope, Issuer, Nonce, RegistryRef, Statement, StatementId};
 use crate::strict::StrictError;
 use crate::text::{Names, skeleton};
 use crate::time::Timestamp;
@@ -240,27 +240,28 @@ impl View {
         self.nonces.insert((issuer, nonce));
     }
 
-    /// Judges one statement, whose signatures are already verified, and on success takes its changes in.
+    /// Judges one statement, and on success takes its changes in.
     ///
-    /// `now` is the registry's clock.
+    /// `signed` is the statement's envelope: whoever judges has verified its signatures, or is going to; `now` is the
+    /// registry's clock.
     ///
     /// # Errors
     /// A [`Rejection`] with a stable code; the view is then unchanged.
-    pub fn admit(&mut self, statement: &Statement, now: Timestamp) -> Result<Vec<Change>, Rejection> {
+    pub fn admit(
+        &mut self,
+        statement: &Statement,
+        signed: &Envelope,
+        now: Timestamp,
+    ) -> Result<Vec<Change>, Rejection> {
         let refuse =
             |code, pointer: &str, reason: String| Rejection::in_payload(code, StrictError::new(pointer, reason));
-        self.check_registry(statement)?;
-        if now > statement.header.not_after {
-            let reason =
-                format!("the statement could be admitted until {}; sign a new one", statement.header.not_after);
-            return Err(refuse(Code::Expired, "/predicate/not_after", reason));
-        }
+        self.check_place_and_time(statement, now)?;
         let nonce = (statement.issuer(), statement.header.nonce.clone());
         if self.nonces.contains(&nonce) {
             let reason = "this issuer has used the nonce before; sign with a new random one".to_owned();
             return Err(refuse(Code::NonceReused, "/predicate/nonce", reason));
         }
-        self.check_signers(statement)?;
+        self.check_signers(statement, signed)?;
         let kind = statement.claim.kind();
         kind.admit(statement, self)?;
         let changes = Entry { index: self.size, statement }.apply();
@@ -271,6 +272,20 @@ impl View {
         self.load_statement(statement.id, statement.issuer());
         self.size += 1;
         Ok(changes)
+    }
+
+    /// Checks that a statement is for this registry and not too late: all that admission asks of it without a look at the
+    /// log.
+    ///
+    /// # Errors
+    /// A [`Rejection`] naming the member of its header.
+    pub fn check_place_and_time(&self, statement: &Statement, now: Timestamp) -> Result<(), Rejection> {
+        self.check_registry(statement)?;
+        if now <= statement.header.not_after {
+            return Ok(());
+        }
+        let reason = format!("the statement could be admitted until {}; sign a new one", statement.header.not_after);
+        Err(Rejection::in_payload(Code::Expired, StrictError::new("/predicate/not_after", reason)))
     }
 
     fn check_registry(&self, statement: &Statement) -> Result<(), Rejection> {
@@ -289,9 +304,9 @@ impl View {
     ///
     /// # Errors
     /// A [`Rejection`] when it is of another registry, or not signed by whoever must.
-    pub fn accept(&mut self, index: u64, statement: &Statement) -> Result<(), Rejection> {
+    pub fn accept(&mut self, index: u64, statement: &Statement, signed: &Envelope) -> Result<(), Rejection> {
         self.check_registry(statement)?;
-        self.check_signers(statement)?;
+        self.check_signers(statement, signed)?;
         for change in (Entry { index, statement }).apply() {
             self.absorb(&change);
         }
@@ -302,9 +317,9 @@ impl View {
     ///
     /// # Errors
     /// A [`Rejection`] when the log holds what should never have been admitted.
-    pub fn replay(&mut self, index: u64, statement: &Statement) -> Result<Vec<Change>, Rejection> {
+    pub fn replay(&mut self, index: u64, statement: &Statement, signed: &Envelope) -> Result<Vec<Change>, Rejection> {
         self.size = index;
-        self.admit(statement, statement.header.not_after)
+        self.admit(statement, signed, statement.header.not_after)
     }
 
     /// Names the registry, once its genesis entry was folded.
@@ -313,11 +328,14 @@ impl View {
         self.operator = Some(operator);
     }
 
-    /// Every listed key is a current key of its party, and every party's threshold is reached.
+    /// Every listed key is a current key of its party, and of every party one of its signing keys has signed or as many
+    /// root keys as it needs.
+    ///
+    /// To list a key is not to sign: a group of a root and a signing key with a threshold of 1 is reached by either.
     ///
     /// # Errors
     /// A [`Rejection`] naming the group.
-    pub fn check_signers(&self, statement: &Statement) -> Result<(), Rejection> {
+    pub fn check_signers(&self, statement: &Statement, signed: &Envelope) -> Result<(), Rejection> {
         for (position, group) in statement.header.signers.iter().enumerate() {
             let Issuer::Party(id) = group.party else { continue };
             let at = |member: &str| format!("/predicate/signers/{position}/{member}");
@@ -331,7 +349,7 @@ impl View {
                 return Err(refuse(Code::StaleKeyHead, "key_head", reason));
             }
             let introduced = statement.claim.kind().own_keys();
-            let mut signing_key_listed = false;
+            let (mut is_signing_key_listed, mut has_signing_key_signed, mut roots_signed) = (false, false, 0_u32);
             for key in &group.keys {
                 if position == 0 && introduced.iter().any(|new| new.id() == *key) {
                     continue;
@@ -340,7 +358,14 @@ impl View {
                     Some(record) if record.party != id => "is not a key of this party",
                     Some(KeyRecord { valid_until: Some(_), .. }) => "was revoked or replaced",
                     Some(record) => {
-                        signing_key_listed |= record.role == KeyRole::Signing;
+                        let has_signed = signed.is_signed_by(key);
+                        match record.role {
+                            KeyRole::Signing => {
+                                is_signing_key_listed = true;
+                                has_signing_key_signed |= has_signed;
+                            }
+                            KeyRole::Root => roots_signed += u32::from(has_signed),
+                        }
                         continue;
                     }
                     None => "is not a key of this party",
@@ -352,8 +377,10 @@ impl View {
                 0 => statement.claim.kind().root_signatures_needed(statement, party),
                 _ => party.threshold,
             };
-            if !signing_key_listed && group.threshold < needed {
-                let reason = format!("this party's statements need {needed} signatures");
+            let is_enough = has_signing_key_signed || roots_signed >= needed;
+            if group.threshold < needed && !(is_signing_key_listed && is_enough) {
+                let reason =
+                    format!("this party's statements need {needed} signatures by root keys, or one by a signing key");
                 return Err(refuse(Code::ThresholdNotMet, "threshold", reason));
             }
         }

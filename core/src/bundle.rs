@@ -301,7 +301,7 @@ impl Bundle {
         submission
             .verify(|id| view.key(id).map(|record| &record.public_key))
             .map_err(rejected("statement/envelope"))?;
-        view.check_signers(statement).map_err(rejected("statement/envelope"))?;
+        view.check_signers(statement, &submission.envelope).map_err(rejected("statement/envelope"))?;
         let licence = self.licence.as_ref().map(|proof| proof.verify(&verifier, founded, &statement.id)).transpose()?;
         Ok(ProvenStatement { checkpoint: verifier.checkpoint, submission, view, index, licence })
     }
@@ -319,7 +319,7 @@ impl Bundle {
         }
         submission.verify(|_| None::<&crate::key::PublicKey>).map_err(rejected(place))?;
         let mut view = View::new(0, None, None);
-        view.replay(0, &submission.statement).map_err(rejected(place))?;
+        view.replay(0, &submission.statement, &submission.envelope).map_err(rejected(place))?;
         match &submission.statement.claim {
             Claim::Policy(PolicyClaim::Descriptor(descriptor)) if descriptor.log_key == verifier.key.to_string() => {
                 view.found(self.registry.clone(), submission.statement.id);
@@ -366,7 +366,7 @@ impl Bundle {
                     return Err(invalid(place, format!("holds an entry of the party {issuer}")));
                 }
                 submission.verify(|id| view.key(id).map(|record| &record.public_key)).map_err(rejected(&place))?;
-                view.replay(at, &submission.statement).map_err(rejected(&place))?;
+                view.replay(at, &submission.statement, &submission.envelope).map_err(rejected(&place))?;
             }
         }
         Ok(())

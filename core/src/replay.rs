@@ -81,7 +81,8 @@ impl Replay {
         if self.size == 0 && descriptor(&entry.statement).is_none() {
             return Err("entry 0 does not found a registry".to_owned());
         }
-        let changes = self.view.replay(self.size, &entry.statement).map_err(|rejection| rejection.to_string())?;
+        let changes = self.view.replay(self.size, &entry.statement, &entry.envelope);
+        let changes = changes.map_err(|rejection| rejection.to_string())?;
         self.advance(entry);
         Ok(changes)
     }

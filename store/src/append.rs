@@ -235,7 +235,7 @@ async fn transact(
             outcomes.push(Outcome::Existing { index: *index, signatures_differ: *stored != leaf });
             continue;
         }
-        match view.admit(&submission.statement, now) {
+        match view.admit(&submission.statement, &submission.envelope, now) {
             Err(rejection) => outcomes.push(Outcome::Rejected(rejection)),
             Ok(made) => {
                 let index = head.edge.size();

@@ -82,8 +82,8 @@ async fn fold(
             return Err(StoreError::damaged(format!("log.entry {missing}"), "the row is missing"));
         }
         let folds: Vec<Fold> = follow::read(connection, &entries).await?;
+        from += u64::try_from(folds.len()).unwrap_or_default();
         Tables::fold(connection, folds, size).await?;
-        from += number;
         progress(from, size);
     }
     Ok(from)

@@ -209,6 +209,55 @@ async fn a_registry_is_founded_once_and_read_back_as_it_was_written() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_piece_that_fails_is_tried_again_smaller_and_then_they_grow() {
+    let ledger = Ledger::new().await;
+    let artefacts: Vec<_> = (0..20).map(|number| ledger.artefact(number)).collect();
+    let size = 3 + u64::try_from(artefacts.len()).unwrap();
+    ledger.appender().append(&artefacts.iter().collect::<Vec<_>>(), noon()).await.unwrap();
+    // More than three artefacts at once are too heavy for this database.
+    let superuser = ledger.superuser().await;
+    superuser
+        .batch_execute(
+            "SET chopmark.migrating = 'on';
+             CREATE FUNCTION public.too_heavy() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 IF (SELECT count(*) FROM written) > 3 THEN RAISE EXCEPTION 'too heavy'; END IF; RETURN NULL; END $$;
+             CREATE TRIGGER too_heavy AFTER INSERT ON view.artefact_page REFERENCING NEW TABLE AS written
+                 FOR EACH STATEMENT EXECUTE FUNCTION public.too_heavy()",
+        )
+        .await
+        .unwrap();
+    let mut follower = ledger.store.follower();
+    let mut applied = vec![0];
+    let mut failed = 0;
+    while *applied.last().unwrap() < size {
+        match follower.advance().await {
+            Ok(now) => applied.push(now.applied_size),
+            Err(_) => failed += 1,
+        }
+        assert!(failed + applied.len() < 100, "never gets past {applied:?}");
+    }
+    let largest = applied.windows(2).map(|pair| pair[1] - pair[0]).max();
+    assert!(failed > 0 && applied.len() > 6, "{failed} failed, {applied:?}");
+    superuser
+        .batch_execute(
+            "SET chopmark.migrating = 'on'; DROP TRIGGER too_heavy ON view.artefact_page; DROP FUNCTION public.too_heavy",
+        )
+        .await
+        .unwrap();
+    ledger.assert_clean(size).await;
+    // What followed in small pieces is the same, and pieces are soon as large as they were.
+    let more: Vec<_> = (20..200).map(|number| ledger.artefact(number)).collect();
+    ledger.appender().append(&more.iter().collect::<Vec<_>>(), noon()).await.unwrap();
+    while follower.advance().await.unwrap().applied_size < size + 180 {
+        applied.push(ledger.store.applied_size().await.unwrap());
+    }
+    applied.push(size + 180);
+    assert!(applied.windows(2).map(|pair| pair[1] - pair[0]).max() > largest, "{applied:?}");
+    ledger.assert_clean(size + 180).await;
+    ledger.cluster.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_batch_is_judged_in_order_and_a_repeat_finds_its_entry() {
     let ledger = Ledger::new().await;
     let mut appender = ledger.appender();

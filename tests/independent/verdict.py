@@ -1,7 +1,8 @@
 """Says of each submission whether its form and its signatures are good, without a line of the code under test.
 
-Standard input: one line of JSON with the public keys that are registered (`keys`, base64), then one submission a line,
-a colon and its bytes in base64. Standard output: one line of JSON for each.
+Standard input: one line of JSON with the public keys that are registered (`keys`, base64) and some parties (`parties`, by
+id: `threshold`, `key_head`, and of its current `keys` which role each has), then one submission a line, a colon and its
+bytes in base64. Standard output: one line of JSON for each.
 """
 
 import base64
@@ -105,6 +106,29 @@ def check_signatures(payload, signatures, groups, keys):
             raise Refused("threshold_not_met", "payload", f"/predicate/signers/{position}/threshold")
 
 
+def check_signers(signatures, groups, parties):
+    """Whether those may sign who do, and whether they are enough; key events, which ask for more, are not judged here."""
+    if groups[0]["party"] not in parties:
+        return
+    signing = {key for key, _, _ in signatures}
+    for position, group in enumerate(groups):
+        refuse = lambda code, member: Refused(code, "payload", f"/predicate/signers/{position}/{member}")
+        party = parties.get(group["party"])
+        if party is None:
+            raise refuse("unknown_issuer", "party")
+        if group["key_head"] != party["key_head"]:
+            raise refuse("stale_key_head", "key_head")
+        if any(key not in party["keys"] for key in group["keys"]):
+            raise refuse("not_authorised", "keys")
+        # A threshold below the party's is for a signing key, which then signs, or root keys sign that need none.
+        if group["threshold"] < party["threshold"]:
+            listed = [party["keys"][key] for key in group["keys"]]
+            signed = [party["keys"][key] for key in group["keys"] if key in signing]
+            enough = "signing" in signed or signed.count("root") >= party["threshold"]
+            if "signing" not in listed or not enough:
+                raise refuse("threshold_not_met", "threshold")
+
+
 def request(value):
     documents = lambda inner, at: rules.each(inner, at, rules.text)
     optional = {"documents": documents, "openings": sealed.openings}
@@ -114,7 +138,7 @@ def request(value):
     return found
 
 
-def judge(body, registered):
+def judge(body, registered, parties):
     found = in_document("malformed_request", "request", lambda: request(strict_json.read(body)))
     try:
         payload, signatures = envelope(found["envelope"])
@@ -148,6 +172,7 @@ def judge(body, registered):
         raise Refused(wrong[0], "request", wrong[1])
     keys = {**registered, **{rules.key_id(key): key for key in introduced}}
     check_signatures(payload, signatures, groups, keys)
+    check_signers(signatures, groups, parties)
     identity = hashlib.sha256(payload).digest()
     return {
         "verdict": "accepted",
@@ -159,10 +184,11 @@ def judge(body, registered):
 
 def main():
     first, *lines = sys.stdin.buffer.read().split(b"\n")
-    registered = {rules.key_id(key): key for key in map(base64.b64decode, json.loads(first)["keys"])}
+    known = json.loads(first)
+    registered = {rules.key_id(key): key for key in map(base64.b64decode, known["keys"])}
     for line in filter(None, lines):
         try:
-            answer = judge(base64.b64decode(line[1:]), registered)
+            answer = judge(base64.b64decode(line[1:]), registered, known["parties"])
         except Refused as refused:
             answer = refused.answer
         print(json.dumps(answer))

@@ -9,6 +9,7 @@ mod expenditure;
 mod hostile;
 mod licensed;
 mod payments;
+mod signers;
 mod values;
 
 use std::collections::BTreeMap;
@@ -16,20 +17,24 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use chopmark_core::key::{KeyId, PublicKey};
 use chopmark_core::ledger::tree::leaf_hash;
 use chopmark_core::submission::Submission;
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
 use hostile::Case;
+use signers::Registered;
 
 /// What the product says of a body.
-fn ours(body: &[u8], keys: &BTreeMap<KeyId, PublicKey>) -> Value {
+fn ours(body: &[u8], Registered { view, keys, .. }: &Registered) -> Value {
     let verdict = Submission::parse(body).and_then(|submission| {
         submission.check_documents()?;
         submission.check_openings()?;
         submission.verify(|id| keys.get(id))?;
+        // Whether its signers may sign is judged where its issuer is registered; nearly all are by nobody who is.
+        if view.party(&submission.statement.issuer()).is_some() {
+            view.check_signers(&submission.statement, &submission.envelope)?;
+        }
         Ok(submission)
     });
     match verdict {
@@ -49,7 +54,7 @@ fn ours(body: &[u8], keys: &BTreeMap<KeyId, PublicKey>) -> Value {
 }
 
 /// What the independent program says of each, in one run.
-fn theirs(cases: &[Case], keys: &BTreeMap<KeyId, PublicKey>) -> Vec<Value> {
+fn theirs(cases: &[Case], Registered { parties, keys, .. }: &Registered) -> Vec<Value> {
     let mut child = Command::new("python3")
         .args(["-B", "-I", "-c", RUN])
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("independent"))
@@ -58,7 +63,7 @@ fn theirs(cases: &[Case], keys: &BTreeMap<KeyId, PublicKey>) -> Vec<Value> {
         .spawn()
         .expect("python3 is needed for the independent check; install it, or run everything with `make test`");
     let keys: Vec<_> = keys.values().map(ToString::to_string).collect();
-    let mut lines = json!({ "keys": keys }).to_string();
+    let mut lines = json!({ "keys": keys, "parties": parties }).to_string();
     for case in cases {
         lines += "\n:";
         lines += &BASE64.encode(&case.body);
@@ -94,9 +99,9 @@ fn differences(cases: &[Case], ours: &[Value], theirs: &[Value]) -> Vec<String> 
 
 #[test]
 fn two_programs_that_share_no_code_say_the_same() {
-    let hostile::Cases { cases, keys } = hostile::cases();
-    let ours: Vec<_> = cases.iter().map(|case| self::ours(&case.body, &keys)).collect();
-    let theirs = theirs(&cases, &keys);
+    let hostile::Cases { cases, registered } = hostile::cases();
+    let ours: Vec<_> = cases.iter().map(|case| self::ours(&case.body, &registered)).collect();
+    let theirs = theirs(&cases, &registered);
     let mut codes = BTreeMap::<&str, usize>::new();
     for verdict in &ours {
         *codes.entry(verdict["code"].as_str().unwrap_or("accepted")).or_default() += 1;
@@ -105,7 +110,7 @@ fn two_programs_that_share_no_code_say_the_same() {
     println!("{} inputs, {} verdicts differ: {codes:?}", cases.len(), differences.len());
     assert!(differences.is_empty(), "{} differ:\n{}", differences.len(), differences.join("\n"));
     assert!(cases.len() >= 10_000, "{}", cases.len());
-    // Everything that can be said without a registry was said, and often enough to mean something.
+    // Everything that can be said without a registry, and of signers with one, was said, and often enough to mean something.
     for (code, at_least) in [
         ("accepted", 200),
         ("document_invalid", 20),
@@ -116,11 +121,13 @@ fn two_programs_that_share_no_code_say_the_same() {
         ("invalid_statement", 4_000),
         ("malformed_envelope", 100),
         ("malformed_request", 100),
+        ("not_authorised", 50),
         ("opening_missing", 20),
         ("opening_unreferenced", 10),
         ("signature_invalid", 50),
         ("signer_not_listed", 1),
-        ("threshold_not_met", 1),
+        ("threshold_not_met", 150),
+        ("unknown_issuer", 1),
         ("unknown_key", 1),
     ] {
         assert!(codes.get(code).copied().unwrap_or_default() >= at_least, "{code}: {codes:?}");

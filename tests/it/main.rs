@@ -62,6 +62,7 @@ mod serve;
 mod shared;
 mod sidecar;
 mod signer;
+mod signers;
 mod statement;
 mod tamper;
 mod tax;

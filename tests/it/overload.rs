@@ -2,14 +2,68 @@
 //! fails with a 500.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::harness::{Answer, Service, place};
-use crate::make::Author;
+use chopmark_core::kind::Claim;
+use chopmark_core::statement::{Issuer, Statement};
+use chopmark_core::submission::Submission;
+use chopmark_core::time::Timestamp;
+
+use crate::harness::{Answer, Service, is_soak, place};
+use crate::make::{Author, now, small_manifest};
+use crate::metrics::Scrape;
 use crate::shared;
+
+/// Memory that a service may take beyond what it has while it idles, in these tests: far more than it does, and far less
+/// than what piles up where nothing is bounded.
+const GROWTH_BYTES_MAX: u64 = 256 << 20;
+
+/// Memory of a service that is in use.
+fn resident_bytes(service: &Service) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", service.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+}
+
+/// Waits for something that must come.
+#[track_caller]
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    for _ in 0..600 {
+        if is_so() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    panic!("{what}");
+}
+
+/// Does something while a superuser holds a lock on a table.
+fn while_locked<T>(service: &Service, table: &str, mode: &str, work: impl FnOnce() -> T) -> T {
+    let sleeping = "FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+    let lock = format!("BEGIN; LOCK TABLE {table} IN {mode} MODE; SELECT pg_sleep(600); COMMIT");
+    thread::scope(|scope| {
+        let holder = scope.spawn(|| service.sql(&lock));
+        until("the lock was not taken", || service.sql(&format!("SELECT count(*) {sleeping}")).unwrap() == "1");
+        let done = catch_unwind(AssertUnwindSafe(work));
+        assert!(!holder.is_finished(), "the lock was given back too early");
+        service.sql(&format!("SELECT pg_terminate_backend(pid) {sleeping}")).unwrap();
+        holder.join().unwrap().unwrap_err();
+        done.unwrap_or_else(|panic| resume_unwind(panic))
+    })
+}
+
+/// Whether the sequencer waits for the lock that every batch takes.
+fn is_stuck(service: &Service) -> bool {
+    let waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'log.log_state'::regclass AND NOT granted";
+    service.sql(waiting).unwrap() != "0"
+}
 
 /// How often each status was answered; every refusal is a problem with its headers.
 fn count<'a>(answers: impl IntoIterator<Item = &'a Answer>) -> BTreeMap<u16, usize> {
@@ -32,6 +86,7 @@ fn a_full_queue_refuses_at_once_and_work_goes_on() {
     let author = shared::author(&service, "overload");
     let bodies: Vec<Vec<u8>> =
         (0..CLIENTS * EACH).map(|number| author.artefact(&format!("overload {number}")).to_request()).collect();
+    let idle = resident_bytes(&service);
     let answers = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for mine in bodies.chunks(EACH) {
@@ -50,7 +105,10 @@ fn a_full_queue_refuses_at_once_and_work_goes_on() {
     assert!(entered >= EACH, "hardly anything was entered: {counted:?}");
     for answer in answers.iter().filter(|answer| answer.status == 503) {
         assert_eq!(answer.problem()["code"], "overloaded");
+        assert!(answer.header("retry-after").is_some(), "{}", answer.text());
     }
+    let grown = resident_bytes(&service).saturating_sub(idle);
+    assert!(grown < GROWTH_BYTES_MAX, "{grown} bytes more than while idle");
     // Whoever comes again gets in, and nobody twice.
     for body in &bodies {
         assert!(matches!(service.post(body).status, 200 | 201));
@@ -65,27 +123,15 @@ fn readers_that_find_no_connection_are_refused_and_not_failed() {
     let service = Service::try_start(place.path(), "data", &["--statement-timeout", "1"]).unwrap();
     let path = format!("/v1/documents/{}", "00".repeat(32));
     assert_eq!(service.get(&path).status, 404);
-    let answers = thread::scope(|scope| {
-        let holder = scope.spawn(|| {
-            service.sql("BEGIN; LOCK TABLE log.document IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600); COMMIT")
-        });
-        let held = "SELECT count(*) FROM pg_locks WHERE relation = 'log.document'::regclass AND granted \
-                    AND mode = 'AccessExclusiveLock'";
-        while service.sql(held).unwrap() != "1" {
-            assert!(!holder.is_finished(), "the lock was not taken");
-            thread::sleep(Duration::from_millis(50));
-        }
+    let answers = while_locked(&service, "log.document", "ACCESS EXCLUSIVE", || {
         // More readers than connections: some wait for the table, the others for a connection.
-        let readers: Vec<_> = (0..48).map(|_| scope.spawn(|| service.get(&path))).collect();
-        let answers: Vec<Answer> = readers.into_iter().map(|reader| reader.join().unwrap()).collect();
-        assert!(!holder.is_finished(), "the lock was given back before everybody was answered");
+        let answers: Vec<Answer> = thread::scope(|scope| {
+            let readers: Vec<_> = (0..48).map(|_| scope.spawn(|| service.get(&path))).collect();
+            readers.into_iter().map(|reader| reader.join().unwrap()).collect()
+        });
         // What needs no connection, or one of another pool, is as ever.
         assert_eq!(service.get("/healthz").status, 200);
         assert_eq!(service.get("/checkpoint").status, 200);
-        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' \
-                   AND pid <> pg_backend_pid()";
-        service.sql(end).unwrap();
-        holder.join().unwrap().unwrap_err();
         answers
     });
     let counted = count(&answers);
@@ -135,6 +181,74 @@ fn large_bodies_share_bounded_memory() {
         thread::sleep(Duration::from_millis(50));
     }
     panic!("the memory was not given back");
+}
+
+/// Sends a statement in a body of this size, and reads no answer. The connection is one that is reset when it is dropped:
+/// there is an answer to another request that nobody has read.
+fn send_padded(service: &Service, request: &[u8], size_bytes: usize) -> TcpStream {
+    let mut stream = service.connect();
+    let head = format!(
+        "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nPOST /v1/statements HTTP/1.1\r\nHost: x\r\n\
+         Content-Type: application/json\r\nContent-Length: {size_bytes}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut body = request.to_vec();
+    body.resize(size_bytes, b' ');
+    // Refused in the middle, the rest can't be sent.
+    let _ = stream.write_all(&body);
+    stream
+}
+
+/// Whether the service refuses a statement in a body of this size, and does not wait with it.
+fn is_refused(service: &Service, request: &[u8], size_bytes: usize) -> bool {
+    let mut stream = send_padded(service, request, size_bytes);
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let (mut said, mut part) = (Vec::new(), [0; 4096]);
+    loop {
+        match stream.read(&mut part) {
+            Ok(size) if size > 0 => said.extend_from_slice(&part[..size]),
+            Err(error) if error.kind() != std::io::ErrorKind::ConnectionReset => return false,
+            // It ends the connection, for it has not read all that was sent.
+            Ok(_) | Err(_) => return true,
+        }
+        if String::from_utf8_lossy(&said).contains("HTTP/1.1 503") {
+            return String::from_utf8_lossy(&said).contains("\"overloaded\"");
+        }
+    }
+}
+
+#[test]
+fn bodies_of_clients_that_went_count_while_their_statements_wait() {
+    // All but one MiB of what bodies may take together.
+    const BODIES_BYTES: [usize; 6] = [43 << 20, 43 << 20, 43 << 20, 43 << 20, 43 << 20, 40 << 20];
+    let place = place();
+    let service = Service::try_start(place.path(), "data", &["--metrics-listen", "127.0.0.1:0"]).unwrap();
+    let author = shared::author(&service, "went away");
+    let (first, next) = (author.artefact("first"), author.artefact("next"));
+    let large: Vec<_> = (0..BODIES_BYTES.len()).map(|number| author.artefact(&format!("large {number}"))).collect();
+    let waiting = || Scrape::of(&service).get("chopmark_queue_statements");
+    while_locked(&service, "log.log_state", "EXCLUSIVE", || {
+        let _first = send_padded(&service, &first.to_request(), first.to_request().len());
+        until("the first batch does not wait for the lock", || is_stuck(&service));
+        let clients: Vec<TcpStream> = large
+            .iter()
+            .zip(BODIES_BYTES)
+            .map(|(submission, size_bytes)| send_padded(&service, &submission.to_request(), size_bytes))
+            .collect();
+        until("not all wait", || waiting() > 5.5);
+        drop(clients);
+        for _ in 0..20 {
+            assert!(is_refused(&service, &next.to_request(), 2 << 20), "there was room for one more");
+            thread::sleep(Duration::from_millis(50));
+        }
+    });
+    // Nobody waits for them any more, and they are entered all the same; then there is room again.
+    for submission in &large {
+        let path = format!("/v1/statements/{}", submission.statement.id);
+        until("not entered", || service.get(&path).status == 200);
+    }
+    until("no room", || !is_refused(&service, &next.to_request(), 2 << 20));
+    service.stop();
 }
 
 /// Requests from one address until one is refused; how many were not.
@@ -204,6 +318,118 @@ fn a_key_has_its_rate_and_nobody_else_can_use_it_up() {
     assert_eq!((refused.status, refused.problem()["code"].as_str()), (429, Some("rate_limited")));
     let other = shared::author(&service, "somebody else");
     assert_eq!(service.post(&other.artefact("somebody else's").to_request()).status, 201);
+    service.stop();
+}
+
+#[test]
+fn only_what_becomes_an_entry_costs_a_key_anything() {
+    let place = place();
+    let limits = ["--rate-per-key", "1/h:4", "--queue-statements-max", "1", "--metrics-listen", "127.0.0.1:0"];
+    let service = Service::try_start(place.path(), "data", &limits).unwrap();
+    let author = shared::author(&service, "thrifty");
+    // Whatever the same keys have signed for another registry, or long ago, is no more than words here.
+    let mut elsewhere = author.clone();
+    elsewhere.registry.origin = "elsewhere.example/log".to_owned();
+    for number in 0..8 {
+        let answer = service.post(&elsewhere.artefact(&format!("elsewhere {number}")).to_request());
+        assert_eq!((answer.status, answer.problem()["code"].as_str()), (422, Some("wrong_registry")));
+        let answer = service.post(&long_ago(&author, &format!("long ago {number}")).to_request());
+        assert_eq!((answer.status, answer.problem()["code"].as_str()), (422, Some("expired")));
+    }
+    // Nor does it cost anything when the service has no room.
+    let other = shared::author(&service, "crowd");
+    let crowd = ["first", "second"].map(|label| other.artefact(label).to_request());
+    while_locked(&service, "log.log_state", "EXCLUSIVE", || {
+        let _first = send_padded(&service, &crowd[0], crowd[0].len());
+        until("the first batch does not wait for the lock", || is_stuck(&service));
+        let _second = send_padded(&service, &crowd[1], crowd[1].len());
+        until("the queue does not fill up", || Scrape::of(&service).get("chopmark_queue_statements") > 0.5);
+        for number in 0..8 {
+            let answer = service.post(&author.artefact(&format!("no room {number}")).to_request());
+            assert_eq!((answer.status, answer.problem()["code"].as_str()), (503, Some("overloaded")));
+        }
+    });
+    for number in 0..3 {
+        let body = author.artefact(&format!("thrifty {number}")).to_request();
+        until("never entered", || matches!(service.post(&body).status, 200 | 201));
+    }
+    let refused = service.post(&author.artefact("one too many").to_request());
+    assert_eq!((refused.status, refused.problem()["code"].as_str()), (429, Some("rate_limited")));
+    service.stop();
+}
+
+/// An artefact that could be admitted until yesterday.
+fn long_ago(author: &Author, label: &str) -> Submission {
+    let manifest = small_manifest(label);
+    let mut header = author.header(Issuer::Party(author.party), author.threshold, label);
+    let days_ago = |days: i64| Timestamp::from_unix_ms(now().unix_ms() - days * 86_400_000).unwrap();
+    (header.issued_at, header.not_after) = (days_ago(2), days_ago(1));
+    let claim = Claim::Artefact(Author::claim(label, "1", &manifest, Vec::new()));
+    let payload = Statement::compose(label, &header, &claim).unwrap();
+    author.sign(payload, vec![manifest.to_canonical_bytes()])
+}
+
+/// What a number of clients enter in some seconds, each sending again what was refused; and how often that was.
+fn goodput(service: &Service, clients: usize, bodies: &[Vec<u8>]) -> (f64, usize) {
+    const MEASURED: Duration = Duration::from_secs(10);
+    let is_over = AtomicBool::new(false);
+    let counted = Mutex::new((0_u32, 0_usize));
+    thread::scope(|scope| {
+        for mine in bodies.chunks(bodies.len() / clients) {
+            scope.spawn(|| {
+                let client = service.client();
+                for body in mine.iter() {
+                    while !is_over.load(Ordering::Relaxed) {
+                        let answer = client.post(body);
+                        let mut counted = counted.lock().unwrap();
+                        match answer.status {
+                            201 => counted.0 += 1,
+                            _ => assert_eq!(answer.problem()["code"], "overloaded"),
+                        }
+                        if answer.status == 201 {
+                            break;
+                        }
+                        counted.1 += 1;
+                        drop(counted);
+                        thread::sleep(Duration::from_millis(50));
+                    }
+                }
+                assert!(is_over.load(Ordering::Relaxed), "everything was entered before the time was over");
+            });
+        }
+        thread::sleep(MEASURED);
+        is_over.store(true, Ordering::Relaxed);
+    });
+    let (entered, refused) = counted.into_inner().unwrap();
+    (f64::from(entered) / MEASURED.as_secs_f64(), refused)
+}
+
+/// Timed, so only in the long runs.
+#[test]
+fn five_times_more_clients_than_it_takes_leave_it_as_fast() {
+    const CLIENTS: usize = 32;
+    const EACH: usize = 2_000;
+    if !is_soak() {
+        return;
+    }
+    let place = place();
+    let service = Service::try_start(place.path(), "data", &["--queue-statements-max", "64"]).unwrap();
+    let author = shared::author(&service, "goodput");
+    let made = Instant::now();
+    let bodies: Vec<Vec<u8>> =
+        (0..CLIENTS * EACH * 2).map(|number| author.artefact(&format!("goodput {number}")).to_request()).collect();
+    let (at_peak, overloaded) = bodies.split_at(CLIENTS * EACH);
+    println!("{} statements made in {:.1} s", bodies.len(), made.elapsed().as_secs_f64());
+    let (peak, _) = goodput(&service, CLIENTS, at_peak);
+    let before = resident_bytes(&service);
+    let (under, refused) = goodput(&service, 5 * CLIENTS, overloaded);
+    let grown = resident_bytes(&service).saturating_sub(before);
+    println!(
+        "{peak:.0} entries/s by {CLIENTS} clients; {under:.0} by five times as many, {refused} refusals, {grown} bytes more"
+    );
+    assert!(refused > 0, "never overloaded");
+    assert!(under >= 0.8 * peak, "{under:.0} of {peak:.0} entries/s are left");
+    assert!(grown < GROWTH_BYTES_MAX, "{grown} bytes more than before");
     service.stop();
 }
 

@@ -2,9 +2,11 @@
 //! and the guards stand where they should.
 
 use std::fs;
+use std::path::Path;
 
 use crate::admission::expect;
 use crate::harness::{Service, place};
+use crate::metrics::Scrape;
 use crate::repeat::at_once;
 use crate::shared;
 
@@ -24,10 +26,20 @@ fn flip_on_write(service: &Service, table: &str, event: &str, column: &str, byte
     service.sql(&statements).unwrap();
 }
 
+/// A service that shows its metrics.
+fn watched(place: &Path) -> Service {
+    Service::try_start(place, "data", &["--metrics-listen", "127.0.0.1:0"]).unwrap()
+}
+
+/// What operators are told to have an alert on.
+fn raises_alarm(service: &Service) -> bool {
+    Scrape::of(service).get("chopmark_halted") > 0.5
+}
+
 /// Fills a log, breaks the disk, writes once more: the last write must not be signed, and the reason must say where.
 fn assert_not_signed(label: &str, entries_before: usize, break_disk: impl Fn(&Service), words: &[&str]) {
     let place = place();
-    let service = Service::start(place.path());
+    let service = watched(place.path());
     let (_, log_key) = shared::registry(&service);
     let author = shared::author(&service, label);
     let before: Vec<_> = (0..entries_before).map(|number| author.artefact(&format!("{label} {number}"))).collect();
@@ -41,6 +53,7 @@ fn assert_not_signed(label: &str, entries_before: usize, break_disk: impl Fn(&Se
     let answer = service.post(&last.to_request());
     assert_eq!(answer.status, 503, "{}", answer.text());
     answer.problem();
+    assert!(raises_alarm(&service), "halted, and nobody is told");
     let problem = expect(&service.get("/readyz"), "503 read_only request ");
     let detail = problem["detail"].as_str().unwrap();
     for words in words {
@@ -57,8 +70,9 @@ fn assert_not_signed(label: &str, entries_before: usize, break_disk: impl Fn(&Se
     }
     service.stop();
     // A new start does not sign it either.
-    let service = Service::start(place.path());
+    let service = watched(place.path());
     assert_eq!(service.get("/readyz").status, 503, "after a restart it signs");
+    assert!(raises_alarm(&service), "halted since the start, and nobody is told");
     assert_eq!(fs::read(service.directory.join("log.mark")).unwrap(), mark);
     service.stop();
 }
@@ -92,7 +106,7 @@ fn a_flipped_bit_in_the_root_is_not_signed() {
 #[test]
 fn what_was_signed_and_changed_since_is_noticed_at_the_next_start() {
     let place = place();
-    let service = Service::start(place.path());
+    let service = watched(place.path());
     let author = shared::author(&service, "at rest");
     let requests: Vec<_> = (0..260).map(|number| author.artefact(&format!("at rest {number}")).to_request()).collect();
     at_once(&service, &requests, |_, answer| assert_eq!(answer.status, 201, "{}", answer.text()));
@@ -106,18 +120,21 @@ fn what_was_signed_and_changed_since_is_noticed_at_the_next_start() {
     let mut service = Some(service);
     for change in changes {
         // Twice: the second time undoes the first.
-        let running = service.take().unwrap_or_else(|| Service::start(place.path()));
+        let running = service.take().unwrap_or_else(|| watched(place.path()));
+        assert!(!raises_alarm(&running), "{change}");
         running.sql(&format!("{UNGUARDED} {change}")).unwrap();
         running.stop();
-        let halted = Service::start(place.path());
+        let halted = watched(place.path());
+        assert!(raises_alarm(&halted), "{change}");
         let problem = expect(&halted.get("/readyz"), "503 read_only request ");
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.contains("was rewritten") && detail.contains("chopmark audit"), "{change}: {detail}");
         expect(&halted.get("/checkpoint"), "503 checkpoint_pending request ");
         halted.sql(&format!("{UNGUARDED} {change}")).unwrap();
         halted.stop();
-        let healed = Service::start(place.path());
+        let healed = watched(place.path());
         assert_eq!(healed.get("/readyz").status, 200, "{change}");
+        assert!(!raises_alarm(&healed), "{change}");
         service = Some(healed);
     }
     assert_eq!(fs::read(place.path().join("data/log.mark")).unwrap(), mark);

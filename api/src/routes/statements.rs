@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
-use chopmark_core::admission::{Code, Rejection};
+use chopmark_core::admission::{Code, Rejection, View};
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::kind::Claim;
 use chopmark_core::ledger::proof::TlogProof;
@@ -16,7 +16,7 @@ use chopmark_core::terms::period::Date;
 use chopmark_core::terms::vocabulary::{Language, Vocabulary as _};
 use chopmark_core::terms::words::Words;
 use chopmark_core::time::Timestamp;
-use chopmark_store::{Candidate, Outcome, StoreError, StoredEntry, StoredLeaf};
+use chopmark_store::{Candidate, Outcome, Registry, StoreError, StoredEntry, StoredLeaf};
 use data_encoding::BASE64;
 use serde::Serialize;
 use serde_json::Value;
@@ -26,8 +26,10 @@ use utoipa::ToSchema;
 use super::{current, id_in_path, revalidated};
 use crate::bodies::Body;
 use crate::guard::Guard;
+use crate::limits::Allowance;
 use crate::problem::{ApiError, BadParameter, Missing, NotNow, Problem, Unchanged, internal};
 use crate::publisher::Published;
+use crate::sequencer::Held;
 use crate::service::Service;
 
 /// Requests up to this size are parsed where they arrive; larger ones would hold up the worker's other clients.
@@ -179,16 +181,16 @@ pub async fn submit(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let (submission, _share) = admissible(&service, &guard, &request, payload).await?;
+    let (submission, held) = admissible(&service, &guard, &request, payload).await?;
     refuse_conflict(&service, &submission).await?;
     if cfg!(feature = "control-acknowledge-before-commit") {
-        return Ok(control_acknowledgement(&service, submission));
+        return Ok(control_acknowledgement(&service, submission, held));
     }
 
     let id = submission.statement.id;
     let (prefix, kind) = (submission.statement.claim.id_prefix(), submission.statement.claim.name());
     let leaf_hash = leaf_hash(&submission.entry);
-    let (status, entered, signatures_differ) = match service.queue.submit(submission).await? {
+    let (status, entered, signatures_differ) = match service.queue.submit(submission, held).await? {
         Outcome::Appended { index, recorded_at } => {
             (StatusCode::CREATED, Entered { statement_id: id, index, recorded_at, leaf_hash }, false)
         }
@@ -207,8 +209,8 @@ pub async fn submit(
         .json(receipt))
 }
 
-/// Reads a request and checks all that the state of the registry does not decide. The permit is the body's share of the
-/// memory for bodies, to be held until the answer.
+/// Reads a request and checks all that the state of the registry does not decide. What comes with the statement is to be held
+/// until it is judged.
 ///
 /// # Errors
 /// An [`ApiError`] that says what is wrong with the request, or that there is no room for it now.
@@ -217,12 +219,13 @@ pub async fn admissible(
     guard: &Guard,
     request: &HttpRequest,
     payload: web::Payload,
-) -> Result<(Submission, Option<OwnedSemaphorePermit>), ApiError> {
-    let Body { bytes, share } = guard.bodies.read(request, payload).await?;
-    let mut submission = parse(bytes).await?;
+) -> Result<(Submission, Held), ApiError> {
+    let body = guard.bodies.read(request, payload).await?;
+    let (mut submission, share) = parse(body).await?;
     service.refuse_when_halted()?;
-    for digest in submission.missing_documents() {
-        if let Some(bytes) = service.store.document(&digest).await? {
+    let stored = submission.missing_documents();
+    for digest in &stored {
+        if let Some(bytes) = service.store.document(digest).await? {
             submission.attach(0, bytes)?;
         }
     }
@@ -230,8 +233,13 @@ pub async fn admissible(
     crate::sealed::check(service, &submission).await?;
     let keys = service.keys_for(&submission).await?;
     submission.verify(|id| keys.get(id).cloned())?;
-    count_keys(service, guard, &submission).await?;
-    Ok((submission, share))
+    let allowance = count_keys(service, guard, &submission).await?;
+    // What the log holds needs not wait along, in memory that no body has a share of.
+    for digest in &stored {
+        submission.documents.remove(digest);
+        submission.manifests.remove(digest);
+    }
+    Ok((submission, Held { share, allowance }))
 }
 
 /// What was made from other things under a licence that conflicts with theirs is entered only if its owner says that it
@@ -257,33 +265,39 @@ async fn refuse_conflict(service: &Service, submission: &Submission) -> Result<(
     Err(Rejection::in_payload(Code::LicenceConflict, place).into())
 }
 
-/// Counts what is new against the keys that have signed it.
-async fn count_keys(service: &Service, guard: &Guard, submission: &Submission) -> Result<(), ApiError> {
+/// Counts what is new against the keys that have signed it. What is for another registry, or too late, anybody may have
+/// found anywhere: it is refused here, before it counts.
+async fn count_keys(service: &Service, guard: &Guard, submission: &Submission) -> Result<Option<Allowance>, ApiError> {
     let id = IdReference::Full(submission.statement.id);
     if !guard.limits.counts_keys() || service.store.entry_by_id(&id).await?.is_some() {
-        return Ok(());
+        return Ok(None);
     }
+    let Registry { reference, operator, .. } = &service.registry;
+    let view = View::new(0, Some(reference.clone()), Some(*operator));
+    view.check_place_and_time(&submission.statement, Timestamp::from(chrono::Utc::now()))?;
     let keys: Vec<_> = submission.envelope.signatures().iter().map(|signature| signature.key_id).collect();
     guard.limits.count_keys(&keys)
 }
 
 /// What the fault harness must find out: an acknowledgement of what is not committed, and so can't be proved.
-fn control_acknowledgement(service: &Service, submission: Submission) -> HttpResponse {
+fn control_acknowledgement(service: &Service, submission: Submission, held: Held) -> HttpResponse {
     let (queue, id) = (service.queue.clone(), submission.statement.id);
-    tokio::spawn(async move { queue.submit(submission).await.is_ok() });
+    tokio::spawn(async move { queue.submit(submission, held).await.is_ok() });
     HttpResponse::Created().json(serde_json::json!({ "statement_id": id.to_hex() }))
 }
 
-async fn parse(body: web::Bytes) -> Result<Submission, ApiError> {
-    if body.len() <= PARSE_INLINE_BYTES_MAX {
-        return Ok(Submission::parse(&body)?);
+/// Parses a body. Its share stays with whatever is made of it, for the client may go while that takes memory.
+async fn parse(Body { bytes, share }: Body) -> Result<(Submission, Option<OwnedSemaphorePermit>), ApiError> {
+    if bytes.len() <= PARSE_INLINE_BYTES_MAX {
+        return Ok((Submission::parse(&bytes)?, share));
     }
     let (answer, parsed) = tokio::sync::oneshot::channel();
     rayon::spawn(move || {
         // The client may be gone; then nobody waits for this.
-        let _ = answer.send(Submission::parse(&body));
+        let _ = answer.send((Submission::parse(&bytes), share));
     });
-    Ok(parsed.await.map_err(|error| internal(&error))??)
+    let (submission, share) = parsed.await.map_err(|error| internal(&error))?;
+    Ok((submission?, share))
 }
 
 pub(super) async fn entry_of(service: &Service, id: &IdReference) -> Result<StoredEntry, ApiError> {

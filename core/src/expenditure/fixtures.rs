@@ -152,9 +152,9 @@ impl World {
         let registry = RegistryRef { origin: "a.example/log".to_owned(), genesis: leaf_hash(&genesis.entry) };
         let operator = Author { id: genesis.statement.id, key: operator };
         let mut view = View::new(0, None, None);
-        view.replay(0, &genesis.statement).unwrap();
+        view.replay(0, &genesis.statement, &genesis.envelope).unwrap();
         view.found(registry.clone(), operator.id);
-        view.replay(1, &anchors.statement).unwrap();
+        view.replay(1, &anchors.statement, &anchors.envelope).unwrap();
         let entries = vec![(genesis, Vec::new()), (anchors, Vec::new())];
         Self { view, entries, registry, log, operator, made: 0 }
     }
@@ -203,7 +203,7 @@ impl World {
             let opened = submission.clone().with_openings(Some(crate::sealed::Openings { zone, fields }))?;
             opened.check_openings()?;
         }
-        self.view.admit(&submission.statement, now)?;
+        self.view.admit(&submission.statement, &submission.envelope, now)?;
         let id = submission.statement.id;
         self.entries.push((submission, openings));
         Ok(id)

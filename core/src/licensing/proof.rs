@@ -119,9 +119,9 @@ impl LicenceProof {
             submission.verify(|id| view.key(id).map(|record| &record.public_key)).map_err(rejected(&place))?;
             match &statement.claim {
                 // What an artefact was made from is no part of this proof.
-                Claim::Artefact(_) => view.accept(at, statement).map_err(rejected(&place))?,
+                Claim::Artefact(_) => view.accept(at, statement, &submission.envelope).map_err(rejected(&place))?,
                 Claim::Party(_) | Claim::Key(_) | Claim::Terms(_) | Claim::Offer(_) | Claim::Grant(_) => {
-                    view.replay(at, statement).map_err(rejected(&place))?;
+                    view.replay(at, statement, &submission.envelope).map_err(rejected(&place))?;
                 }
                 other => {
                     return Err(invalid(place, format!("no licence rests on a statement of kind {}", other.name())));

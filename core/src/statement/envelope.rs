@@ -191,7 +191,12 @@ impl Envelope {
 
     /// How many keys of a group have signed. Says nothing about whether their signatures are valid.
     pub fn signatures_of(&self, group: &SignerGroup) -> usize {
-        self.signatures.iter().filter(|signature| group.keys.contains(&signature.key_id)).count()
+        group.keys.iter().filter(|key| self.is_signed_by(key)).count()
+    }
+
+    /// Whether a key has signed. Says nothing about whether its signature is valid.
+    pub fn is_signed_by(&self, key: &KeyId) -> bool {
+        self.signatures.iter().any(|signature| signature.key_id == *key)
     }
 
     /// Checks that every signature that is there is by a listed key and valid, however many are still missing.

@@ -10,7 +10,9 @@ use chopmark_core::manifest::ExclusionProfile;
 use tempfile::TempDir;
 
 use super::*;
+use crate::hasher::Window;
 use crate::measure::{Purpose, measure};
+use crate::portable::Portable;
 use crate::progress::Silent;
 use crate::rayon::Rayon;
 

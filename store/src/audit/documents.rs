@@ -12,7 +12,7 @@ use super::{Finding, JudgedEntry, Stop, found};
 use crate::follow::{self, Contents};
 use crate::project::Content;
 
-/// Checks the documents of these entries, a bounded number of bytes at a time. What the read tables keep of them, and
+/// Checks the documents of these entries. What the read tables keep of them, and
 /// how many were read.
 pub(super) async fn check(
     connection: &mut AsyncPgConnection,
@@ -27,21 +27,19 @@ pub(super) async fn check(
     let mut contents = Contents::new();
     let mut read = 0;
     let mut missing: BTreeSet<Sha256Digest> = naming.keys().copied().collect();
-    for group in follow::document_groups(connection, naming.keys().copied()).await? {
-        let stored = follow::documents(connection, group).await?;
-        let checked: Vec<Result<(Sha256Digest, Arc<Content>), Finding>> = stored
-            .par_iter()
-            .map(|(digest, body)| {
-                let entries = naming.get(digest).map(Vec::as_slice).unwrap_or_default();
-                check_one(*digest, body, entries).map(|content| (*digest, Arc::new(content)))
-            })
-            .collect();
-        for checked in checked {
-            let (digest, content) = checked?;
-            missing.remove(&digest);
-            contents.insert(digest, content);
-            read += 1;
-        }
+    let stored = follow::documents(connection, naming.keys()).await?;
+    let checked: Vec<Result<(Sha256Digest, Arc<Content>), Finding>> = stored
+        .par_iter()
+        .map(|(digest, body)| {
+            let entries = naming.get(digest).map(Vec::as_slice).unwrap_or_default();
+            check_one(*digest, body, entries).map(|content| (*digest, Arc::new(content)))
+        })
+        .collect();
+    for checked in checked {
+        let (digest, content) = checked?;
+        missing.remove(&digest);
+        contents.insert(digest, content);
+        read += 1;
     }
     let first_missing = missing.iter().filter_map(|digest| {
         let index = naming.get(digest)?.iter().map(|entry| entry.index).min()?;

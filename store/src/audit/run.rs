@@ -14,7 +14,7 @@ use super::{beyond, catalogue, documents, rows};
 use crate::Store;
 use crate::connect;
 use crate::error::{StoreError, count};
-use crate::follow::Contents;
+use crate::follow::{self, Contents};
 use crate::project::{Fold, Followed};
 
 /// Recomputes the whole ledger and names the first thing that does not hold. The database is audited as it is at one
@@ -195,14 +195,28 @@ impl Audit<'_> {
         self.clean.tiles += examined.tiles;
         self.clean.checkpoints += examined.checkpoints;
         self.clean.newest = examined.newest.or(self.clean.newest.take());
+        if !self.documents && !self.folds {
+            return Ok(());
+        }
+        let mut entries = examined.entries;
+        while !entries.is_empty() {
+            let number = follow::together(self.connection, entries.iter().map(|entry| &entry.statement)).await?;
+            let rest = entries.split_off(number.min(entries.len()));
+            self.take_in_documents(core::mem::replace(&mut entries, rest)).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes in entries whose documents have a bounded size.
+    async fn take_in_documents(&mut self, entries: Vec<JudgedEntry>) -> Result<(), Stop> {
         let mut contents = Contents::new();
         if self.documents {
-            let (read, number) = documents::check(self.connection, &examined.entries).await?;
+            let (read, number) = documents::check(self.connection, &entries).await?;
             contents = read;
             self.clean.documents += number;
         }
         if self.folds {
-            let folds = examined.entries.into_iter().map(|entry| fold(entry, &contents)).collect();
+            let folds = entries.into_iter().map(|entry| fold(entry, &contents)).collect();
             Tables::fold(self.connection, folds, self.applied_size).await?;
         }
         Ok(())

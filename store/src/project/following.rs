@@ -28,6 +28,10 @@ use crate::schema::{artefact, artefact_page, artefact_parent, artefact_verdict, 
 /// Rows in one statement; each has up to 11 parameters, of which 65,535 are possible.
 const ROWS_MAX: usize = 1_000;
 
+/// Rows of digests and files in one statement, which come as arrays: some seconds of work on a slow disk, far from the
+/// longest that a statement may take.
+const ARRAY_ROWS_MAX: usize = 50_000;
+
 /// An entry to be followed.
 pub(crate) struct Followed {
     pub(crate) index: u64,
@@ -216,26 +220,42 @@ async fn write_digests(connection: &mut AsyncPgConnection, artefacts: &[Register
             indices.push(bigint(entry.index));
         }
     }
-    fixed("INSERT INTO artefact_digest (digest, idx) SELECT * FROM unnest($1, $2)")
-        .bind::<Array<Binary>, _>(digests)
-        .bind::<Array<BigInt>, _>(indices)
-        .execute(connection)
-        .await?;
+    for (digests, indices) in digests.chunks(ARRAY_ROWS_MAX).zip(indices.chunks(ARRAY_ROWS_MAX)) {
+        fixed("INSERT INTO artefact_digest (digest, idx) SELECT * FROM unnest($1, $2)")
+            .bind::<Array<Binary>, _>(digests)
+            .bind::<Array<BigInt>, _>(indices)
+            .execute(connection)
+            .await?;
+    }
     Ok(())
 }
 
 /// A file that another party registered first is a conflict of order between the two, whatever else differs.
 async fn write_conflicts(connection: &mut AsyncPgConnection, artefacts: &[Registered<'_>]) -> Result<(), StoreError> {
-    let mut digests: Vec<&[u8]> = Vec::new();
-    let mut indices = Vec::new();
-    let mut sizes = Vec::new();
+    let mut files = Files::default();
     for (entry, _) in artefacts {
         for (digest, size_bytes) in entry.content.iter().flat_map(|content| &content.files) {
-            digests.push(digest);
-            indices.push(bigint(entry.index));
-            sizes.push(bigint(*size_bytes));
+            files.digests.push(digest);
+            files.indices.push(bigint(entry.index));
+            files.sizes.push(bigint(*size_bytes));
+        }
+        // All files of an entry together, for they are counted together.
+        if files.digests.len() >= ARRAY_ROWS_MAX {
+            write_conflicts_of(connection, core::mem::take(&mut files)).await?;
         }
     }
+    write_conflicts_of(connection, files).await
+}
+
+/// Files by digest, the entries that register them, and their sizes.
+#[derive(Default)]
+struct Files<'a> {
+    digests: Vec<&'a [u8]>,
+    indices: Vec<i64>,
+    sizes: Vec<i64>,
+}
+
+async fn write_conflicts_of(connection: &mut AsyncPgConnection, files: Files<'_>) -> Result<(), StoreError> {
     fixed(
         "INSERT INTO artefact_conflict (earlier, later, files, size_bytes)
          SELECT earlier.idx, later.idx, count(*), sum(mine.size_bytes)
@@ -249,9 +269,9 @@ async fn write_conflicts(connection: &mut AsyncPgConnection, artefacts: &[Regist
          WHERE earlier.idx < later.idx AND earlier.owner <> later.owner
          GROUP BY earlier.idx, later.idx",
     )
-    .bind::<Array<Binary>, _>(digests)
-    .bind::<Array<BigInt>, _>(indices)
-    .bind::<Array<BigInt>, _>(sizes)
+    .bind::<Array<Binary>, _>(files.digests)
+    .bind::<Array<BigInt>, _>(files.indices)
+    .bind::<Array<BigInt>, _>(files.sizes)
     .execute(connection)
     .await?;
     Ok(())
@@ -306,6 +326,21 @@ async fn write_parents(connection: &mut AsyncPgConnection, artefacts: &[Register
         .flat_map(|(entry, _)| entry.content.iter().flat_map(|content| &content.digests))
         .map(<[u8; 32]>::as_slice)
         .collect();
+    if !children.is_empty() {
+        find_parents(connection, &children, &[]).await?;
+    }
+    for new in new.chunks(ARRAY_ROWS_MAX) {
+        find_parents(connection, &[], new).await?;
+    }
+    Ok(())
+}
+
+/// Finds the parents that these children name by digest, and those that anybody names by one of these digests.
+async fn find_parents(
+    connection: &mut AsyncPgConnection,
+    children: &[i64],
+    digests: &[&[u8]],
+) -> Result<(), StoreError> {
     fixed(
         "UPDATE artefact_parent SET parent = (
              SELECT min(held.idx) FROM artefact_digest AS held
@@ -313,7 +348,7 @@ async fn write_parents(connection: &mut AsyncPgConnection, artefacts: &[Register
          ) WHERE parent IS NULL AND digest IS NOT NULL AND (child = ANY ($1) OR digest = ANY ($2))",
     )
     .bind::<Array<BigInt>, _>(children)
-    .bind::<Array<Binary>, _>(new)
+    .bind::<Array<Binary>, _>(digests)
     .execute(connection)
     .await?;
     Ok(())

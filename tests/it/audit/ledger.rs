@@ -1,15 +1,19 @@
 //! Changes to schema `log`: entries, tiles, checkpoints, documents, and the row that says how much there is.
 
+use chopmark_core::key::PublicKey;
 use chopmark_core::ledger::checkpoint::{Checkpoint, sign_checkpoint};
 use chopmark_core::ledger::edge::Edge;
 use chopmark_core::ledger::note::NoteSigner;
 use chopmark_core::ledger::tree::leaf_hash;
+use chopmark_core::party::{KeyEvent, KeyRole};
 use chopmark_core::submission::Submission;
 use data_encoding::HEXLOWER;
 
 use super::{Audited, Change, assert_found, audited, change, flip, registry_key, replaced};
-use crate::make::Author;
+use crate::attest::key_event;
+use crate::make::{Author, key};
 use crate::shared;
+use crate::signers::registration;
 
 fn changes_to_entries(size: u64) -> Vec<Change> {
     let entry = |column: &str, byte: u64, index: u64| {
@@ -201,8 +205,20 @@ fn cut_tail(audited: &Audited) {
 /// what admission asks of an entry.
 #[test]
 fn an_entry_that_was_never_to_be_admitted_is_named_however_well_it_is_entered() {
-    let audited = audited();
-    let registry = shared::registry(&audited.service).0;
+    let mut audited = audited();
+    let (registry, log_key) = shared::registry(&audited.service);
+    let careful = shared::author_with(&audited.service, "two keys and a machine", 2, 2);
+    let (root, machine) = (&careful.keys[0], &key("two keys and a machine, machine"));
+    let add = KeyEvent::Add { public_key: PublicKey::from(machine), role: KeyRole::Signing };
+    let add = key_event(&careful, 1, add, &[root, &careful.keys[1], machine], "two keys and a machine, key event");
+    shared::enter(&audited.service, &add, &log_key);
+    let one_of_two = registration(&careful, ("by one of two", add.statement.id), (&[root, machine], 1), &[root]);
+    // And what honest clients make of the same keys stays as good as it was.
+    let both = registration(&careful, ("by both", add.statement.id), (&[root, machine], 1), &[root, machine]);
+    shared::enter(&audited.service, &both, &log_key);
+    assert_eq!(audited.service.post(&one_of_two.to_request()).status, 403);
+    audited.size += 3;
+    audited.wait_until_applied();
     let (stranger, _) = Author::new(&registry, "a stranger whose party is not registered", 1, 1);
     let unknown = stranger.artefact("by a stranger");
     let repeated = audited.author.artefact("audited 9");
@@ -216,6 +232,7 @@ fn an_entry_that_was_never_to_be_admitted_is_named_however_well_it_is_entered() 
         ("a stranger's", &unknown, unknown.entry.clone(), "no party"),
         ("a repeated nonce", &repeated, repeated.entry.clone(), "nonce"),
         ("a forged signature", &unsigned, badly_signed, "not a valid signature"),
+        ("one root key's", &one_of_two, one_of_two.entry.clone(), "need 2 signatures by root keys"),
     ] {
         forge(&audited, submission, &body);
         let found = audited.audit_from_outside(&["--log-key", &audited.log_key]);

@@ -3,10 +3,8 @@
 //! Keys, times and choices come from labels and a seed, so every run makes the same inputs. What is changed in one place is
 //! marked `exact`: its code and its pointer have to agree too.
 
-use std::collections::BTreeMap;
-
 use chopmark_core::digest::Sha256Digest;
-use chopmark_core::key::{KeyId, PublicKey};
+use chopmark_core::key::PublicKey;
 use chopmark_core::statement::Envelope;
 use chopmark_core::strict::to_canonical;
 use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD, HEXLOWER};
@@ -14,6 +12,7 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use serde_json::{Value, json};
 
 use super::bases::{Base, bases};
+use super::signers::{self, Registered};
 use super::{licensed, payments, values};
 use crate::harness::is_soak;
 use crate::json;
@@ -29,10 +28,10 @@ pub struct Case {
     pub exact: bool,
 }
 
-/// All inputs, and the keys that count as registered.
+/// All inputs, and what counts as registered.
 pub struct Cases {
     pub cases: Vec<Case>,
-    pub keys: BTreeMap<KeyId, PublicKey>,
+    pub registered: Registered,
 }
 
 struct Maker {
@@ -69,11 +68,13 @@ pub fn cases() -> Cases {
     maker.signatures(find("artefact of two"));
     maker.sizes(find("endorsement"), find("artefact"));
     maker.manifests(find("artefact"));
-    let registered = bases.iter().flat_map(|base| &base.signers).map(PublicKey::from);
+    maker.cases.extend(signers::cases());
+    let keys = bases.iter().flat_map(|base| &base.signers).map(PublicKey::from);
     // Keys that a claim introduces are nobody's before it is admitted.
     let introduced = ["independent new", "independent operator"].map(|label| PublicKey::from(&key(label)));
-    let keys = registered.filter(|key| *key != introduced[0]).map(|key| (key.id(), key)).collect();
-    Cases { cases: maker.cases, keys }
+    let mut registered = signers::registered();
+    registered.keys.extend(keys.filter(|key| *key != introduced[0]).map(|key| (key.id(), key)));
+    Cases { cases: maker.cases, registered }
 }
 
 impl Maker {

@@ -259,12 +259,12 @@ fn prove(entries: &[WireItem], head: &TreeHead, key: &VerifierKey) -> Result<Vec
         let statement = &submission.statement;
         match &statement.claim {
             Claim::Policy(claim) if position == 0 => {
-                found(&mut view, (statement, claim), leaf, head, key).map_err(|error| unproved(&place, error))?;
+                found(&mut view, (&submission, claim), leaf, head, key).map_err(|error| unproved(&place, error))?;
             }
             Claim::Party(_) | Claim::Key(_) => {
-                view.replay(entry.index, statement).map_err(|error| unproved(&place, error))?;
+                view.replay(entry.index, statement, &submission.envelope).map_err(|error| unproved(&place, error))?;
             }
-            _ => view.accept(entry.index, statement).map_err(|error| unproved(&place, error))?,
+            _ => view.accept(entry.index, statement, &submission.envelope).map_err(|error| unproved(&place, error))?,
         }
         open(entry, statement, &place)?;
         items.push(Item { index: entry.index, envelope: submission.envelope, openings: entry.openings.clone() });
@@ -275,7 +275,7 @@ fn prove(entries: &[WireItem], head: &TreeHead, key: &VerifierKey) -> Result<Vec
 /// Takes in entry 0: the one that is trusted, and that names the key that signs.
 fn found(
     view: &mut View,
-    (statement, claim): (&Statement, &PolicyClaim),
+    (submission, claim): (&Submission, &PolicyClaim),
     leaf: Sha256Digest,
     head: &TreeHead,
     key: &VerifierKey,
@@ -283,10 +283,10 @@ fn found(
     if leaf != head.registry.genesis {
         return Err("is not the entry the trust policy names".to_owned());
     }
-    view.replay(0, statement).map_err(|error| error.to_string())?;
+    view.replay(0, &submission.statement, &submission.envelope).map_err(|error| error.to_string())?;
     match claim {
         PolicyClaim::Descriptor(descriptor) if descriptor.log_key == key.to_string() => {
-            view.found(head.registry.clone(), statement.id);
+            view.found(head.registry.clone(), submission.statement.id);
             Ok(())
         }
         _ => Err("does not name the log key that the trust policy names".to_owned()),

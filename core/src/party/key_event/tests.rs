@@ -51,7 +51,7 @@ impl World {
             genesis: crate::ledger::tree::leaf_hash(&genesis.entry),
         };
         let mut view = View::new(0, None, None);
-        view.admit(&genesis.statement, now()).unwrap();
+        view.admit(&genesis.statement, &genesis.envelope, now()).unwrap();
         view.found(registry.clone(), genesis.statement.id);
         let roots = [secret(3), secret(4)];
         let mut world = Self { view, registry, party: StatementId::of(b""), roots, nonce: 2 };
@@ -67,28 +67,43 @@ impl World {
         world
     }
 
-    /// Signs with every given key, checks the signatures as the service does, and admits.
-    fn submit(&mut self, issuer: Issuer, claim: &Claim, keys: &[&SigningKey]) -> Result<StatementId, Rejection> {
-        self.nonce += 1;
-        let key_head = match issuer {
+    /// A group that lists these keys.
+    fn group(&self, party: Issuer, keys: &[&SigningKey], threshold: u32) -> SignerGroup {
+        let key_head = match party {
             Issuer::Own => None,
             Issuer::Party(id) => self.view.party(&id).map(|party| party.key_head),
         };
-        let mut ids: Vec<KeyId> = keys.iter().map(|key| id(key)).collect();
-        ids.sort_unstable();
-        let threshold = u32::try_from(ids.len()).unwrap();
+        let mut keys: Vec<KeyId> = keys.iter().map(|key| id(key)).collect();
+        keys.sort_unstable();
+        SignerGroup { party, key_head, keys, threshold }
+    }
+
+    /// Signs with every given key, checks the signatures as the service does, and admits.
+    fn submit(&mut self, issuer: Issuer, claim: &Claim, keys: &[&SigningKey]) -> Result<StatementId, Rejection> {
+        let group = self.group(issuer, keys, u32::try_from(keys.len()).unwrap());
+        self.submit_as(vec![group], claim, keys)
+    }
+
+    /// The same, whoever is listed.
+    fn submit_as(
+        &mut self,
+        signers: Vec<SignerGroup>,
+        claim: &Claim,
+        keys: &[&SigningKey],
+    ) -> Result<StatementId, Rejection> {
+        self.nonce += 1;
         let header = Header {
             registry: Some(self.registry.clone()),
-            issuer,
+            issuer: signers[0].party,
             issued_at: now(),
             not_after: now().plus_days(1),
             nonce: Nonce::from_random([self.nonce; 16]),
-            signers: vec![SignerGroup { party: issuer, key_head, keys: ids, threshold }],
+            signers,
         };
         let payload = Statement::compose("test", &header, claim)?;
         let submission = Submission::assemble(Envelope::sign(payload, keys), Vec::new())?;
         submission.verify(|id| self.view.key(id).map(|record| &record.public_key))?;
-        self.view.admit(&submission.statement, now())?;
+        self.view.admit(&submission.statement, &submission.envelope, now())?;
         Ok(submission.statement.id)
     }
 
@@ -100,10 +115,37 @@ impl World {
 
     /// Anything but a key event: refused for what it says, but only after its signers were accepted.
     fn speaks(&mut self, keys: &[&SigningKey]) -> Result<(), &'static str> {
-        let claim = Claim::Policy(PolicyClaim::TrustAnchors(TrustAnchors { witnesses: Vec::new(), quorum: 0 }));
-        let rejection = self.submit(Issuer::Party(self.party), &claim, keys).unwrap_err();
+        self.speaks_as(keys, u32::try_from(keys.len()).unwrap(), keys)
+    }
+
+    /// The same where not all who are listed sign.
+    fn speaks_as(
+        &mut self,
+        listed: &[&SigningKey],
+        threshold: u32,
+        signing: &[&SigningKey],
+    ) -> Result<(), &'static str> {
+        let group = self.group(Issuer::Party(self.party), listed, threshold);
+        let rejection = self.submit_as(vec![group], &anchors(), signing).unwrap_err();
         if rejection.pointer == "/predicate/issuer" { Ok(()) } else { Err(rejection.code.as_str()) }
     }
+
+    /// The same beside the operator, who says it.
+    fn agrees_as(
+        &mut self,
+        listed: &[&SigningKey],
+        threshold: u32,
+        signing: &[&SigningKey],
+    ) -> Result<(), (&'static str, String)> {
+        let (operator, own) = (secret(2), Issuer::Party(self.view.operator().unwrap()));
+        let groups = vec![self.group(own, &[&operator], 1), self.group(Issuer::Party(self.party), listed, threshold)];
+        let said = self.submit_as(groups, &anchors(), &[signing, &[&operator]].concat());
+        said.map(|_| ()).map_err(|rejection| (rejection.code.as_str(), rejection.pointer))
+    }
+}
+
+fn anchors() -> Claim {
+    Claim::Policy(PolicyClaim::TrustAnchors(TrustAnchors { witnesses: Vec::new(), quorum: 0 }))
 }
 
 fn refusal(result: Result<StatementId, Rejection>) -> (&'static str, String) {
@@ -125,6 +167,36 @@ fn a_signing_key_speaks_alone_and_only_after_it_was_added() {
     let another = KeyEvent::Add { public_key: PublicKey::from(&secret(11)), role: KeyRole::Root };
     let refused = refusal(world.event(another, &[&machine, &secret(11)]));
     assert_eq!(refused, ("threshold_not_met", "/predicate/signers/0/keys".to_owned()), "a signing key makes no keys");
+}
+
+#[test]
+fn a_signing_key_that_is_only_listed_lends_nobody_its_word() {
+    let mut world = World::new();
+    let [first, second] = &world.roots.clone();
+    let machine = &secret(10);
+    let add = KeyEvent::Add { public_key: PublicKey::from(machine), role: KeyRole::Signing };
+    world.event(add, &[first, second, machine]).unwrap();
+    for (listed, threshold, signing) in [
+        (&[first, machine][..], 1, &[first][..]),
+        (&[first, second, machine], 1, &[second]),
+        (&[first, second], 1, &[first, second]),
+    ] {
+        assert_eq!(world.speaks_as(listed, threshold, signing), Err("threshold_not_met"), "{threshold} of {listed:?}");
+        let refused = ("threshold_not_met", "/predicate/signers/1/threshold".to_owned());
+        assert_eq!(world.agrees_as(listed, threshold, signing), Err(refused), "{threshold} of {listed:?}");
+    }
+    // What honest clients have always made: the signing key signs, or as many root keys as the party needs.
+    for (listed, threshold, signing) in [
+        (&[first, machine][..], 1, &[first, machine][..]),
+        (&[first, machine], 1, &[machine]),
+        (&[first, machine], 2, &[first, machine]),
+        (&[first, second, machine], 1, &[first, second]),
+        (&[first, second, machine], 2, &[first, machine]),
+        (&[first, second, machine], 2, &[first, second]),
+    ] {
+        assert_eq!(world.speaks_as(listed, threshold, signing), Ok(()), "{threshold} of {listed:?}");
+        assert_eq!(world.agrees_as(listed, threshold, signing), Ok(()), "{threshold} of {listed:?}");
+    }
 }
 
 #[test]
