@@ -210,7 +210,8 @@ pub async fn find(
 ) -> Result<HttpResponse, ApiError> {
     let query = query.map_err(page::malformed)?;
     let filter = query.filter()?;
-    let page = page::parse(query.cursor.as_deref(), query.limit, service.searchable_size().await?)?;
+    let size = service.searchable_size().await?;
+    let page = page::of_log(&service, query.cursor.as_deref(), query.limit, size).await?;
     let found = service.store.artefacts(&filter, page).await?;
     let artefacts = found.iter().map(view).collect::<Result<Vec<_>, _>>()?;
     let next = page::next(page, artefacts.len(), artefacts.last().map(|artefact| artefact.index));

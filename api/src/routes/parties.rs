@@ -150,7 +150,8 @@ pub async fn find(
         since: page::moment("since", query.since.as_deref())?,
         terms: page::terms(query.q.as_deref())?,
     };
-    let page = page::parse(query.cursor.as_deref(), query.limit, service.searchable_size().await?)?;
+    let size = service.searchable_size().await?;
+    let page = page::of_log(&service, query.cursor.as_deref(), query.limit, size).await?;
     let found = service.store.parties(&filter, page).await?;
     let parties = found.iter().map(view).collect::<Result<Vec<_>, _>>()?;
     let next = page::next(page, found.len(), found.last().map(|party| party.record.index));
