@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, get, web};
 use chopmark_core::artefact::ArtefactKind;
 use chopmark_core::code::{Jurisdiction, ResidencyZone};
 use chopmark_core::digest::Sha256Digest;
+use chopmark_core::licence::canonical_word;
 use chopmark_core::statement::StatementId;
 use chopmark_store::{ArtefactFilter, FoundArtefact};
 use serde::{Deserialize, Serialize};
@@ -90,7 +91,7 @@ pub struct ArtefactQuery {
     /// `model`, `software` or `dataset`.
     #[param(pattern = "^(model|software|dataset)$")]
     kind: Option<String>,
-    /// An SPDX identifier in its declared licence, such as `Apache-2.0`.
+    /// An SPDX identifier in its declared licence, such as `Apache-2.0`, in capitals or not.
     #[param(pattern = "^[A-Za-z0-9.:+-]{1,100}$")]
     licence: Option<String>,
     /// Where its authors are: ISO 3166-1 alpha-2.
@@ -114,12 +115,12 @@ pub struct ArtefactQuery {
 const LICENCE_BYTES_MAX: usize = 100;
 
 impl ArtefactQuery {
-    /// The licence, when it could be an SPDX identifier or a reference to a document.
+    /// The licence as registrations spell it, when it could be an SPDX identifier or a reference to a document.
     fn licence(&self) -> Result<Option<String>, ApiError> {
         let Some(licence) = &self.licence else { return Ok(None) };
         let is_identifier = |byte: u8| byte.is_ascii_alphanumeric() || b".:+-".contains(&byte);
         if (1..=LICENCE_BYTES_MAX).contains(&licence.len()) && licence.bytes().all(is_identifier) {
-            return Ok(Some(licence.clone()));
+            return Ok(Some(canonical_word(licence)));
         }
         Err(ApiError::bad_parameter("query", "licence", "not one SPDX identifier, such as Apache-2.0"))
     }
