@@ -76,7 +76,7 @@ fn say(author: &Author, label: &str, claim: &Claim, manifest: Option<&Manifest>)
 }
 
 /// A key of the registry itself.
-fn registry_key(service: &Service, name: &str) -> SigningKey {
+pub fn registry_key(service: &Service, name: &str) -> SigningKey {
     let file = fs::read_to_string(service.directory.join("keys").join(name)).unwrap();
     let line = file.lines().find_map(|line| line.strip_prefix("chopmark-key-v1 ")).unwrap();
     SigningKey::from_bytes(&BASE64.decode(line.trim().as_bytes()).unwrap().try_into().unwrap())

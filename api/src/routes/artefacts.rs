@@ -35,8 +35,11 @@ pub struct ArtefactView {
     pub claim: Value,
     /// Artefacts of other parties that hold a file of the same content, in order of registration, at most 100.
     pub conflicts: Vec<ConflictView>,
-    /// Artefacts of the same owner that take its place, 64 hexadecimal characters each.
+    /// Artefacts of the same owner that take its place, in order of registration, at most 100: 64 hexadecimal characters
+    /// each.
     pub superseded_by: Vec<String>,
+    /// Whether there are more of them.
+    pub more_superseded_by: bool,
     /// Whether its licence goes with those of what it was made from, as the entries before it had them: `verdict` is
     /// `compatible`, `needs_review` or `conflict`, with what was found. Only for one artefact, and only where it was
     /// made from something.
@@ -160,6 +163,7 @@ fn view(found: &FoundArtefact) -> Result<ArtefactView, ApiError> {
         claim: serde_json::to_value(&artefact.claim).map_err(|error| internal(&error))?,
         conflicts: conflicts.collect(),
         superseded_by: found.superseded_by.iter().map(StatementId::to_hex).collect(),
+        more_superseded_by: found.more_superseded_by,
         compatibility: None,
         about: about(&found.about)?,
     })
