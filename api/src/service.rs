@@ -182,6 +182,38 @@ impl Service {
     /// 503 `checkpoint_pending` when that takes too long; the entry is committed, and the same statement again is
     /// answered with it. 503 `read_only` when signing has stopped.
     pub async fn published_beyond(&self, index: u64) -> Result<Arc<Published>, ApiError> {
+        match self.wait_beyond(index).await {
+            Ok(published) => Ok(published),
+            Err(why) => {
+                self.refuse_when_halted()?;
+                let entered = "the statement is entered, its checkpoint is not signed yet";
+                let detail = format!("{entered}{why}; send the same statement again");
+                Err(ApiError::unavailable("checkpoint_pending", detail))
+            }
+        }
+    }
+
+    /// Waits until this replica shows `size` entries in published states and in searches: as many as another one, which
+    /// was ahead, said a list is of.
+    ///
+    /// # Errors
+    /// 503 `checkpoint_pending` when that takes too long.
+    pub async fn catch_up(&self, size: u64) -> Result<(), ApiError> {
+        let behind = |why: String| {
+            let detail =
+                format!("the list is of {size} entries, and not all of them can be shown here yet{why}; try again");
+            ApiError::unavailable("checkpoint_pending", detail)
+        };
+        self.wait_beyond(size.saturating_sub(1)).await.map_err(behind)?;
+        let mut applied = self.applied.clone();
+        match tokio::time::timeout(APPLIED_WAIT, applied.wait_for(|applied| *applied >= size)).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(behind(String::new())),
+        }
+    }
+
+    /// A published state that covers `index`, or why none came in time: nothing, or the reason in parentheses.
+    async fn wait_beyond(&self, index: u64) -> Result<Arc<Published>, String> {
         let covers = |status: &Status| status.published.as_ref().is_some_and(|published| published.size > index);
         let mut status = self.status.clone();
         let is_over = |status: &Status| covers(status) || status.halted.is_some() || status.stalled.is_some();
@@ -193,11 +225,7 @@ impl Service {
             },
             _ => None,
         };
-        self.refuse_when_halted()?;
-        let why = stalled.map(|reason| format!(" ({reason})")).unwrap_or_default();
-        let detail =
-            format!("the statement is entered, its checkpoint is not signed yet{why}; send the same statement again");
-        Err(ApiError::unavailable("checkpoint_pending", detail))
+        Err(stalled.map(|reason| format!(" ({reason})")).unwrap_or_default())
     }
 
     /// Entries that a search may show: published, and taken into account by the tables it reads. Those are given a

@@ -72,8 +72,9 @@ impl DeclaredLicence {
     }
 }
 
-/// One word of an expression in canonical spelling: operators in capitals, identifiers as the SPDX list writes them.
-fn canonical_word(word: &str) -> String {
+/// One word of an expression in canonical spelling: operators in capitals, identifiers as the SPDX list writes them. What
+/// is neither stays as it is.
+pub fn canonical_word(word: &str) -> String {
     match word.to_ascii_lowercase().as_str() {
         "and" => "AND".to_owned(),
         "or" => "OR".to_owned(),
@@ -106,6 +107,15 @@ mod tests {
             let parsed = DeclaredLicence::parse(typed).unwrap();
             assert_eq!(parsed.expression, canonical);
             assert_eq!(parsed.validate(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_word_becomes_canonical_by_itself() {
+        for (typed, canonical) in
+            [("apache-2.0", "Apache-2.0"), ("MIT", "MIT"), ("gpl-2.0+", "GPL-2.0+"), ("LicenseRef-A", "LicenseRef-A")]
+        {
+            assert_eq!(canonical_word(typed), canonical);
         }
     }
 

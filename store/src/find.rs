@@ -1,5 +1,7 @@
 //! Finding: lists of artefacts and parties by filters and words, in order of registration, a page at a time.
 
+use std::collections::BTreeMap;
+
 use chopmark_core::admission::ArtefactRecord;
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::statement::StatementId;
@@ -71,8 +73,10 @@ pub struct FoundArtefact {
     pub recorded_at: Timestamp,
     /// Artefacts of other parties that share a file with it.
     pub conflicts: Vec<Conflict>,
-    /// Later versions of the same owner that take its place, first registered first.
+    /// Later versions of the same owner that take its place, first registered first, at most 100.
     pub superseded_by: Vec<StatementId>,
+    /// Whether there are more of them.
+    pub more_superseded_by: bool,
     /// What others say about it.
     pub about: About,
 }
@@ -230,6 +234,7 @@ async fn found(
             recorded_at: Timestamp::from(recorded_at),
             conflicts: Vec::new(),
             superseded_by: Vec::new(),
+            more_superseded_by: false,
             about: About::default(),
         });
     }
@@ -239,24 +244,67 @@ async fn found(
             artefact.conflicts.push(conflict);
         }
     }
-    let ids: Vec<Vec<u8>> = found.iter().map(|artefact| artefact.record.id.as_bytes().to_vec()).collect();
-    let successors: Vec<(Option<Vec<u8>>, Vec<u8>)> = artefact_page::table
-        .filter(artefact_page::supersedes.eq_any(ids).and(artefact_page::idx.lt(bigint(below))))
-        .order(artefact_page::idx)
-        .select((artefact_page::supersedes, artefact_page::id))
-        .load(connection)
-        .await?;
-    for (earlier, id) in successors {
-        let earlier = statement_id(&earlier.unwrap_or_default(), place)?;
-        if let Some(artefact) = found.iter_mut().find(|artefact| artefact.record.id == earlier) {
-            artefact.superseded_by.push(statement_id(&id, place)?);
-        }
-    }
     let ids: Vec<StatementId> = found.iter().map(|artefact| artefact.record.id).collect();
+    let mut successors = successors(connection, &ids, below).await?;
+    for artefact in &mut found {
+        let Successors { ids, are_more } = successors.remove(&artefact.record.id).unwrap_or_default();
+        (artefact.superseded_by, artefact.more_superseded_by) = (ids, are_more);
+    }
     for (artefact, about) in found.iter_mut().zip(About::load(connection, &ids, About::page(below)).await?) {
         artefact.about = about;
     }
     Ok(found)
+}
+
+/// Most later versions shown of one artefact; the first registered come first.
+pub(crate) const SUCCESSORS_MAX: usize = 100;
+
+/// Later versions that take the place of one artefact.
+#[derive(Debug, Default)]
+pub(crate) struct Successors {
+    /// In order of registration, at most [`SUCCESSORS_MAX`].
+    pub(crate) ids: Vec<StatementId>,
+    /// Whether there are more.
+    pub(crate) are_more: bool,
+}
+
+/// Later versions of artefacts, as far as their entries are below `below`.
+pub(crate) async fn successors(
+    connection: &mut AsyncPgConnection,
+    artefacts: &[StatementId],
+    below: u64,
+) -> Result<BTreeMap<StatementId, Successors>, StoreError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Binary)]
+        earlier: Vec<u8>,
+        #[diesel(sql_type = Binary)]
+        id: Vec<u8>,
+    }
+    let artefacts: Vec<&[u8]> = artefacts.iter().map(|id| id.as_bytes().as_slice()).collect();
+    let rows: Vec<Row> = diesel::sql_query(
+        "SELECT asked.earlier, later.id FROM unnest($1) AS asked (earlier)
+         CROSS JOIN LATERAL (
+             SELECT id, idx FROM artefact_page WHERE supersedes = asked.earlier AND idx < $2 ORDER BY idx LIMIT $3
+         ) AS later
+         ORDER BY later.idx",
+    )
+    .bind::<Array<Binary>, _>(artefacts)
+    .bind::<BigInt, _>(bigint(below))
+    .bind::<BigInt, _>(i64::try_from(SUCCESSORS_MAX + 1).unwrap_or(i64::MAX))
+    .load(connection)
+    .await?;
+    let place = "view.artefact_page";
+    let mut successors: BTreeMap<StatementId, Successors> = BTreeMap::new();
+    for row in rows {
+        let later = successors.entry(statement_id(&row.earlier, place)?).or_default();
+        if later.ids.len() < SUCCESSORS_MAX {
+            later.ids.push(statement_id(&row.id, place)?);
+        } else {
+            later.are_more = true;
+        }
+    }
+    Ok(successors)
 }
 
 /// Most conflicts shown of one artefact; the first registered come first.

@@ -378,15 +378,16 @@ impl Store {
         lineage::lineage(&mut *self.inner.pool.get().await?, id, query).await
     }
 
-    /// A party by id, with what the first `below` entries of the log say about it.
+    /// A party by id as it is now, with what the first `below` entries of the log say about it.
     ///
     /// # Errors
     /// When the database can't be read.
     pub async fn party(&self, id: &StatementId, below: u64) -> Result<Option<FoundParty>, StoreError> {
-        Ok(party::found(&mut *self.inner.pool.get().await?, core::slice::from_ref(id), below).await?.pop())
+        let connection = &mut *self.inner.pool.get().await?;
+        Ok(party::found(connection, core::slice::from_ref(id), party::Stand::Newest, below).await?.pop())
     }
 
-    /// Parties that fit a filter, first registered first.
+    /// Parties that fit a filter, first registered first, as they were in the first `page.below` entries.
     ///
     /// # Errors
     /// When the database can't be read.
@@ -394,7 +395,7 @@ impl Store {
         let connection = &mut *self.inner.pool.get().await?;
         let ids: Vec<StatementId> =
             find::parties(connection, filter, page).await?.into_iter().map(|(_, id)| id).collect();
-        party::found(connection, &ids, page.below).await
+        party::found(connection, &ids, party::Stand::Of(page.below), page.below).await
     }
 
     /// Attestations about a party or an artefact, in order of entry.

@@ -14,6 +14,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 
 use crate::error::{StoreError, bigint, count};
+use crate::find::successors;
 use crate::project::{from_json, statement_id};
 use crate::schema::{artefact_page, artefact_parent};
 
@@ -25,9 +26,6 @@ pub const LINEAGE_NODES_MAX: usize = 250;
 
 /// Most relations in one answer: four for each artefact, and a merge of many more still fits.
 pub const LINEAGE_EDGES_MAX: usize = 1_000;
-
-/// Most later versions shown of one artefact.
-const SUCCESSORS_MAX: usize = 100;
 
 /// How much of a lineage is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -200,11 +198,11 @@ pub(crate) async fn lineage(
             from = walk.step(connection, direction, &from, (distance, below)).await?;
         }
     }
-    complete(connection, walk, below).await.map(Some)
+    complete(connection, walk, query.below).await.map(Some)
 }
 
 /// Gives the entries that were met their names.
-async fn complete(connection: &mut AsyncPgConnection, walk: Walk, below: i64) -> Result<Lineage, StoreError> {
+async fn complete(connection: &mut AsyncPgConnection, walk: Walk, below: u64) -> Result<Lineage, StoreError> {
     let place = "view.artefact_page";
     let entries: Vec<i64> = walk.all.iter().copied().collect();
     let rows: Vec<(i64, Vec<u8>, Vec<u8>, Value)> = artefact_page::table
@@ -212,7 +210,8 @@ async fn complete(connection: &mut AsyncPgConnection, walk: Walk, below: i64) ->
         .select((artefact_page::idx, artefact_page::id, artefact_page::owner, artefact_page::claim))
         .load(connection)
         .await?;
-    let mut successors = successors(connection, rows.iter().map(|(_, id, ..)| id.clone()).collect(), below).await?;
+    let met: Vec<StatementId> = rows.iter().map(|(_, id, ..)| statement_id(id, place)).collect::<Result<_, _>>()?;
+    let mut successors = successors(connection, &met, below).await?;
     let mut ids = BTreeMap::new();
     let mut nodes = Vec::with_capacity(rows.len());
     for (idx, id, owner, claim) in rows {
@@ -227,7 +226,7 @@ async fn complete(connection: &mut AsyncPgConnection, walk: Walk, below: i64) ->
         nodes.push(LineageNode {
             up: walk.up.get(&idx).copied(),
             down: walk.down.get(&idx).copied(),
-            superseded_by: successors.remove(&id).unwrap_or_default(),
+            superseded_by: successors.remove(&id).unwrap_or_default().ids,
             record,
         });
     }
@@ -261,28 +260,4 @@ fn edge(row: ParentRow, ids: &BTreeMap<i64, StatementId>) -> Result<Option<Linea
     };
     let position = count(i64::from(row.position), place)?;
     Ok(Some(LineageEdge { child, position, relation: row.relation, parent }))
-}
-
-async fn successors(
-    connection: &mut AsyncPgConnection,
-    ids: Vec<Vec<u8>>,
-    below: i64,
-) -> Result<BTreeMap<StatementId, Vec<StatementId>>, StoreError> {
-    let place = "view.artefact_page";
-    let rows: Vec<(Option<Vec<u8>>, Vec<u8>)> = artefact_page::table
-        .filter(artefact_page::supersedes.eq_any(ids))
-        .filter(artefact_page::idx.lt(below))
-        .order(artefact_page::idx)
-        .limit(i64::try_from(LINEAGE_NODES_MAX.saturating_mul(SUCCESSORS_MAX)).unwrap_or(i64::MAX))
-        .select((artefact_page::supersedes, artefact_page::id))
-        .load(connection)
-        .await?;
-    let mut successors: BTreeMap<StatementId, Vec<StatementId>> = BTreeMap::new();
-    for (earlier, id) in rows {
-        let later = successors.entry(statement_id(&earlier.unwrap_or_default(), place)?).or_default();
-        if later.len() < SUCCESSORS_MAX {
-            later.push(statement_id(&id, place)?);
-        }
-    }
-    Ok(successors)
 }

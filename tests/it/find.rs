@@ -1,5 +1,7 @@
 //! Finding: words in two languages and two scripts, filters, pages, and what artefacts say about each other.
 
+mod pages;
+
 use std::time::Duration;
 
 use chopmark_core::artefact::{ArtefactClaim, ForeignArtefact, Parent, ParentSource, Relation};
@@ -90,6 +92,9 @@ fn words_in_either_script_and_filters_find_an_artefact() {
         ("q=tables&kind=model", none),
         ("licence=MIT", two),
         ("licence=Apache-2.0", &[&first, &second]),
+        ("licence=apache-2.0", &[&first, &second]),
+        ("licence=mit", two),
+        ("licence=apache-2", none),
         ("zone=HK", two),
         ("jurisdiction=HK", &[&first, &second]),
         ("jurisdiction=SG", none),

@@ -2,6 +2,7 @@
 
 use chopmark_core::artefact::{ArtefactClaim, Parent, ParentSource, Relation};
 use chopmark_core::bundle::Bundle;
+use chopmark_core::digest::Sha256Digest;
 use chopmark_core::key::PublicKey;
 use chopmark_core::kind::Claim;
 use chopmark_core::licence::DeclaredLicence;
@@ -19,7 +20,7 @@ use serde_json::{Value, json};
 use crate::harness::{Service, place};
 use crate::make::{Author, Random, now, small_manifest};
 use crate::repeat::at_once;
-use crate::shared::{self, author, author_with, enter};
+use crate::shared::{self, author, author_with, check_receipt, enter};
 
 /// A licensor with an artefact and published terms, at a service.
 struct Licensor<'a> {
@@ -446,6 +447,17 @@ fn the_service_refuses_a_conflict_that_its_owner_does_not_accept() {
     assert_eq!(page["compatibility"]["verdict"], "conflict", "{page}");
     // What is one's own binds nobody.
     enter(service, &register(&alice, "conflict own", "mit", of_base(), false), &log_key);
+
+    // What was entered before somebody registered its parent is answered with its entry ever after.
+    let unregistered = Sha256Digest::of(b"conflict later");
+    let of_unregistered = vec![Parent { relation: Relation::Finetune, source: ParentSource::Digest(unregistered) }];
+    let early = register(&bob, "conflict early", "mit", of_unregistered.clone(), false);
+    let index = enter(service, &early, &log_key);
+    enter(service, &register(&alice, "conflict later", "cc-by-nd-4.0", Vec::new(), false), &log_key);
+    let again = service.post(&early.to_request());
+    assert_eq!((again.status, check_receipt(&again, &early.entry, &log_key).0), (200, index), "{}", again.text());
+    let late = register(&bob, "conflict late", "mit", of_unregistered, false);
+    refused(service, &late, "licence_conflict", "/predicate/claim/licence");
 }
 
 #[test]

@@ -372,6 +372,55 @@ fn a_replica_without_the_key_enters_statements_and_says_when_nobody_signs() {
     registry.stop();
 }
 
+#[test]
+fn a_list_goes_on_at_a_replica_that_is_behind() {
+    let registry = Shared::found();
+    let (first, second) = (registry.replica("first"), registry.beside("second"));
+    let (_, log_key) = shared::registry(&second);
+    let author = shared::author(&second, "lists at two replicas");
+    let size = enter(&second, &author.artefact("shown at both"), &log_key) + 1;
+    assert!(comes(PATIENCE, || shared::size(&second) == size), "{}", second.errors());
+    let ahead = |list: &str, size: u64| second.get(&format!("/v1/{list}?cursor={size}.0"));
+    // While the signer stands still, what is entered is in the log, and no replica shows it.
+    let entered_while_frozen = |number: u64, then: &dyn Fn(u64, Frozen<'_>)| {
+        let frozen = Frozen::new(&first);
+        let artefact = author.artefact(&format!("behind {number}"));
+        thread::scope(|scope| {
+            scope.spawn(|| second.try_post(&artefact.to_request(), "application/json"));
+            let committed = (size + number).to_string();
+            assert!(
+                comes(PATIENCE, || registry.sql("SELECT size FROM log.log_state").trim() == committed),
+                "not entered"
+            );
+            then(size + number, frozen);
+        });
+    };
+    entered_while_frozen(1, &|size, frozen| {
+        thread::scope(|scope| {
+            let asked = ["artefacts", "parties", "offers", "licences"]
+                .map(|list| (list, scope.spawn(move || ahead(list, size))));
+            thread::sleep(Duration::from_millis(500));
+            drop(frozen);
+            for (list, asked) in asked {
+                let answer = asked.join().unwrap();
+                assert_eq!(answer.status, 200, "{list}: {}", answer.text());
+                assert_eq!(answer.json()["applied_size"], size, "{list}");
+            }
+        });
+    });
+    entered_while_frozen(2, &|size, frozen| {
+        let pending = ahead("artefacts", size);
+        expect(&pending, "503 checkpoint_pending request ");
+        assert!(pending.header("retry-after").is_some());
+        expect(&ahead("artefacts", size + 1), "400 bad_parameter query /cursor");
+        drop(frozen);
+    });
+    second.stop();
+    first.stop();
+    registry.audit();
+    registry.stop();
+}
+
 /// The transactions that were left alone while they held the log, and since when.
 fn left_alone(registry: &Shared) -> String {
     registry.sql(

@@ -130,7 +130,8 @@ async fn asked(
 ) -> Result<(StatementId, chopmark_store::Page), ApiError> {
     let query = query.map_err(page::malformed)?;
     let id = resolve(service, id).await?;
-    let page = page::parse(query.cursor.as_deref(), query.limit, service.searchable_size().await?)?;
+    let size = service.searchable_size().await?;
+    let page = page::of_log(service, query.cursor.as_deref(), query.limit, size).await?;
     let entry = service.store.entry_by_id(&chopmark_core::statement::IdReference::Full(id)).await?;
     match entry.filter(|entry| entry.index < page.below) {
         Some(_) => Ok((id, page)),

@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, get, web};
 use chopmark_core::artefact::ArtefactKind;
 use chopmark_core::code::{Jurisdiction, ResidencyZone};
 use chopmark_core::digest::Sha256Digest;
+use chopmark_core::licence::canonical_word;
 use chopmark_core::statement::StatementId;
 use chopmark_store::{ArtefactFilter, FoundArtefact};
 use serde::{Deserialize, Serialize};
@@ -34,8 +35,11 @@ pub struct ArtefactView {
     pub claim: Value,
     /// Artefacts of other parties that hold a file of the same content, in order of registration, at most 100.
     pub conflicts: Vec<ConflictView>,
-    /// Artefacts of the same owner that take its place, 64 hexadecimal characters each.
+    /// Artefacts of the same owner that take its place, in order of registration, at most 100: 64 hexadecimal characters
+    /// each.
     pub superseded_by: Vec<String>,
+    /// Whether there are more of them.
+    pub more_superseded_by: bool,
     /// Whether its licence goes with those of what it was made from, as the entries before it had them: `verdict` is
     /// `compatible`, `needs_review` or `conflict`, with what was found. Only for one artefact, and only where it was
     /// made from something.
@@ -90,7 +94,7 @@ pub struct ArtefactQuery {
     /// `model`, `software` or `dataset`.
     #[param(pattern = "^(model|software|dataset)$")]
     kind: Option<String>,
-    /// An SPDX identifier in its declared licence, such as `Apache-2.0`.
+    /// An SPDX identifier in its declared licence, such as `Apache-2.0`, in capitals or not.
     #[param(pattern = "^[A-Za-z0-9.:+-]{1,100}$")]
     licence: Option<String>,
     /// Where its authors are: ISO 3166-1 alpha-2.
@@ -114,12 +118,12 @@ pub struct ArtefactQuery {
 const LICENCE_BYTES_MAX: usize = 100;
 
 impl ArtefactQuery {
-    /// The licence, when it could be an SPDX identifier or a reference to a document.
+    /// The licence as registrations spell it, when it could be an SPDX identifier or a reference to a document.
     fn licence(&self) -> Result<Option<String>, ApiError> {
         let Some(licence) = &self.licence else { return Ok(None) };
         let is_identifier = |byte: u8| byte.is_ascii_alphanumeric() || b".:+-".contains(&byte);
         if (1..=LICENCE_BYTES_MAX).contains(&licence.len()) && licence.bytes().all(is_identifier) {
-            return Ok(Some(licence.clone()));
+            return Ok(Some(canonical_word(licence)));
         }
         Err(ApiError::bad_parameter("query", "licence", "not one SPDX identifier, such as Apache-2.0"))
     }
@@ -159,6 +163,7 @@ fn view(found: &FoundArtefact) -> Result<ArtefactView, ApiError> {
         claim: serde_json::to_value(&artefact.claim).map_err(|error| internal(&error))?,
         conflicts: conflicts.collect(),
         superseded_by: found.superseded_by.iter().map(StatementId::to_hex).collect(),
+        more_superseded_by: found.more_superseded_by,
         compatibility: None,
         about: about(&found.about)?,
     })
@@ -210,7 +215,8 @@ pub async fn find(
 ) -> Result<HttpResponse, ApiError> {
     let query = query.map_err(page::malformed)?;
     let filter = query.filter()?;
-    let page = page::parse(query.cursor.as_deref(), query.limit, service.searchable_size().await?)?;
+    let size = service.searchable_size().await?;
+    let page = page::of_log(&service, query.cursor.as_deref(), query.limit, size).await?;
     let found = service.store.artefacts(&filter, page).await?;
     let artefacts = found.iter().map(view).collect::<Result<Vec<_>, _>>()?;
     let next = page::next(page, artefacts.len(), artefacts.last().map(|artefact| artefact.index));

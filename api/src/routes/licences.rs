@@ -300,7 +300,7 @@ async fn list(
     cursor: Option<&str>,
     limit: Option<u32>,
 ) -> Result<HttpResponse, ApiError> {
-    let page = page::parse(cursor, limit, service.published()?.size)?;
+    let page = page::of_log(service, cursor, limit, service.published()?.size).await?;
     let licences: Vec<LicenceView> = service.store.licences(&filter, page).await?.iter().map(view).collect();
     let next = page::next(page, licences.len(), licences.last().map(|licence| licence.index));
     listed(request, &LicenceList { applied_size: page.below, licences, next: next.clone() }, next.as_deref())

@@ -138,7 +138,8 @@ pub async fn find(
         licensee: page::id("licensee", query.licensee.as_deref())?,
         open_at: page::moment("open_at", query.open_at.as_deref())?,
     };
-    let page = page::parse(query.cursor.as_deref(), query.limit, service.published()?.size)?;
+    let size = service.published()?.size;
+    let page = page::of_log(&service, query.cursor.as_deref(), query.limit, size).await?;
     let offers: Vec<OfferView> = service.store.offers(&filter, page).await?.iter().map(view).collect();
     let next = page::next(page, offers.len(), offers.last().map(|offer| offer.index));
     listed(&request, &OfferList { applied_size: page.below, offers, next: next.clone() }, next.as_deref())

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::de::value::StrDeserializer;
 
 use crate::problem::ApiError;
+use crate::service::Service;
 
 /// Most rows in one answer, and how many there are unless fewer are asked for.
 pub const ROWS_MAX: u32 = 100;
@@ -28,14 +29,33 @@ pub fn parse(cursor: Option<&str>, limit: Option<u32>, applied_size: u64) -> Res
         return Err(ApiError::bad_parameter("query", "limit", format!("between 1 and {ROWS_MAX}")));
     }
     let Some(cursor) = cursor else { return Ok(Page { from: 0, below: applied_size, limit }) };
-    let parsed = cursor.split_once('.').and_then(|(below, from)| Some((below.parse().ok()?, from.parse().ok()?)));
-    match parsed {
-        // As [`next`] writes it and in no other spelling.
-        Some((below, from)) if from <= below && below <= applied_size && cursor == format!("{below}.{from}") => {
-            Ok(Page { from, below, limit })
-        }
+    match read(cursor) {
+        Some((below, from)) if below <= applied_size => Ok(Page { from, below, limit }),
         _ => Err(ApiError::bad_parameter("query", "cursor", "not a cursor that this list gave; begin without one")),
     }
+}
+
+/// The same for a list of what the log holds, of which this replica can show `size` entries now. Another one may have been
+/// ahead when it gave the cursor: then this one catches up first.
+///
+/// # Errors
+/// Those of [`parse`], and 503 where it does not catch up in time.
+pub async fn of_log(service: &Service, cursor: Option<&str>, limit: Option<u32>, size: u64) -> Result<Page, ApiError> {
+    match cursor.and_then(read) {
+        // No replica shows more than the log holds.
+        Some((below, _)) if below > size && below <= service.store.log_state().await?.0 => {
+            service.catch_up(below).await?;
+            parse(cursor, limit, below)
+        }
+        _ => parse(cursor, limit, size),
+    }
+}
+
+/// Size and entry of a cursor that is as [`next`] writes it, in no other spelling.
+fn read(cursor: &str) -> Option<(u64, u64)> {
+    let (below, from) = cursor.split_once('.')?;
+    let (below, from) = (below.parse().ok()?, from.parse().ok()?);
+    (from <= below && cursor == format!("{below}.{from}")).then_some((below, from))
 }
 
 /// The error for a query that is not of its form.

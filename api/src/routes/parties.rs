@@ -14,7 +14,8 @@ use super::{listed, page, revalidated};
 use crate::problem::{ApiError, BadParameter, Missing, NotNow, Unchanged, internal};
 use crate::service::Service;
 
-/// A party as the registry knows it. Names and identifiers are what the party says of itself.
+/// A party as the registry knows it: by id as it is now, in a list as of the list's `applied_size`. Names and identifiers
+/// are what the party says of itself.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PartyView {
     /// Id of the statement that created it, 64 hexadecimal characters.
@@ -42,8 +43,11 @@ pub struct PartyView {
     pub verified_from: Option<u64>,
     /// Other parties whose names can't be told from its own (UTS 39), 64 hexadecimal characters each, at most 100.
     pub look_alikes: Vec<String>,
-    /// Its keys.
+    /// Its keys, at most 100 – of one party asked for by id, all that may sign: first those that may sign, root keys before
+    /// others, then those that ended last; in order of validity.
     pub keys: Vec<KeyView>,
+    /// Whether it has, or had, more keys.
+    pub more_keys: bool,
     /// What others say about it: the operator's verifications among them.
     pub about: AboutView,
 }
@@ -150,7 +154,8 @@ pub async fn find(
         since: page::moment("since", query.since.as_deref())?,
         terms: page::terms(query.q.as_deref())?,
     };
-    let page = page::parse(query.cursor.as_deref(), query.limit, service.searchable_size().await?)?;
+    let size = service.searchable_size().await?;
+    let page = page::of_log(&service, query.cursor.as_deref(), query.limit, size).await?;
     let found = service.store.parties(&filter, page).await?;
     let parties = found.iter().map(view).collect::<Result<Vec<_>, _>>()?;
     let next = page::next(page, found.len(), found.last().map(|party| party.record.index));
@@ -192,6 +197,7 @@ fn view(found: &FoundParty) -> Result<PartyView, ApiError> {
                 valid_until: key.valid_until,
             })
             .collect(),
+        more_keys: found.more_keys,
         about: about(&found.about)?,
     })
 }

@@ -243,7 +243,8 @@ pub async fn admissible(
 }
 
 /// What was made from other things under a licence that conflicts with theirs is entered only if its owner says that it
-/// is to be. The verdict itself is recorded when the entry is followed.
+/// is to be. The verdict itself is recorded when the entry is followed. What is entered already is not judged by what has
+/// been registered since: the same statement again is answered with its entry.
 async fn refuse_conflict(service: &Service, submission: &Submission) -> Result<(), ApiError> {
     let Claim::Artefact(claim) = &submission.statement.claim else { return Ok(()) };
     if claim.parents.is_empty() || claim.accepts_conflict {
@@ -253,6 +254,9 @@ async fn refuse_conflict(service: &Service, submission: &Submission) -> Result<(
     let today = Date::in_hong_kong(Timestamp::from(chrono::Utc::now()));
     let verdict = service.store.inputs(&candidate, service.searchable_size().await?, today).await?.judge();
     let Some(first) = verdict.conflicts.first() else { return Ok(()) };
+    if service.store.entry_by_id(&IdReference::Full(submission.statement.id)).await?.is_some() {
+        return Ok(());
+    }
     let words = Words::of(Language::English);
     let reason = format!(
         "{} of {}: {} (one of {} in all); license it otherwise, or state that you accept the conflict",

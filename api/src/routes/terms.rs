@@ -105,8 +105,8 @@ fn language(request: &HttpRequest) -> Language {
 fn preferred(header: &str) -> Language {
     let mut best: Option<(f32, Language)> = None;
     for range in header.split(',') {
-        let (tag, weight) = match range.split_once(";q=") {
-            Some((tag, weight)) => (tag, weight.trim().parse().unwrap_or(0.0)),
+        let (tag, weight) = match range.split_once(';') {
+            Some((tag, parameter)) => (tag, weight(parameter)),
             None => (range, 1.0),
         };
         let tag = tag.trim().to_ascii_lowercase();
@@ -124,6 +124,13 @@ fn preferred(header: &str) -> Language {
     best.map_or(Language::English, |(_, language)| language)
 }
 
+/// The number of a weight, `q=0.9`, with space around it (RFC 9110, section 12.4.2); 0 where it is none.
+fn weight(text: &str) -> f32 {
+    let text = text.trim();
+    let number = text.strip_prefix("q=").or_else(|| text.strip_prefix("Q="));
+    number.and_then(|number| number.parse().ok()).unwrap_or(0.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +146,9 @@ mod tests {
             ("zh", Language::SimplifiedChinese),
             ("zh;q=0, en-GB", Language::English),
             ("zh;q=x, en;q=0.1", Language::English),
+            ("zh-HK; q=0.9", Language::TraditionalChinese),
+            ("en; q=0.5, zh-CN; q=0.9", Language::SimplifiedChinese),
+            ("en ;\tQ=0.5 , zh-MO ; q=0.9", Language::TraditionalChinese),
         ] {
             assert_eq!(preferred(header), language, "{header:?}");
         }

@@ -37,6 +37,12 @@ mod tests {
             "煙菸烟",
             "説說说",
             "啓啟启",
+            "鍾钟锺",
+            "餘余馀",
+            "諮咨谘",
+            "線线缐",
+            "鉅巨钜",
+            "託托讬",
         ] {
             let folded: Vec<char> = forms.chars().map(simplified).collect();
             assert!(folded.iter().all(|character| *character == folded[0]), "{forms}: {folded:?}");

@@ -70,7 +70,7 @@ impl PartyRow {
 }
 
 /// A row of `view.key`.
-#[derive(Queryable, Selectable)]
+#[derive(Queryable, QueryableByName, Selectable)]
 #[diesel(table_name = key)]
 pub(crate) struct KeyRow {
     id: Vec<u8>,

@@ -38,8 +38,12 @@ fn the_terms_are_exactly_these() {
 
 #[test]
 fn either_chinese_script_finds_the_other() {
-    let pairs =
-        [("林氏人工智慧實驗室有限公司", "林氏人工智慧实验室有限公司"), ("臺灣積體電路製造", "台湾积体电路制造")];
+    let pairs = [
+        ("林氏人工智慧實驗室有限公司", "林氏人工智慧实验室有限公司"),
+        ("臺灣積體電路製造", "台湾积体电路制造"),
+        ("鍾氏科技諮詢", "锺氏科技谘询"),
+        ("鍾氏科技諮詢", "钟氏科技咨询"),
+    ];
     for (traditional, simplified) in pairs {
         assert_eq!(search_terms(traditional), search_terms(simplified));
         assert!(finds(traditional, simplified) && finds(simplified, traditional));
