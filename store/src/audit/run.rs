@@ -43,22 +43,11 @@ pub async fn check_schema(store: &Store) -> Result<Option<Finding>, StoreError> 
     catalogue::check(store).await
 }
 
-/// The connection is driven by the task that reads from it: on another thread, every few rows would wake this one.
 async fn run(store: &Store, options: Options, progress: &mut (impl FnMut(Progress) + Send)) -> Result<Clean, Stop> {
-    let failed = |error: &dyn core::fmt::Display| StoreError::Connect(error.to_string());
-    let raw = connect::raw(&store.inner.url).await;
-    let (client, driven) = raw.map_err(|error| failed(&connect::describe(&error)))?;
-    let audited = async {
-        let mut connection = AsyncPgConnection::try_from(client).await.map_err(|error| failed(&error))?;
-        let started = connect::start_session(&mut connection, connect::AUDIT_STATEMENT_TIME_MAX).await;
-        started.map_err(|error| failed(&error))?;
-        on(&mut connection, options, progress).await
-    };
-    tokio::select! {
-        biased;
-        end = audited => end,
-        () = connect::drive(driven) => Err(failed(&"the connection ended during the audit").into()),
-    }
+    connect::with_driven(&store.inner.url, connect::AUDIT_STATEMENT_TIME_MAX, async |connection| {
+        on(connection, options, progress).await
+    })
+    .await
 }
 
 async fn on(
