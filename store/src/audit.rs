@@ -36,7 +36,6 @@ pub struct KnownRoot {
 
 /// What to audit, and against what.
 #[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one part that can be left out, to measure the others")]
 pub struct Options {
     /// The key that checkpoints must be signed with.
     pub log_key: VerifierKey,
@@ -53,8 +52,17 @@ pub struct Options {
     pub documents: bool,
     /// Whether to fold the entries into tables and compare those with the read tables.
     pub tables: bool,
-    /// Whether to compare the schema with what the migrations make.
-    pub schema: bool,
+    /// What the schema, which is compared with what the migrations make, has around it.
+    pub surroundings: Surroundings,
+}
+
+/// What only whoever audits can know of the database: nothing in it may tell, because a superuser could change that.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// Whether the schema was made by a user who is no superuser, and so without event triggers.
+    pub without_event_triggers: bool,
+    /// Users that may act as the registry's roles, beside superusers and the one that the audit connects as.
+    pub database_users: Vec<String>,
 }
 
 impl Options {
@@ -68,7 +76,7 @@ impl Options {
             signatures: true,
             documents: true,
             tables: true,
-            schema: true,
+            surroundings: Surroundings::default(),
         }
     }
 

@@ -9,7 +9,9 @@ use chopmark_core::time::Timestamp;
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
 
 use super::tables::Tables;
-use super::{Clean, Examined, Examiner, Finding, JudgedEntry, Options, Progress, Source, Stop, Verdict, found};
+use super::{
+    Clean, Examined, Examiner, Finding, JudgedEntry, Options, Progress, Source, Stop, Surroundings, Verdict, found,
+};
 use super::{beyond, catalogue, documents, rows};
 use crate::Store;
 use crate::connect;
@@ -27,11 +29,14 @@ pub async fn audit(
     options: Options,
     mut progress: impl FnMut(Progress) + Send,
 ) -> Result<Verdict, StoreError> {
-    let schema = if options.schema { check_schema(store).await? } else { None };
+    let schema = check_schema(store, &options.surroundings).await;
     match (run(store, options, &mut progress).await, schema) {
-        (Err(Stop::Found(finding)), _) | (Ok(_) | Err(Stop::Store(_)), Some(finding)) => Ok(Verdict::Found(finding)),
-        (Ok(clean), None) => Ok(Verdict::Clean(Box::new(clean))),
-        (Err(Stop::Store(error)), None) => Err(error),
+        (Err(Stop::Found(finding)), Err(StoreError::Migrate(other))) => {
+            Ok(Verdict::Found(Finding { reason: format!("{} ({other})", finding.reason), ..finding }))
+        }
+        (Err(Stop::Found(finding)), _) | (_, Ok(Some(finding))) => Ok(Verdict::Found(finding)),
+        (_, Err(error)) | (Err(Stop::Store(error)), Ok(None)) => Err(error),
+        (Ok(clean), Ok(None)) => Ok(Verdict::Clean(Box::new(clean))),
     }
 }
 
@@ -39,8 +44,8 @@ pub async fn audit(
 ///
 /// # Errors
 /// When the database can't be read, or its schema is of another version than this program's.
-pub async fn check_schema(store: &Store) -> Result<Option<Finding>, StoreError> {
-    catalogue::check(store).await
+pub async fn check_schema(store: &Store, surroundings: &Surroundings) -> Result<Option<Finding>, StoreError> {
+    catalogue::check(store, surroundings).await
 }
 
 async fn run(store: &Store, options: Options, progress: &mut (impl FnMut(Progress) + Send)) -> Result<Clean, Stop> {

@@ -2,7 +2,7 @@
 
 use chopmark_core::access::access_log_origin;
 use chopmark_core::ledger::note::VerifierKey;
-use chopmark_store::audit::{self, Finding, KnownRoot, Options, Progress, Verdict};
+use chopmark_store::audit::{self, Finding, KnownRoot, Options, Progress, Surroundings, Verdict};
 use chopmark_store::{Registry, Store, StoreError};
 
 use super::{Audited, kept_checkpoint};
@@ -56,7 +56,7 @@ async fn check(
     };
     let origin = &registry.reference.origin;
     let key = log_key(context, arguments, directory, &registry)?;
-    let mut options = Options::everything(key.clone());
+    let mut options = Options { surroundings: surroundings(arguments), ..Options::everything(key.clone()) };
     if let Some(path) = &arguments.against {
         options.known.push(kept_checkpoint(path, &key)?);
     }
@@ -96,9 +96,16 @@ async fn without_genesis(
     if let StoreError::Damaged { place, reason } = error {
         return Ok(Finding::new(place, 0, reason));
     }
+fn surroundings(arguments: &AuditArguments) -> Surroundings {
+    Surroundings {
+        without_event_triggers: arguments.without_event_triggers,
+        database_users: arguments.database_users.clone(),
+    }
+}
+
     if let StoreError::Query(_) = error {
         // The service's role may have lost its rights, or the table be gone.
-        return audit::check_schema(store).await?.ok_or_else(|| error.into());
+        return audit::check_schema(store, &surroundings(arguments)).await?.ok_or_else(|| error.into());
     }
     let is_emptied =
         |says: String| Finding::new("log.entry 0", 0, format!("the row is missing, and so is the registry; {says}"));
