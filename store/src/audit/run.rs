@@ -201,6 +201,7 @@ impl Audit<'_> {
         }
         Ok(())
     }
+            documents::check_there(self.connection, &examined.named_before).await?;
 }
 
 /// An entry as the read tables take it.
