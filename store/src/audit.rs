@@ -50,7 +50,7 @@ pub struct Options {
     pub signatures: bool,
     /// Whether to read the documents that entries name.
     pub documents: bool,
-    /// Whether to fold the entries into tables and compare those with the read tables.
+    /// Whether to fold the entries into tables and compare those with the read tables, and with who may read sealed values.
     pub tables: bool,
     /// What the schema, which is compared with what the migrations make, has around it.
     pub surroundings: Surroundings,
@@ -124,6 +124,10 @@ pub struct Clean {
     pub documents: u64,
     /// Records of the access log checked, where it is audited as well.
     pub accesses: Option<u64>,
+    /// Openings of sealed values that open the log's commitments, where they were looked at and the master keys are at hand.
+    pub openings: Option<u64>,
+    /// Statements with sealed values none of whose openings is here, where that was looked at.
+    pub kept_elsewhere: Option<u64>,
     /// Read tables compared.
     pub tables: u64,
     /// Root over all entries.
@@ -160,7 +164,7 @@ pub enum Verdict {
 }
 
 /// How a check ended early: with a finding, or because the database failed.
-enum Stop {
+pub(crate) enum Stop {
     Found(Finding),
     Store(StoreError),
 }

@@ -7,7 +7,7 @@ use chopmark_api::{CONNECTIONS_PER_WORKER_MAX, FONTS, QUEUE_STATEMENTS_MAX, Rate
 use chopmark_core::ledger::note::VerifierKey;
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::sealed::VaultArguments;
+use super::sealed::{VaultArguments, VaultKeyArguments};
 
 /// Which store to work on.
 #[derive(Debug, Clone, Args)]
@@ -128,6 +128,8 @@ pub(crate) struct AuditArguments {
     /// Where to keep the newest checkpoint that was checked, once everything is found to hold
     #[arg(long, value_name = "FILE")]
     pub(crate) save: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) vault_key: VaultKeyArguments,
     /// Expect no event triggers: the user that founded the registry in this database is no superuser
     #[arg(long)]
     pub(crate) without_event_triggers: bool,

@@ -18,6 +18,7 @@ use crate::connect;
 use crate::error::{StoreError, count};
 use crate::follow::Contents;
 use crate::project::{Fold, Followed};
+use crate::vault::{self, Told, Vault};
 
 /// Recomputes the whole ledger and names the first thing that does not hold. The database is audited as it is at one
 /// moment, whatever is appended meanwhile; nothing is changed.
@@ -50,17 +51,21 @@ pub async fn check_schema(store: &Store, surroundings: &Surroundings) -> Result<
 
 async fn run(store: &Store, options: Options, progress: &mut (impl FnMut(Progress) + Send)) -> Result<Clean, Stop> {
     connect::with_driven(&store.inner.url, connect::AUDIT_STATEMENT_TIME_MAX, async |connection| {
-        on(connection, options, progress).await
+        on(connection, store.vault(), options, progress).await
     })
     .await
 }
 
 async fn on(
     connection: &mut AsyncPgConnection,
+    vault: Option<&Vault>,
     options: Options,
     progress: &mut (impl FnMut(Progress) + Send),
 ) -> Result<Clean, Stop> {
     let tables = if options.tables { Some(Tables::make(connection).await?) } else { None };
+    if tables.is_some() {
+        vault::make_told(connection).await?;
+    }
     // Temporary tables may be written all the same.
     connection.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(StoreError::from)?;
     let (size, root) = rows::log_state(connection).await?;
@@ -76,12 +81,15 @@ async fn on(
         checkpoints: 0,
         documents: 0,
         accesses: None,
+        openings: vault.filter(|_| options.tables).map(|_| 0),
+        kept_elsewhere: None,
         tables: tables.as_ref().map_or(0, Tables::number),
         root,
         newest: None,
     };
     let mut audit = Audit {
         connection,
+        vault,
         applied_size,
         folds: tables.is_some(),
         documents: options.documents || tables.is_some(),
@@ -101,13 +109,14 @@ async fn on(
     if options.documents {
         beyond::check_documents(connection).await?;
     }
-    let accesses = crate::vault::check_accesses(connection, access_key.as_ref(), &options.known_accesses).await?;
+    let accesses = vault::check_accesses(connection, access_key.as_ref(), &options.known_accesses).await?;
     clean.accesses = Some(accesses);
     if let Some(tables) = tables {
         let of = tables.number();
         if let Some(finding) = tables.compare(connection, |done| progress(Progress::Tables { done, of })).await? {
             return Err(Stop::Found(finding));
         }
+        clean.kept_elsewhere = Some(vault::compare_openings(connection).await?);
     }
     Ok(clean)
 }
@@ -141,6 +150,7 @@ async fn applied_size(connection: &mut AsyncPgConnection, size: u64) -> Result<u
 
 struct Audit<'a> {
     connection: &'a mut AsyncPgConnection,
+    vault: Option<&'a Vault>,
     applied_size: u64,
     folds: bool,
     documents: bool,
@@ -191,17 +201,22 @@ impl Audit<'_> {
         self.clean.newest = examined.newest.or(self.clean.newest.take());
         let mut contents = Contents::new();
         if self.documents {
+            documents::check_there(self.connection, &examined.named_before).await?;
             let (read, number) = documents::check(self.connection, &examined.entries).await?;
             contents = read;
             self.clean.documents += number;
         }
         if self.folds {
+            if let (Some(vault), Some(openings)) = (self.vault, &mut self.clean.openings) {
+                *openings += vault::check_openings(self.connection, vault, &examined.entries).await?;
+            }
+            let told = Told::by(&examined.entries);
             let folds = examined.entries.into_iter().map(|entry| fold(entry, &contents)).collect();
             Tables::fold(self.connection, folds, self.applied_size).await?;
+            told.keep(self.connection).await?;
         }
         Ok(())
     }
-            documents::check_there(self.connection, &examined.named_before).await?;
 }
 
 /// An entry as the read tables take it.

@@ -149,6 +149,8 @@ impl Remote<'_> {
             checkpoints: 0,
             documents: 0,
             accesses: None,
+            openings: None,
+            kept_elsewhere: None,
             tables: 0,
             root: newest.root,
             newest: None,
