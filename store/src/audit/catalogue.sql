@@ -47,11 +47,10 @@ WITH space AS (
     FROM pg_trigger t JOIN relation r ON r.oid = t.tgrelid WHERE NOT t.tgisinternal
     UNION ALL
     SELECT format('event trigger %s', e.evtname), e.evtowner, NULL,
-           format('%s: on %s%s, calls %s, which a superuser owns: %s, source with SHA-256 %s',
+           format('%s: on %s%s, calls %s, which a superuser owns: %s',
                   CASE e.evtenabled WHEN 'A' THEN 'fires always' WHEN 'O' THEN 'fires unless replicating'
                   WHEN 'R' THEN 'fires only when replicating' ELSE 'is disabled' END,
-                  e.evtevent, ' for ' || e.evttags::text, e.evtfoid::regprocedure, o.rolsuper,
-                  encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex'))
+                  e.evtevent, ' for ' || e.evttags::text, e.evtfoid::regprocedure, o.rolsuper)
     FROM pg_event_trigger e JOIN pg_proc p ON p.oid = e.evtfoid JOIN pg_roles o ON o.oid = p.proowner
     UNION ALL
     SELECT format('rule %s on %s', w.rulename, r.name), r.relowner, NULL, pg_get_ruledef(w.oid)
