@@ -158,6 +158,21 @@ pub(crate) async fn attach(
     Ok(store.with_vault(Vault::open(config)?)?)
 }
 
+/// The store with its vault where its keys are at hand, and without it elsewhere.
+///
+/// # Errors
+/// When the keys are there, or should be, and can't be read.
+pub(crate) fn attach_where_keys_are(
+    store: &Store,
+    directory: &DataDirectory,
+    arguments: &VaultKeyArguments,
+) -> Result<Store, Failure> {
+    if arguments.vault_key.is_none() && MasterKeySource::of(directory, arguments).is_missing() {
+        return Ok(store.clone());
+    }
+    attach_for_reading(store, directory, arguments)
+}
+
 /// The store with its vault, for reading what is in it.
 ///
 /// # Errors

@@ -36,7 +36,6 @@ pub struct KnownRoot {
 
 /// What to audit, and against what.
 #[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one part that can be left out, to measure the others")]
 pub struct Options {
     /// The key that checkpoints must be signed with.
     pub log_key: VerifierKey,
@@ -51,10 +50,19 @@ pub struct Options {
     pub signatures: bool,
     /// Whether to read the documents that entries name.
     pub documents: bool,
-    /// Whether to fold the entries into tables and compare those with the read tables.
+    /// Whether to fold the entries into tables and compare those with the read tables, and with who may read sealed values.
     pub tables: bool,
-    /// Whether to compare the schema with what the migrations make.
-    pub schema: bool,
+    /// What the schema, which is compared with what the migrations make, has around it.
+    pub surroundings: Surroundings,
+}
+
+/// What only whoever audits can know of the database: nothing in it may tell, because a superuser could change that.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// Whether the schema was made by a user who is no superuser, and so without event triggers.
+    pub without_event_triggers: bool,
+    /// Users that may act as the registry's roles, beside superusers and the one that the audit connects as.
+    pub database_users: Vec<String>,
 }
 
 impl Options {
@@ -68,7 +76,7 @@ impl Options {
             signatures: true,
             documents: true,
             tables: true,
-            schema: true,
+            surroundings: Surroundings::default(),
         }
     }
 
@@ -116,6 +124,10 @@ pub struct Clean {
     pub documents: u64,
     /// Records of the access log checked, where it is audited as well.
     pub accesses: Option<u64>,
+    /// Openings of sealed values that open the log's commitments, where they were looked at and the master keys are at hand.
+    pub openings: Option<u64>,
+    /// Statements with sealed values none of whose openings is here, where that was looked at.
+    pub kept_elsewhere: Option<u64>,
     /// Read tables compared.
     pub tables: u64,
     /// Root over all entries.
@@ -152,7 +164,7 @@ pub enum Verdict {
 }
 
 /// How a check ended early: with a finding, or because the database failed.
-enum Stop {
+pub(crate) enum Stop {
     Found(Finding),
     Store(StoreError),
 }

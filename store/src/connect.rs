@@ -99,6 +99,29 @@ pub(crate) async fn start_session(
     connection.batch_execute(&session).await.map_err(diesel::ConnectionError::CouldntSetupConfiguration)
 }
 
+/// Works on a connection of the service that the same task drives: on another thread, every few rows would wake this one.
+///
+/// # Errors
+/// When the connection can't be made or ends, and whatever the work ends with.
+pub(crate) async fn with_driven<T, E: From<StoreError>>(
+    url: &str,
+    statement_time_max: Duration,
+    work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T, E>,
+) -> Result<T, E> {
+    let failed = |error: &dyn std::fmt::Display| StoreError::Connect(error.to_string());
+    let (client, driven) = raw(url).await.map_err(|error| failed(&describe(&error)))?;
+    let worked = async {
+        let mut connection = AsyncPgConnection::try_from(client).await.map_err(|error| failed(&error))?;
+        start_session(&mut connection, statement_time_max).await.map_err(|error| failed(&error))?;
+        work(&mut connection).await
+    };
+    tokio::select! {
+        biased;
+        end = worked => end,
+        () = drive(driven) => Err(failed(&"the connection ended before the work was done").into()),
+    }
+}
+
 /// A connection error with its cause, which alone says what happened.
 pub(crate) fn describe(error: &tokio_postgres::Error) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))

@@ -6,6 +6,7 @@
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl};
 
+use crate::Store;
 use crate::audit::tables::Tables;
 use crate::connect;
 use crate::error::{StoreError, count};
@@ -13,7 +14,6 @@ use crate::follow;
 use crate::project::Fold;
 use crate::query;
 use crate::schema::log_state;
-use crate::{Inner, Store};
 
 /// Entries folded at a time.
 const ENTRIES_AT_A_TIME: u64 = 512;
@@ -39,32 +39,38 @@ impl Store {
     /// # Errors
     /// A [`StoreError`] when nothing was changed; [`StoreError::Damaged`] when an entry or its document can't be read.
     pub async fn rebuild(&self, mut progress: impl FnMut(u64, u64) + Send) -> Result<(Vec<Rebuilt>, u64), StoreError> {
-        let Inner { url, runtime, .. } = &*self.inner;
-        let session = connect::session(url, connect::AUDIT_STATEMENT_TIME_MAX, runtime).await;
-        let mut connection = session.map_err(|error| StoreError::Connect(error.to_string()))?;
-        let tables = Tables::make(&mut connection).await?;
-        let mut done = 0;
-        loop {
-            let (size, _) = query::log_state(&mut connection).await?;
-            if size.saturating_sub(done) <= ENTRIES_BEHIND_LOCK_MAX {
-                break;
-            }
-            done = fold(&mut connection, done, size, &mut progress).await?;
-        }
-        let progress = &mut progress;
-        connection
-            .transaction(async move |connection| {
-                let size: i64 = log_state::table.select(log_state::size).for_update().first(connection).await?;
-                let size = count(size, "log.log_state")?;
-                // The temporary table of this name hides the one that followers lock.
-                diesel::sql_query("SELECT FROM view.following FOR UPDATE").execute(connection).await?;
-                fold(connection, done, size, progress).await?;
-                let counts = tables.swap_in(connection).await?;
-                let rebuilt = counts.into_iter().map(|(table, rows, mended)| Rebuilt { table, rows, mended });
-                Ok((rebuilt.collect(), size))
-            })
-            .await
+        connect::with_driven(&self.inner.url, connect::AUDIT_STATEMENT_TIME_MAX, async |connection| {
+            on(connection, &mut progress).await
+        })
+        .await
     }
+}
+
+async fn on(
+    connection: &mut AsyncPgConnection,
+    progress: &mut (impl FnMut(u64, u64) + Send),
+) -> Result<(Vec<Rebuilt>, u64), StoreError> {
+    let tables = Tables::make(connection).await?;
+    let mut done = 0;
+    loop {
+        let (size, _) = query::log_state(connection).await?;
+        if size.saturating_sub(done) <= ENTRIES_BEHIND_LOCK_MAX {
+            break;
+        }
+        done = fold(connection, done, size, progress).await?;
+    }
+    connection
+        .transaction(async move |connection| {
+            let size: i64 = log_state::table.select(log_state::size).for_update().first(connection).await?;
+            let size = count(size, "log.log_state")?;
+            // The temporary table of this name hides the one that followers lock.
+            diesel::sql_query("SELECT FROM view.following FOR UPDATE").execute(connection).await?;
+            fold(connection, done, size, progress).await?;
+            let counts = tables.swap_in(connection).await?;
+            let rebuilt = counts.into_iter().map(|(table, rows, mended)| Rebuilt { table, rows, mended });
+            Ok((rebuilt.collect(), size))
+        })
+        .await
 }
 
 /// Folds entries `from` up to `size`.

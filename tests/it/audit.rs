@@ -8,6 +8,7 @@ mod kept;
 mod ledger;
 mod rebuild;
 mod remote;
+mod sealed;
 mod tables;
 
 use std::fs;
@@ -29,11 +30,13 @@ use chopmark_core::submission::Submission;
 use data_encoding::BASE64;
 use ed25519_dalek::SigningKey;
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::{Home, Service, place};
 use crate::make::{Author, small_manifest};
 use crate::repeat::at_once;
+use crate::reports::books::{Books, Company};
+use crate::sealed::Payment;
 use crate::shared;
 use crate::tamper::UNGUARDED;
 
@@ -201,6 +204,17 @@ fn something_of_everything(service: &Service, author: &Author, first: StatementI
     shared::enter(service, &say(&other, "attest", &Claim::Attestation(matching), None), &log_key);
     let endorse = Claim::Endorsement(EndorsementClaim { statement: copy.statement.id });
     shared::enter(service, &say(author, "endorse", &endorse, None), &log_key);
+    // Two whose openings are here, and one whose are in another zone.
+    for (payer, payee, label) in [(author, &other, "first payment"), (&other, author, "second payment")] {
+        shared::enter(service, &Payment::new(payer, payee, label, "41.00").submission, &log_key);
+    }
+    let elsewhere = Payment::new(author, &other, "third payment", "43.00")
+        .request(|request| request["openings"] = json!({ "zone": "CN", "fields": [] }));
+    assert_eq!(service.post(&elsewhere).status, 201);
+    let company = Company::new(service, "audited books");
+    let mut books = Books::of(service, &company);
+    let asset = books.asset("an asset that was used");
+    books.used(asset, "2026/27", "0.5");
     let operator: StatementId = service.get("/v1/registry").json()["operator"].as_str().unwrap().parse().unwrap();
     let keys = vec![registry_key(service, "operator.key")];
     let operator = Author { registry: reference, keys, threshold: 1, party: operator };

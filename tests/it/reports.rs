@@ -1,7 +1,7 @@
 //! Reports on expenditure through the real service: the right lines for whoever may see them, the same bytes for ever, and what
 //! is exported of them.
 
-mod books;
+pub mod books;
 mod dataset;
 mod exports;
 mod kept;

@@ -95,7 +95,7 @@ impl Payment {
     }
 
     /// As it is sent, with some openings replaced.
-    fn request(&self, change: impl FnOnce(&mut Value)) -> Vec<u8> {
+    pub fn request(&self, change: impl FnOnce(&mut Value)) -> Vec<u8> {
         let mut request: Value = serde_json::from_slice(&self.submission.to_request()).unwrap();
         change(&mut request);
         request.to_string().into_bytes()

@@ -7,7 +7,7 @@ use chopmark_api::{CONNECTIONS_PER_WORKER_MAX, FONTS, QUEUE_STATEMENTS_MAX, Rate
 use chopmark_core::ledger::note::VerifierKey;
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::sealed::VaultArguments;
+use super::sealed::{VaultArguments, VaultKeyArguments};
 
 /// Which store to work on.
 #[derive(Debug, Clone, Args)]
@@ -128,6 +128,15 @@ pub(crate) struct AuditArguments {
     /// Where to keep the newest checkpoint that was checked, once everything is found to hold
     #[arg(long, value_name = "FILE")]
     pub(crate) save: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) vault_key: VaultKeyArguments,
+    /// Expect no event triggers: the user that founded the registry in this database is no superuser
+    #[arg(long)]
+    pub(crate) without_event_triggers: bool,
+    /// A user of the database that may act as the registry's roles, such as the service's where the audit connects as
+    /// another (several times for several)
+    #[arg(long = "database-user", value_name = "NAME")]
+    pub(crate) database_users: Vec<String>,
     /// Whom to trust when auditing over HTTP (--url), as for verify: a policy file [default: registries met]
     #[arg(long, value_name = "FILE")]
     pub(crate) trust: Option<PathBuf>,

@@ -24,8 +24,9 @@ pub struct Skimmed {
     pub id: StatementId,
     /// The party that registers.
     pub issuer: StatementId,
+    /// The document it names.
+    pub manifest: Sha256Digest,
     nonce: Nonce,
-    manifest: Sha256Digest,
     version: String,
 }
 

@@ -47,10 +47,11 @@ WITH space AS (
     FROM pg_trigger t JOIN relation r ON r.oid = t.tgrelid WHERE NOT t.tgisinternal
     UNION ALL
     SELECT format('event trigger %s', e.evtname), e.evtowner, NULL,
-           format('%s: on %s%s, calls %s', CASE e.evtenabled WHEN 'A' THEN 'fires always' WHEN 'O' THEN 'fires unless replicating'
+           format('%s: on %s%s, calls %s, which a superuser owns: %s',
+                  CASE e.evtenabled WHEN 'A' THEN 'fires always' WHEN 'O' THEN 'fires unless replicating'
                   WHEN 'R' THEN 'fires only when replicating' ELSE 'is disabled' END,
-                  e.evtevent, ' for ' || e.evttags::text, e.evtfoid::regprocedure)
-    FROM pg_event_trigger e WHERE e.evtname LIKE 'chopmark%'
+                  e.evtevent, ' for ' || e.evttags::text, e.evtfoid::regprocedure, o.rolsuper)
+    FROM pg_event_trigger e JOIN pg_proc p ON p.oid = e.evtfoid JOIN pg_roles o ON o.oid = p.proowner
     UNION ALL
     SELECT format('rule %s on %s', w.rulename, r.name), r.relowner, NULL, pg_get_ruledef(w.oid)
     FROM pg_rewrite w JOIN relation r ON r.oid = w.ev_class
@@ -72,9 +73,12 @@ WITH space AS (
                   rolcanlogin, rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolreplication)
     FROM pg_roles WHERE rolname IN ('chopmark_owner', 'chopmark_log', 'chopmark_view', 'chopmark_vault', 'chopmark_app')
     UNION ALL
+    -- Superusers may do everything without being members, and whoever audits knows as whom.
     SELECT DISTINCT format('membership of role %s in %s', m.rolname, g.rolname), 0::oid, NULL::aclitem[], 'it may do what that role may'
     FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member JOIN pg_roles g ON g.oid = a.roleid
     WHERE m.rolname IN ('chopmark_owner', 'chopmark_log', 'chopmark_view', 'chopmark_vault', 'chopmark_app')
+        OR (g.rolname IN ('chopmark_owner', 'chopmark_log', 'chopmark_view', 'chopmark_vault', 'chopmark_app')
+            AND NOT m.rolsuper AND m.rolname <> session_user)
     UNION ALL
     SELECT format('setting %s of %s', split_part(setting, '=', 1),
                   concat_ws(' in ', CASE s.setrole WHEN 0 THEN 'everybody' ELSE 'role ' || pg_get_userbyid(s.setrole) END,
@@ -82,7 +86,18 @@ WITH space AS (
            0::oid, NULL, setting
     FROM pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) AS setting LEFT JOIN pg_database d ON d.oid = s.setdatabase
     WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
-      AND split_part(setting, '=', 1) IN ('session_replication_role', 'chopmark.migrating', 'row_security')
+      AND (lower(split_part(setting, '=', 1)) IN ('session_replication_role', 'event_triggers', 'row_security')
+           OR lower(setting) LIKE 'chopmark.%')
+    UNION ALL
+    -- Wherever they come from: a file of the server, its command line. Not every version has event_triggers.
+    SELECT format('setting %s of this very session', name), 0::oid, NULL, current_setting(name)
+    FROM (VALUES ('session_replication_role', 'origin'), ('row_security', 'on'), ('event_triggers', 'on'), ('chopmark.migrating', ''),
+                 ('chopmark.role', ''), ('chopmark.bound_to', ''), ('chopmark.token', '')) AS plain (name, value)
+    WHERE coalesce(current_setting(name, true), value) <> value
+    UNION ALL
+    -- The owner of all of them is the superuser that the cluster was made with.
+    SELECT format('parameter %s', parname), 10::oid, paracl, 'is not for everybody to set'
+    FROM pg_parameter_acl WHERE parname IN ('session_replication_role', 'event_triggers', 'row_security') OR parname LIKE 'chopmark.%'
 )
 SELECT object, concat_ws(', ', nullif(description, ''), (
            SELECT 'grants ' || string_agg(grant_, ', ' ORDER BY grant_ COLLATE "C") FROM (

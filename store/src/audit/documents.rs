@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::manifest::Manifest;
-use diesel_async::AsyncPgConnection;
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use rayon::prelude::*;
 
 use super::{Finding, JudgedEntry, Stop, found};
 use crate::follow::{self, Contents};
 use crate::project::Content;
+use crate::schema::document;
 
 /// Checks the documents of these entries. What the read tables keep of them, and
 /// how many were read.
@@ -26,7 +28,7 @@ pub(super) async fn check(
     }
     let mut contents = Contents::new();
     let mut read = 0;
-    let mut missing: BTreeSet<Sha256Digest> = naming.keys().copied().collect();
+    let mut not_read: BTreeSet<Sha256Digest> = naming.keys().copied().collect();
     let stored = follow::documents(connection, naming.keys()).await?;
     let checked: Vec<Result<(Sha256Digest, Arc<Content>), Finding>> = stored
         .par_iter()
@@ -37,20 +39,37 @@ pub(super) async fn check(
         .collect();
     for checked in checked {
         let (digest, content) = checked?;
-        missing.remove(&digest);
+        not_read.remove(&digest);
         contents.insert(digest, content);
         read += 1;
     }
-    let first_missing = missing.iter().filter_map(|digest| {
+    let first_missing = not_read.iter().filter_map(|digest| {
         let index = naming.get(digest)?.iter().map(|entry| entry.index).min()?;
         Some((index, digest))
     });
     match first_missing.min() {
-        Some((index, digest)) => {
-            Err(found(format!("log.document {digest}"), index, format!("the row is missing, entry {index} names it")))
-        }
+        Some((index, digest)) => Err(missing(index, digest)),
         None => Ok((contents, read)),
     }
+}
+
+/// Documents that these entries name are there. What they are was checked when the entries were found good, and that
+/// their bytes are those is checked of every document that is there.
+pub(super) async fn check_there(connection: &mut AsyncPgConnection, named: &[(u64, Sha256Digest)]) -> Result<(), Stop> {
+    if named.is_empty() {
+        return Ok(());
+    }
+    let wanted: BTreeSet<Vec<u8>> = named.iter().map(|(_, digest)| digest.as_bytes().to_vec()).collect();
+    let query = document::table.select(document::sha256).filter(document::sha256.eq_any(wanted));
+    let there: BTreeSet<Vec<u8>> = query.load::<Vec<u8>>(connection).await?.into_iter().collect();
+    match named.iter().find(|(_, digest)| !there.contains(digest.as_bytes().as_slice())) {
+        Some((index, digest)) => Err(missing(*index, digest)),
+        None => Ok(()),
+    }
+}
+
+fn missing(index: u64, digest: &Sha256Digest) -> Stop {
+    found(format!("log.document {digest}"), index, format!("the row is missing, entry {index} names it"))
 }
 
 /// One document, as it is stored under `digest`, and what the entries that name it say of it.

@@ -110,6 +110,8 @@ pub struct JudgedEntry {
 pub struct Examined {
     /// Those of its entries that were judged now, not those found good before.
     pub entries: Vec<JudgedEntry>,
+    /// Documents that those found good before name, by the entry.
+    pub named_before: Vec<(u64, Sha256Digest)>,
     /// Tiles compared.
     pub tiles: u64,
     /// Checkpoints checked.
@@ -160,6 +162,13 @@ impl Read {
         match self {
             Self::Whole(entry) => (entry.statement.id, entry.statement.claim.name(), entry.statement.issuer()),
             Self::Skimmed(entry) => (entry.id, Skimmed::KIND, entry.issuer),
+        }
+    }
+
+    fn documents(&self) -> Vec<Sha256Digest> {
+        match self {
+            Self::Whole(entry) => entry.statement.documents(),
+            Self::Skimmed(entry) => vec![entry.manifest],
         }
     }
 
@@ -239,7 +248,12 @@ impl Examiner {
                 break;
             }
             match self.check_entry(index, entry, read, &mut beside, &mut examined) {
-                Ok(entry) => sound.push(entry),
+                Ok(entry) => {
+                    if index < self.verified_size {
+                        examined.named_before.extend(entry.documents().into_iter().map(|digest| (index, digest)));
+                    }
+                    sound.push(entry);
+                }
                 Err(finding) => fault = Some(finding),
             }
         }

@@ -9,13 +9,16 @@ use chopmark_core::time::Timestamp;
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
 
 use super::tables::Tables;
-use super::{Clean, Examined, Examiner, Finding, JudgedEntry, Options, Progress, Source, Stop, Verdict, found};
+use super::{
+    Clean, Examined, Examiner, Finding, JudgedEntry, Options, Progress, Source, Stop, Surroundings, Verdict, found,
+};
 use super::{beyond, catalogue, documents, rows};
 use crate::Store;
 use crate::connect;
 use crate::error::{StoreError, count};
 use crate::follow::{self, Contents};
 use crate::project::{Fold, Followed};
+use crate::vault::{self, Told, Vault};
 
 /// Recomputes the whole ledger and names the first thing that does not hold. The database is audited as it is at one
 /// moment, whatever is appended meanwhile; nothing is changed.
@@ -27,11 +30,14 @@ pub async fn audit(
     options: Options,
     mut progress: impl FnMut(Progress) + Send,
 ) -> Result<Verdict, StoreError> {
-    let schema = if options.schema { check_schema(store).await? } else { None };
+    let schema = check_schema(store, &options.surroundings).await;
     match (run(store, options, &mut progress).await, schema) {
-        (Err(Stop::Found(finding)), _) | (Ok(_) | Err(Stop::Store(_)), Some(finding)) => Ok(Verdict::Found(finding)),
-        (Ok(clean), None) => Ok(Verdict::Clean(Box::new(clean))),
-        (Err(Stop::Store(error)), None) => Err(error),
+        (Err(Stop::Found(finding)), Err(StoreError::Migrate(other))) => {
+            Ok(Verdict::Found(Finding { reason: format!("{} ({other})", finding.reason), ..finding }))
+        }
+        (Err(Stop::Found(finding)), _) | (_, Ok(Some(finding))) => Ok(Verdict::Found(finding)),
+        (_, Err(error)) | (Err(Stop::Store(error)), Ok(None)) => Err(error),
+        (Ok(clean), Ok(None)) => Ok(Verdict::Clean(Box::new(clean))),
     }
 }
 
@@ -39,34 +45,27 @@ pub async fn audit(
 ///
 /// # Errors
 /// When the database can't be read, or its schema is of another version than this program's.
-pub async fn check_schema(store: &Store) -> Result<Option<Finding>, StoreError> {
-    catalogue::check(store).await
+pub async fn check_schema(store: &Store, surroundings: &Surroundings) -> Result<Option<Finding>, StoreError> {
+    catalogue::check(store, surroundings).await
 }
 
-/// The connection is driven by the task that reads from it: on another thread, every few rows would wake this one.
 async fn run(store: &Store, options: Options, progress: &mut (impl FnMut(Progress) + Send)) -> Result<Clean, Stop> {
-    let failed = |error: &dyn core::fmt::Display| StoreError::Connect(error.to_string());
-    let raw = connect::raw(&store.inner.url).await;
-    let (client, driven) = raw.map_err(|error| failed(&connect::describe(&error)))?;
-    let audited = async {
-        let mut connection = AsyncPgConnection::try_from(client).await.map_err(|error| failed(&error))?;
-        let started = connect::start_session(&mut connection, connect::AUDIT_STATEMENT_TIME_MAX).await;
-        started.map_err(|error| failed(&error))?;
-        on(&mut connection, options, progress).await
-    };
-    tokio::select! {
-        biased;
-        end = audited => end,
-        () = connect::drive(driven) => Err(failed(&"the connection ended during the audit").into()),
-    }
+    connect::with_driven(&store.inner.url, connect::AUDIT_STATEMENT_TIME_MAX, async |connection| {
+        on(connection, store.vault(), options, progress).await
+    })
+    .await
 }
 
 async fn on(
     connection: &mut AsyncPgConnection,
+    vault: Option<&Vault>,
     options: Options,
     progress: &mut (impl FnMut(Progress) + Send),
 ) -> Result<Clean, Stop> {
     let tables = if options.tables { Some(Tables::make(connection).await?) } else { None };
+    if tables.is_some() {
+        vault::make_told(connection).await?;
+    }
     // Temporary tables may be written all the same.
     connection.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(StoreError::from)?;
     let (size, root) = rows::log_state(connection).await?;
@@ -82,12 +81,15 @@ async fn on(
         checkpoints: 0,
         documents: 0,
         accesses: None,
+        openings: vault.filter(|_| options.tables).map(|_| 0),
+        kept_elsewhere: None,
         tables: tables.as_ref().map_or(0, Tables::number),
         root,
         newest: None,
     };
     let mut audit = Audit {
         connection,
+        vault,
         applied_size,
         folds: tables.is_some(),
         documents: options.documents || tables.is_some(),
@@ -107,13 +109,14 @@ async fn on(
     if options.documents {
         beyond::check_documents(connection).await?;
     }
-    let accesses = crate::vault::check_accesses(connection, access_key.as_ref(), &options.known_accesses).await?;
+    let accesses = vault::check_accesses(connection, access_key.as_ref(), &options.known_accesses).await?;
     clean.accesses = Some(accesses);
     if let Some(tables) = tables {
         let of = tables.number();
         if let Some(finding) = tables.compare(connection, |done| progress(Progress::Tables { done, of })).await? {
             return Err(Stop::Found(finding));
         }
+        clean.kept_elsewhere = Some(vault::compare_openings(connection).await?);
     }
     Ok(clean)
 }
@@ -147,6 +150,7 @@ async fn applied_size(connection: &mut AsyncPgConnection, size: u64) -> Result<u
 
 struct Audit<'a> {
     connection: &'a mut AsyncPgConnection,
+    vault: Option<&'a Vault>,
     applied_size: u64,
     folds: bool,
     documents: bool,
@@ -198,6 +202,9 @@ impl Audit<'_> {
         if !self.documents && !self.folds {
             return Ok(());
         }
+        if self.documents {
+            documents::check_there(self.connection, &examined.named_before).await?;
+        }
         let mut entries = examined.entries;
         while !entries.is_empty() {
             let number = follow::together(self.connection, entries.iter().map(|entry| &entry.statement)).await?;
@@ -216,8 +223,13 @@ impl Audit<'_> {
             self.clean.documents += number;
         }
         if self.folds {
+            if let (Some(vault), Some(openings)) = (self.vault, &mut self.clean.openings) {
+                *openings += vault::check_openings(self.connection, vault, &entries).await?;
+            }
+            let told = Told::by(&entries);
             let folds = entries.into_iter().map(|entry| fold(entry, &contents)).collect();
             Tables::fold(self.connection, folds, self.applied_size).await?;
+            told.keep(self.connection).await?;
         }
         Ok(())
     }

@@ -135,8 +135,9 @@ impl Tables {
         for name in &self.names {
             let (stored, folded) = (format!("view.{}", quoted(name)), format!("pg_temp.{}", quoted(name)));
             let mended = format!(
-                "SELECT (SELECT count(*) FROM (SELECT * FROM {folded} EXCEPT ALL SELECT * FROM {stored}) AS missing)
-                      + (SELECT count(*) FROM (SELECT * FROM {stored} EXCEPT ALL SELECT * FROM {folded}) AS extra) AS number"
+                "SELECT (SELECT count(*) FROM ({}) AS missing) + (SELECT count(*) FROM ({}) AS extra) AS number",
+                rows_missing(&folded, &stored, "NULL"),
+                rows_missing(&stored, &folded, "NULL")
             );
             let Number { number: mended } = diesel::sql_query(mended).get_result(connection).await?;
             let mut fill = format!("INSERT INTO {stored} SELECT * FROM {folded}");
@@ -176,6 +177,14 @@ async fn index_column(connection: &mut AsyncPgConnection, table: &str) -> Result
     Ok(INDEX_COLUMNS.into_iter().find(|wanted| columns.iter().any(|column| column.name == *wanted)))
 }
 
+/// The rows of one table that another does not hold, as text, with their index. As text, because to SQL 1 and 1.0 are
+/// equal, in JSON too, while whoever reads the row tells them apart.
+fn rows_missing(table: &str, other: &str, index: &str) -> String {
+    let rows =
+        |table| format!("SELECT ({index})::bigint AS index, row_::text COLLATE \"C\" AS exact FROM {table} AS row_");
+    format!("{} EXCEPT ALL {}", rows(table), rows(other))
+}
+
 /// The first row, by the entry it belongs to, of one table that another does not hold.
 async fn first_difference(
     connection: &mut AsyncPgConnection,
@@ -184,9 +193,11 @@ async fn first_difference(
     index: Option<&str>,
 ) -> Result<Option<Difference>, StoreError> {
     let index = index.map_or_else(|| "NULL".to_owned(), |column| format!("row_.{column}"));
+    let missing = rows_missing(table, other, &index);
     let query = format!(
-        "SELECT ({index})::bigint AS index, left(row_to_json(row_)::text, {ROW_CHARACTERS_MAX}) AS text
-         FROM (SELECT * FROM {table} EXCEPT ALL SELECT * FROM {other}) AS row_ ORDER BY 1 NULLS LAST, 2 LIMIT 1"
+        "SELECT index, (SELECT left(row_to_json(row_)::text, {ROW_CHARACTERS_MAX}) FROM {table} AS row_
+                        WHERE row_::text COLLATE \"C\" = exact LIMIT 1) AS text
+         FROM (SELECT * FROM ({missing}) AS missing ORDER BY index NULLS LAST, exact LIMIT 1) AS first"
     );
     Ok(diesel::sql_query(query).get_result(connection).await.optional()?)
 }

@@ -79,7 +79,7 @@ pub(crate) async fn insert(
 }
 
 /// The parties that sign a statement.
-fn signers(statement: &Statement) -> Vec<StatementId> {
+pub(super) fn signers(statement: &Statement) -> Vec<StatementId> {
     let groups = statement.header.signers.iter().filter_map(|group| match group.party {
         Issuer::Party(party) => Some(party),
         Issuer::Own => None,

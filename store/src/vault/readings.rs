@@ -71,7 +71,7 @@ struct ReaderRow {
 #[derive(QueryableByName)]
 pub(super) struct OpeningRow {
     #[diesel(sql_type = Text)]
-    field: String,
+    pub(super) field: String,
     #[diesel(sql_type = Nullable<Text>)]
     key_id: Option<String>,
     #[diesel(sql_type = Nullable<Binary>)]

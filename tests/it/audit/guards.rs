@@ -1,5 +1,9 @@
 //! Changes to the schema: guards that sleep or are gone, functions replaced, rights given and taken, tables bent.
 
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
 use super::{Change, assert_found, audited, change, flip};
 
 fn changes_to_guards() -> Vec<Change> {
@@ -51,6 +55,21 @@ fn changes_to_guards() -> Vec<Change> {
             None,
         ),
         change(
+            "an event trigger of somebody else",
+            "CREATE FUNCTION public.watch() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RETURN; END'; \
+             CREATE EVENT TRIGGER watch ON ddl_command_end EXECUTE FUNCTION public.watch()",
+            "DROP EVENT TRIGGER watch; DROP FUNCTION public.watch()",
+            "event trigger watch",
+            None,
+        ),
+        change(
+            "somebody else owns what event triggers call",
+            "ALTER FUNCTION public.chopmark_guard_log() OWNER TO chopmark_owner",
+            "ALTER FUNCTION public.chopmark_guard_log() OWNER TO CURRENT_USER",
+            "event trigger chopmark_guard_log_alter",
+            None,
+        ),
+        change(
             "a rule",
             "CREATE RULE quiet AS ON INSERT TO log.document DO INSTEAD NOTHING",
             "DROP RULE quiet ON log.document",
@@ -62,6 +81,20 @@ fn changes_to_guards() -> Vec<Change> {
             "ALTER DATABASE chopmark SET session_replication_role = replica",
             "ALTER DATABASE chopmark RESET session_replication_role",
             "setting session_replication_role of everybody in database chopmark",
+            None,
+        ),
+        change(
+            "guards that let everything pass in every session",
+            "ALTER DATABASE chopmark SET chopmark.migrating = 'on'",
+            "ALTER DATABASE chopmark RESET chopmark.migrating",
+            "setting chopmark.migrating of everybody in database chopmark",
+            None,
+        ),
+        change(
+            "row security that takes everybody for the service",
+            "ALTER DATABASE chopmark SET chopmark.role = 'service'",
+            "ALTER DATABASE chopmark RESET chopmark.role",
+            "setting chopmark.role of everybody in database chopmark",
             None,
         ),
     ]
@@ -109,6 +142,20 @@ fn changes_to_rights() -> Vec<Change> {
             "GRANT chopmark_owner TO chopmark_app",
             "REVOKE chopmark_owner FROM chopmark_app",
             "membership of role chopmark_app in chopmark_owner",
+            None,
+        ),
+        change(
+            "a member that nobody knows",
+            "CREATE ROLE mallory LOGIN; GRANT chopmark_owner TO mallory",
+            "DROP ROLE mallory",
+            "membership of role mallory in chopmark_owner",
+            None,
+        ),
+        change(
+            "a right to put guards to sleep",
+            "GRANT SET ON PARAMETER session_replication_role TO chopmark_app",
+            "REVOKE SET ON PARAMETER session_replication_role FROM chopmark_app",
+            "parameter session_replication_role",
             None,
         ),
         change(
@@ -192,6 +239,75 @@ fn every_change_to_guards_rights_and_tables_is_found_and_named() {
         assert_found(&audited.audit(&[]), &format!("function {function}"), None, "a guard replaced");
         audited.alter(&honest);
     }
+    audited.assert_clean();
+}
+
+/// Whether there have to be event triggers is said by whoever audits: whatever in the database could tell can be changed.
+#[test]
+fn event_triggers_are_missed_unless_the_auditor_expects_none() {
+    let audited = audited();
+    let guards = "CREATE EVENT TRIGGER chopmark_guard_log_drop ON sql_drop EXECUTE FUNCTION public.chopmark_guard_log(); \
+         CREATE EVENT TRIGGER chopmark_guard_log_alter ON ddl_command_end EXECUTE FUNCTION public.chopmark_guard_log(); \
+         ALTER EVENT TRIGGER chopmark_guard_log_drop ENABLE ALWAYS; ALTER EVENT TRIGGER chopmark_guard_log_alter ENABLE ALWAYS";
+    audited.alter(
+        "DROP EVENT TRIGGER chopmark_guard_log_drop; DROP EVENT TRIGGER chopmark_guard_log_alter; \
+         ALTER FUNCTION public.chopmark_guard_log() OWNER TO chopmark_owner",
+    );
+    let (found, expecting_none) = (audited.audit(&[]), audited.audit(&["--without-event-triggers"]));
+    audited.alter(&format!("ALTER FUNCTION public.chopmark_guard_log() OWNER TO CURRENT_USER; {guards}"));
+    assert_found(&found, "event trigger chopmark_guard_log_alter", None, "both event triggers gone");
+    assert_eq!(expecting_none.0, 0, "{}", expecting_none.1);
+
+    audited.sql("CREATE ROLE registry LOGIN; GRANT chopmark_owner, chopmark_app TO registry");
+    let (found, known) = (audited.audit(&[]), audited.audit(&["--database-user", "registry"]));
+    audited.sql("DROP ROLE registry");
+    assert_found(&found, "membership of role registry in chopmark_app", None, "a user that nobody has named");
+    assert_eq!(known.0, 0, "{}", known.1);
+    audited.assert_clean();
+}
+
+/// What a session starts with may come from a file that no table of the database shows.
+#[test]
+fn settings_of_the_server_are_found_and_named() {
+    let audited = audited();
+    let file = audited.service.directory.join("postgres/data/postgresql.conf");
+    let honest = fs::read_to_string(&file).unwrap();
+    let reload = |text: &str, name: &str, value: &str| {
+        fs::write(&file, text).unwrap();
+        audited.sql("SELECT pg_reload_conf()");
+        let begun = Instant::now();
+        while audited.sql(&format!("SELECT coalesce(current_setting('{name}', true), '')")) != value {
+            assert!(begun.elapsed() < Duration::from_mins(1), "{name} never is {value}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    };
+    for (name, value, usual) in [("session_replication_role", "replica", "origin"), ("chopmark.migrating", "on", "")] {
+        reload(&format!("{honest}\n{name} = '{value}'\n"), name, value);
+        let found = audited.audit(&[]);
+        reload(&honest, name, usual);
+        assert_found(&found, &format!("setting {name} of this very session"), None, "a setting of the server");
+    }
+    audited.assert_clean();
+}
+
+/// A step nobody has applied neither stops an audit nor hides what else was done.
+#[test]
+fn a_step_that_was_never_applied_is_named_after_what_was_rewritten() {
+    let audited = audited();
+    let step = "29990101000000";
+    let update = format!("UPDATE log.entry SET {} WHERE idx = 51", flip("body", 99));
+    audited.sql(&format!("INSERT INTO public.__diesel_schema_migrations (version) VALUES ('{step}')"));
+    let forged = audited.audit(&[]);
+    audited.change(&update);
+    let rewritten = audited.audit(&[]);
+    audited.change(&update);
+    audited.alter("CREATE TABLE log.more (a int)");
+    let (code, newer) = audited.audit(&[]);
+    audited.alter("DROP TABLE log.more");
+    audited.sql(&format!("DELETE FROM public.__diesel_schema_migrations WHERE version = '{step}'"));
+    assert_found(&forged, &format!("schema step {step}"), None, "a step that is only listed");
+    assert_found(&rewritten, "log.entry 51", Some(51), "a body, behind a step that is only listed");
+    assert!(code == 8 && newer["error"]["message"].as_str().unwrap().contains(step), "{newer}");
     audited.assert_clean();
 }
 

@@ -43,6 +43,13 @@ fn the_read_tables_come_out_the_same_beside_a_running_service() {
     assert_eq!(dump(&audited), before);
     audited.assert_clean();
 
+    // A number that SQL takes for the same is none.
+    audited.sql("UPDATE view.artefact_page SET claim = jsonb_set(claim, '{manifest,files}', (claim #>> '{manifest,files}' || '.0')::jsonb) WHERE idx = 45");
+    assert_ne!(dump(&audited), before);
+    let document = audited.rebuild();
+    assert_eq!(document["mended"], 2, "one row that was there, one that was not: {document}");
+    assert_eq!(dump(&audited), before);
+
     // The service goes on with them.
     let log_key = shared::registry(&audited.service).1;
     let index = shared::enter(&audited.service, &audited.author.artefact("after the rebuild"), &log_key);

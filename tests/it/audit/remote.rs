@@ -7,10 +7,13 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use chopmark_core::expenditure::{CorrectionClaim, CorrectionReason, ExpenditureClaim, Nature};
+use chopmark_core::kind::Claim;
 use serde_json::Value;
 
 use super::{Audited, assert_found, audited, flip};
 use crate::make::Author;
+use crate::reports::books::{Books, Company, figures};
 use crate::shared;
 
 fn audit(audited: &Audited, url: &str, more: &[&str]) -> (i32, Value) {
@@ -65,6 +68,54 @@ fn an_honest_service_is_clean_and_a_stranger_is_not_believed() {
     assert_eq!(document["not_repeated"].as_array().unwrap().len(), 3, "{document}");
     let (code, document) = audit(&audited, &url, &["--from", path]);
     assert_eq!((code, &document["judged"]), (0, &0.into()), "{document}");
+}
+
+/// What new entries are about may lie below the checkpoint, corrected there, and is asked for with its corrections.
+#[test]
+fn payments_uses_and_corrections_go_on_across_a_saved_checkpoint() {
+    let mut audited = audited();
+    let url = audited.service.url().to_owned();
+    let file = audited.home.file("books.checkpoint");
+    let path = file.to_str().unwrap();
+    let (company, other) =
+        (Company::new(&audited.service, "books kept for years"), Company::new(&audited.service, "reads those books"));
+    let mut books = Books::of(&audited.service, &company);
+    let fee = figures("100.00", "HKD");
+    let asset = books.asset("a mark");
+    let paid = books.royalty("Maker Limited", "HK", "R-1", &fee);
+    let corrected = books.royalty("Maker Limited", "HK", "R-2", &fee);
+    let correction = books.correct_royalty(corrected, "Maker Limited", "HK", "R-2", &figures("90.00", "HKD"));
+    assert_eq!(audit(&audited, &url, &["--save", path]).0, 0);
+    let from = shared::size(&audited.service);
+
+    // The endorsement alone would do without the correction; what comes after it would not.
+    Books::of(&audited.service, &other).endorse(corrected);
+    books.used(asset, "2025/26", "0.25");
+    books.pay(
+        ExpenditureClaim {
+            asset: Some(asset),
+            ..ExpenditureClaim::unsealed(
+                Nature::Registration,
+                company.side(),
+                other.side(),
+                "R-3".to_owned(),
+                "2026-05-02".parse().unwrap(),
+            )
+        },
+        &fee,
+    );
+    books.correct_royalty(paid, "Maker Limited", "HK", "R-1", &figures("80.00", "HKD"));
+    books.say(Claim::Correction(CorrectionClaim {
+        entry: corrected,
+        prev: correction,
+        reason: CorrectionReason::NotIncurred,
+        replacement: None,
+    }));
+    audited.size = shared::size(&audited.service);
+    audited.wait_until_applied();
+    let (code, document) = audit(&audited, &url, &["--from", path]);
+    assert_eq!((code, &document["judged"]), (0, &(audited.size - from).into()), "{document}");
+    audited.assert_clean();
 }
 
 #[test]

@@ -51,6 +51,13 @@ fn changes() -> Vec<Change> {
             "view.artefact_page",
             44,
         ),
+        replaced(
+            "a number that SQL takes for the same, and that no reader of claims takes for one",
+            "view.artefact_page",
+            "UPDATE view.artefact_page SET claim = jsonb_set(claim, '{manifest,files}', (claim #>> '{manifest,files}' || '.0')::jsonb) WHERE idx = 45",
+            "view.artefact_page",
+            45,
+        ),
         change(
             "more applied than there is",
             "UPDATE view.following SET applied_size = applied_size + 1000",

@@ -2,7 +2,7 @@
 
 use chopmark_core::access::access_log_origin;
 use chopmark_core::ledger::note::VerifierKey;
-use chopmark_store::audit::{self, Finding, KnownRoot, Options, Progress, Verdict};
+use chopmark_store::audit::{self, Finding, KnownRoot, Options, Progress, Surroundings, Verdict};
 use chopmark_store::{Registry, Store, StoreError};
 
 use super::{Audited, kept_checkpoint};
@@ -11,13 +11,18 @@ use crate::commands::Context;
 use crate::exit::Failure;
 use crate::progress::Steps;
 use crate::registry::{self, DataDirectory};
+use crate::vault;
 
 /// What an audit of a database that starts from a saved checkpoint leaves out.
-const NOT_REPEATED: [&str; 3] = [
+const NOT_REPEATED: [&str; 4] = [
     "signatures and admission of entries below the saved checkpoint",
     "what the claims of those entries say of their documents",
     "the read tables (schema view)",
+    "sealed values: who may read them, and whether they are kept (schema vault)",
 ];
+
+/// What an audit without the vault's master keys leaves out.
+const NOT_OPENED: &str = "whether openings are those of the log's commitments: no master key is at hand";
 
 /// Audits the database that the arguments name.
 ///
@@ -56,7 +61,7 @@ async fn check(
     };
     let origin = &registry.reference.origin;
     let key = log_key(context, arguments, directory, &registry)?;
-    let mut options = Options::everything(key.clone());
+    let mut options = Options { surroundings: surroundings(arguments), ..Options::everything(key.clone()) };
     if let Some(path) = &arguments.against {
         options.known.push(kept_checkpoint(path, &key)?);
     }
@@ -74,16 +79,28 @@ async fn check(
     if let Some(from) = &from {
         options = options.starting_from(from.clone());
     }
+    let store = vault::attach_where_keys_are(store, directory, &arguments.vault_key)?;
     let outside_roots = options.known.len() + options.known_accesses.len();
     let mut steps = Steps::start(context.printer);
-    let verdict = audit::audit(store, options, |progress| match progress {
+    let verdict = audit::audit(&store, options, |progress| match progress {
         Progress::Entries { done, of } => steps.show("auditing entries", "entries", done, of),
         Progress::Tables { done, of } => steps.show("comparing tables", "tables", done, of),
     })
     .await;
     steps.finish();
-    let not_repeated = if from.is_some() { NOT_REPEATED.to_vec() } else { Vec::new() };
+    let not_repeated = match (&from, store.vault()) {
+        (Some(_), _) => NOT_REPEATED.to_vec(),
+        (None, None) => vec![NOT_OPENED],
+        (None, Some(_)) => Vec::new(),
+    };
     Ok(Audited { origin: Some(origin.clone()), from, outside_roots, not_repeated, verdict: verdict? })
+}
+
+fn surroundings(arguments: &AuditArguments) -> Surroundings {
+    Surroundings {
+        without_event_triggers: arguments.without_event_triggers,
+        database_users: arguments.database_users.clone(),
+    }
 }
 
 /// A database without a founding entry is empty, or was emptied: whatever else is left in it, or outside it, tells.
@@ -98,7 +115,7 @@ async fn without_genesis(
     }
     if let StoreError::Query(_) = error {
         // The service's role may have lost its rights, or the table be gone.
-        return audit::check_schema(store).await?.ok_or_else(|| error.into());
+        return audit::check_schema(store, &surroundings(arguments)).await?.ok_or_else(|| error.into());
     }
     let is_emptied =
         |says: String| Finding::new("log.entry 0", 0, format!("the row is missing, and so is the registry; {says}"));

@@ -47,8 +47,8 @@ const PIECES_AHEAD: usize = 2;
 /// What an audit over HTTP that starts from a saved checkpoint leaves out.
 const NOT_REPEATED: [&str; 3] = [
     "entries below the saved checkpoint: their bytes, signatures, admission and documents",
-    "whether later entries repeat a nonce, registration, endorsement or verified name from below it",
-    "whether the service withheld the newest key event of a party from below it",
+    "whether later entries repeat a nonce, key, registration, endorsement, payment, use or verified name from below it",
+    "whether the service withheld the newest key event of a party, or the newest correction of an entry, from below it",
 ];
 
 /// How a part ended early.
@@ -149,6 +149,8 @@ impl Remote<'_> {
             checkpoints: 0,
             documents: 0,
             accesses: None,
+            openings: None,
+            kept_elsewhere: None,
             tables: 0,
             root: newest.root,
             newest: None,

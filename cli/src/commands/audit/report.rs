@@ -54,6 +54,8 @@ fn report_clean(
         "checkpoints": clean.checkpoints,
         "documents": clean.documents,
         "accesses": clean.accesses,
+        "openings": clean.openings,
+        "kept_elsewhere": clean.kept_elsewhere,
         "tables": clean.tables,
         "outside_roots": audited.outside_roots,
         "root": clean.root,
@@ -76,6 +78,12 @@ fn report_clean(
         .row("Root", clean.root.to_hex());
     if let Some(records) = clean.accesses {
         report = report.row("Access log", units::count(records, "record"));
+    }
+    if let Some(openings) = clean.openings {
+        report = report.row("Sealed values", format!("{} opened", units::count(openings, "opening")));
+    }
+    if let Some(statements) = clean.kept_elsewhere.filter(|statements| *statements > 0) {
+        report = report.row("Not kept here", format!("openings of {}", units::count(statements, "statement")));
     }
     for (position, sentence) in audited.not_repeated.iter().enumerate() {
         report = report.row(if position == 0 { "Not repeated" } else { "" }, sentence);

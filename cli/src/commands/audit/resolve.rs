@@ -1,10 +1,12 @@
 //! What judging new entries needs of the registry below a saved checkpoint: parties with their keys, artefacts, statements,
-//! terms and licences.
+//! terms and licences, assets, payments and uses with their corrections.
 //!
 //! Asked for one by one, by ids that new entries name. Ids are digests, and each statement comes with a proof that it is
 //! in a tree the log key signed, so a service can withhold something here, but invent nothing.
 
 use std::collections::BTreeSet;
+use std::thread;
+use std::time::Duration;
 
 use chopmark_core::admission::{Entry, LicensingReads, Reads, View};
 use chopmark_core::digest::Sha256Digest;
@@ -21,8 +23,11 @@ use super::remote::Stop;
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
 
-/// Most key events of one party that are followed back.
-const KEY_EVENTS_MAX: usize = 10_000;
+/// Most key events of one party, or corrections of one entry, that are followed back.
+const EVENTS_MAX: usize = 10_000;
+
+/// How often the latest of them is asked for, a second apart: it is the latest a moment before it is signed and shown.
+const TIMES_ASKED_MAX: u32 = 5;
 
 /// Completes the state that new entries are judged in.
 pub(super) struct Resolver<'a> {
@@ -64,13 +69,11 @@ impl<'a> Resolver<'a> {
                 self.load_party(view, party)?;
             }
         }
-        for id in reads.artefacts.iter().chain(&reads.statements).filter(|id| !own.contains(*id)) {
-            let is_known = view.artefact(id).is_some() || view.statement_issuer(id).is_some();
-            if !is_known
-                && self.asked.insert(*id)
-                && let Some((index, entry)) = self.statement(id)?
-            {
-                self.absorb(view, index, &entry);
+        let named = reads.artefacts.iter().chain(&reads.statements).chain(&reads.evidence.ids);
+        for id in named.filter(|id| !own.contains(*id)) {
+            // An artefact is its owner's statement.
+            if view.statement_issuer(id).is_none() {
+                self.load_once(view, id)?;
             }
         }
         self.load_licensing(view, &reads.licensing)
@@ -125,11 +128,19 @@ impl<'a> Resolver<'a> {
         Ok(())
     }
 
+    /// A statement; with its corrections where it is an asset, a payment or a use.
     fn load_once(&mut self, view: &mut View, id: &StatementId) -> Result<(), Stop> {
-        if self.asked.insert(*id)
-            && let Some((index, entry)) = self.statement(id)?
-        {
-            self.absorb(view, index, &entry);
+        if !self.asked.insert(*id) {
+            return Ok(());
+        }
+        let Some((index, entry)) = self.statement(id)? else { return Ok(()) };
+        let is_corrected = matches!(entry.statement.claim, Claim::Asset(_) | Claim::Expenditure(_) | Claim::Use(_));
+        if self.absorb(view, index, &entry) && is_corrected {
+            let head = self.client.correction_head(id)?;
+            self.absorb_back(view, (head, id), "correction", |entry| match &entry.statement.claim {
+                Claim::Correction(claim) if claim.entry == *id => Some(claim.prev),
+                _ => None,
+            })?;
         }
         Ok(())
     }
@@ -161,27 +172,53 @@ impl<'a> Resolver<'a> {
         if !self.absorb(view, index, &created) {
             return Ok(());
         }
-        let mut events = Vec::new();
-        let mut at = self.client.party(&id.to_string())?.key_head;
-        while at != *id {
-            let wrong = |reason: &str| Stop::Found(Finding::new(format!("key event {at} of party {id}"), None, reason));
-            let Some((index, event)) = self.statement(&at)? else { return Err(wrong("the service does not show it")) };
-            let Claim::Key(claim) = &event.statement.claim else { return Err(wrong("it is no key event")) };
-            if event.statement.issuer() != *id || events.len() >= KEY_EVENTS_MAX {
-                return Err(wrong("it is of another party, or one of too many"));
-            }
-            at = claim.prev;
-            events.push((index, event));
-        }
-        for (index, event) in events.iter().rev() {
-            self.absorb(view, *index, event);
-        }
+        let head = self.client.party(&id.to_string())?.key_head;
+        self.absorb_back(view, (head, id), "key event", |event| match &event.statement.claim {
+            Claim::Key(claim) if event.statement.issuer() == *id => Some(claim.prev),
+            _ => None,
+        })?;
         // Who was verified below is not asked for; that alone is no reason to refuse what builds on it.
         if let Some(mut party) = view.party(id).cloned() {
             party.verified_from = Some(index);
             view.load_party(party);
         }
         Ok(())
+    }
+
+    /// Takes in those from below of a chain of entries about `of`, each of which names the one before it.
+    fn absorb_back(
+        &self,
+        view: &mut View,
+        (head, of): (StatementId, &StatementId),
+        sort: &str,
+        prev: impl Fn(&Decoded) -> Option<StatementId>,
+    ) -> Result<(), Stop> {
+        let (mut at, mut events) = (head, Vec::new());
+        while at != *of {
+            let wrong = |reason: &str| Stop::Found(Finding::new(format!("{sort} {at} of {of}"), None, reason));
+            let Some((index, event)) = self.patiently(&at)? else {
+                return Err(wrong("the service does not show it"));
+            };
+            let before = prev(&event).filter(|_| events.len() < EVENTS_MAX);
+            let Some(before) = before else { return Err(wrong("it is something else, or one of too many")) };
+            at = before;
+            events.push((index, event));
+        }
+        for (index, event) in events.iter().rev() {
+            self.absorb(view, *index, event);
+        }
+        Ok(())
+    }
+
+    /// A statement that may not be shown yet.
+    fn patiently(&self, id: &StatementId) -> Result<Option<(u64, Decoded)>, Stop> {
+        for _ in 1..TIMES_ASKED_MAX {
+            if let Some(shown) = self.statement(id)? {
+                return Ok(Some(shown));
+            }
+            thread::sleep(Duration::from_secs(1));
+        }
+        self.statement(id)
     }
 
     /// Takes in an entry from below; whether it is one.
