@@ -41,8 +41,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 /// Longest transfer of one body; the largest has some 30 MB.
 const BODY_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// Largest JSON answer, in bytes: an entry in base64 with its proof is far below.
-const JSON_BYTES_MAX: u64 = 4 << 20;
+/// Largest JSON answer, in bytes: a page of a hundred rows, of which one has 100 KB where somebody means it badly: a claim
+/// as large as an entry, a hundred conflicts, and what forty others say.
+const JSON_BYTES_MAX: u64 = 32 << 20;
 
 /// Largest ancestry read, in bytes: a thousand terms documents and more.
 const ANCESTRY_BYTES_MAX: u64 = 64 << 20;
@@ -135,12 +136,18 @@ impl Client {
         Ok(self.get_json::<ArtefactSaid>(&format!("/v1/artefacts/{id}"))?.about)
     }
 
-    /// Artefacts whose manifest, or a file of whose manifest, has this digest; in the order of registration.
+    /// The first artefacts whose manifest, or a file of whose manifest, has this digest; at most `limit`, in the order of
+    /// registration. Rows are large where somebody wants them to be, and later ones anybody can add.
     ///
     /// # Errors
     /// A network or service failure.
-    pub(crate) fn artefacts_with(&self, digest: &Sha256Digest) -> Result<Vec<ArtefactDescription>, Failure> {
-        let list: Result<ArtefactList, Failure> = self.get_json(&format!("/v1/artefacts?digest={digest}"));
+    pub(crate) fn artefacts_with(
+        &self,
+        digest: &Sha256Digest,
+        limit: u32,
+    ) -> Result<Vec<ArtefactDescription>, Failure> {
+        let path = format!("/v1/artefacts?digest={digest}&limit={limit}");
+        let list: Result<ArtefactList, Failure> = self.get_json(&path);
         let mut artefacts = match list {
             Err(failure) if failure.exit == Exit::NotRegistered => Vec::new(),
             list => list?.artefacts,
@@ -377,7 +384,17 @@ impl Client {
 
     fn read(&self, mut response: Response<Body>, limit_bytes: u64) -> Result<Vec<u8>, Failure> {
         let body = response.body_mut().with_config().limit(limit_bytes).read_to_vec();
-        body.map_err(|error| self.unreachable(&error))
+        body.map_err(|error| match error {
+            ureq::Error::BodyExceedsLimit(_) => {
+                let limit = units::bytes(limit_bytes);
+                let message = format!(
+                    "{} answers with more than {limit}, which is more than this client reads; ask for less at a time",
+                    self.base
+                );
+                Failure::new(Exit::Network, "answer_too_large", message)
+            }
+            error => self.unreachable(&error),
+        })
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Failure {
@@ -438,7 +455,35 @@ fn same(asked: &IdReference, answered: StatementId) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
     use super::*;
+
+    /// A service that gives everybody the same answer.
+    fn answering(body: &'static str) -> Client {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = Client::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut request = [0; 4096];
+                let _ = stream.read(&mut request).unwrap();
+                let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+                stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+            }
+        });
+        client
+    }
+
+    #[test]
+    fn an_answer_that_is_too_large_is_not_an_absent_service() {
+        let client = answering("twelve bytes");
+        assert_eq!(client.file("/", 12).unwrap().unwrap(), b"twelve bytes");
+        let failure = client.file("/", 11).unwrap_err();
+        assert_eq!((failure.exit, &*failure.code), (Exit::Network, "answer_too_large"));
+        assert!(failure.message.contains("more than 11 bytes"), "{failure}");
+    }
 
     #[test]
     fn addresses_are_http_and_plain() {

@@ -211,7 +211,7 @@ fn compatible(
     for parent in parents {
         let source = match &parent.source {
             ParentSource::Artefact(id) => licence::Source::Registered(*id),
-            ParentSource::Digest(digest) => match client.artefacts_with(digest)?.first() {
+            ParentSource::Digest(digest) => match client.artefacts_with(digest, 1)?.first() {
                 Some(first) => licence::Source::Registered(first.artefact_id),
                 None => licence::Source::Unknown(format!("sha256:{digest}")),
             },
