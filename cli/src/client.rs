@@ -2,6 +2,7 @@
 //!
 //! Requests are repeatable (statements are named by their content), so a service that asks for patience is asked again.
 
+mod address;
 mod check;
 mod expenditure;
 mod sealed;
@@ -17,9 +18,10 @@ use chopmark_core::statement::{Envelope, IdReference, Statement, StatementId};
 use chopmark_core::strict;
 use chopmark_core::submission::Submission;
 use serde::de::DeserializeOwned;
-use ureq::http::{Response, Uri};
+use ureq::http::Response;
 use ureq::{Agent, Body};
 
+use address::{base_of, is_confidential, is_loopback};
 pub(crate) use check::{Proved, check_receipt};
 pub(crate) use expenditure::{Asked, Made, ReportRequest};
 pub(crate) use sealed::{LoggedIn, Login};
@@ -29,6 +31,7 @@ pub(crate) use wire::{
 };
 use wire::{ArtefactList, ArtefactSaid, LicenceIds, OperatorDescription, StatementRecord};
 
+use crate::config::Settings;
 use crate::exit::{Exit, Failure};
 use crate::units;
 
@@ -62,9 +65,19 @@ const PAUSE_MAX: Duration = Duration::from_secs(15);
 pub(crate) struct Client {
     agent: Agent,
     base: String,
+    /// Whether what others must not read may go to another machine over plain HTTP.
+    is_plain_http_allowed: bool,
 }
 
 impl Client {
+    /// A client of the service that the settings name. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub(crate) fn of(settings: &Settings) -> Result<Self, Failure> {
+        Ok(Self { is_plain_http_allowed: settings.plain_http, ..Self::new(&settings.url)? })
+    }
+
     /// A client of the service at `url`. Nothing is sent yet.
     ///
     /// # Errors
@@ -83,12 +96,39 @@ impl Client {
             // A proxy's idea of localhost is another machine.
             config = config.proxy(None);
         }
-        Ok(Self { agent: config.build().new_agent(), base })
+        Ok(Self { agent: config.build().new_agent(), base, is_plain_http_allowed: false })
     }
 
     /// The service's address, as it is pinned.
     pub(crate) fn url(&self) -> &str {
         &self.base
+    }
+
+    /// Checks that what others must not read may go to this service.
+    ///
+    /// # Errors
+    /// A usage failure where anybody on the way could read it.
+    fn check_confidential(&self, what: &str) -> Result<(), Failure> {
+        if self.is_plain_http_allowed || is_confidential(&self.base) {
+            return Ok(());
+        }
+        let message = format!(
+            "{what} would go to {} over plain HTTP, for anybody on the way to read; give an https address with --url, or \
+             say with --plain-http that nobody else is on that network",
+            self.base
+        );
+        Err(Failure::new(Exit::Usage, "plain_http", message))
+    }
+
+    /// Checks that a statement may go to this service with all that is sent along; one without openings is public.
+    ///
+    /// # Errors
+    /// A usage failure where anybody on the way could read what is sealed.
+    pub(crate) fn check_carries(&self, submission: &Submission) -> Result<(), Failure> {
+        match &submission.openings {
+            Some(_) => self.check_confidential("the sealed values of this statement"),
+            None => Ok(()),
+        }
     }
 
     /// What the service says it is.
@@ -159,8 +199,9 @@ impl Client {
     /// Sends a statement; sending it again is harmless.
     ///
     /// # Errors
-    /// A network failure, or the service's refusal.
+    /// A network failure, or the service's refusal; as [`Client::check_carries`].
     pub(crate) fn submit(&self, submission: &Submission) -> Result<Receipt, Failure> {
+        self.check_carries(submission)?;
         let body = submission.to_request();
         let url = format!("{}/v1/statements", self.base);
         let response =
@@ -416,29 +457,6 @@ fn pause(response: &Response<Body>) -> Option<Duration> {
     Some(Duration::from_secs(seconds)).filter(|pause| *pause <= PAUSE_MAX)
 }
 
-/// A service's address without trailing slashes.
-fn base_of(url: &str) -> Result<String, Failure> {
-    let refuse =
-        || Failure::usage(format!("{url:?} is not the address of a service, such as https://registry.example.hk"));
-    let base = url.trim_end_matches('/');
-    let parsed: Uri = base.parse().map_err(|_| refuse())?;
-    let is_http = matches!(parsed.scheme_str(), Some("http" | "https"));
-    let is_plain = parsed.query().is_none() && !base.contains(['#', '@']);
-    if is_http && is_plain && parsed.host().is_some_and(|host| !host.is_empty()) {
-        Ok(base.to_owned())
-    } else {
-        Err(refuse())
-    }
-}
-
-fn is_loopback(base: &str) -> bool {
-    let parsed: Option<Uri> = base.parse().ok();
-    parsed.as_ref().and_then(Uri::host).is_some_and(|host| {
-        let address = host.trim_start_matches('[').trim_end_matches(']');
-        host == "localhost" || address.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
-    })
-}
-
 /// Reads an id as people give it. What parses holds nothing but letters, digits and `_`, and can stand in a URL.
 fn parse_id(id: &str) -> Result<IdReference, Failure> {
     id.parse().map_err(|reason: String| Failure::usage(reason))
@@ -454,67 +472,4 @@ fn same(asked: &IdReference, answered: StatementId) -> Result<(), Failure> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{Read as _, Write as _};
-    use std::net::TcpListener;
-
-    use super::*;
-
-    /// A service that gives everybody the same answer.
-    fn answering(body: &'static str) -> Client {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let client = Client::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                let mut request = [0; 4096];
-                let _ = stream.read(&mut request).unwrap();
-                let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
-                stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
-            }
-        });
-        client
-    }
-
-    #[test]
-    fn an_answer_that_is_too_large_is_not_an_absent_service() {
-        let client = answering("twelve bytes");
-        assert_eq!(client.file("/", 12).unwrap().unwrap(), b"twelve bytes");
-        let failure = client.file("/", 11).unwrap_err();
-        assert_eq!((failure.exit, &*failure.code), (Exit::Network, "answer_too_large"));
-        assert!(failure.message.contains("more than 11 bytes"), "{failure}");
-    }
-
-    #[test]
-    fn addresses_are_http_and_plain() {
-        assert_eq!(base_of("http://127.0.0.1:8420/").unwrap(), "http://127.0.0.1:8420");
-        assert_eq!(base_of("https://registry.example.hk/log//").unwrap(), "https://registry.example.hk/log");
-        for bad in ["", "localhost:1", "ftp://a", "http://", "http://a?b", "http://a#b", "http://u:p@a", "http://a b"] {
-            assert_eq!(base_of(bad).expect_err(bad).exit, Exit::Usage, "{bad}");
-        }
-    }
-
-    #[test]
-    fn only_this_machine_is_loopback() {
-        for (url, expected) in [
-            ("http://127.0.0.1:8420", true),
-            ("http://localhost", true),
-            ("http://[::1]:1", true),
-            ("http://127.0.0.1.example.com", false),
-            ("https://registry.example.hk", false),
-        ] {
-            assert_eq!(is_loopback(url), expected, "{url}");
-        }
-    }
-
-    #[test]
-    fn an_answer_about_something_else_is_not_accepted() {
-        let (id, other) = (StatementId::of(b"a"), StatementId::of(b"b"));
-        let shown: IdReference = id.shown("art").to_string().parse().unwrap();
-        for asked in [IdReference::Full(id), shown] {
-            assert!(same(&asked, id).is_ok());
-            assert_eq!(same(&asked, other).unwrap_err().exit, Exit::ProofInvalid);
-        }
-        assert_eq!(parse_id("../x").unwrap_err().exit, Exit::Usage);
-    }
-}
+mod tests;

@@ -48,7 +48,7 @@ struct Edge {
 pub(crate) fn run(context: &Context<'_>, arguments: &LineageArguments) -> Result<Exit, Failure> {
     let settings = context.settings(Overrides::default())?;
     interrupt::install(context.printer, context.command)?;
-    let client = Client::new(&settings.url)?;
+    let client = Client::of(&settings)?;
     let direction = match (arguments.up, arguments.down) {
         (true, _) => "up",
         (false, true) => "down",

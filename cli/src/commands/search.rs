@@ -27,7 +27,7 @@ const PAGE_ROWS_MAX: u32 = 100;
 pub(crate) fn run(context: &Context<'_>, arguments: &SearchArguments) -> Result<Exit, Failure> {
     let settings = context.settings(Overrides::default())?;
     interrupt::install(context.printer, context.command)?;
-    let client = Client::new(&settings.url)?;
+    let client = Client::of(&settings)?;
     let query = query(context, &client, arguments)?;
     let resource = if arguments.parties { "parties" } else { "artefacts" };
     let mut found: Vec<Value> = Vec::new();

@@ -151,6 +151,7 @@ impl Draft<'_> {
         printer: &Printer,
     ) -> Result<Registered, Failure> {
         let Signed { submission, is_resumed } = signed;
+        client.check_carries(&submission)?;
         if is_resumed {
             printer.note("an earlier run was cut short: sending the statement it signed");
         }

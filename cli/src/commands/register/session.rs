@@ -117,7 +117,7 @@ impl Session {
     /// No key, no network, no trust, or no right to sign.
     pub(super) fn open(settings: Settings, cosign: &CosignArguments) -> Result<Self, Failure> {
         let keys = keys::load_all(&settings.keys)?;
-        let client = Client::new(&settings.url)?;
+        let client = Client::of(&settings)?;
         let contact = Contact::meet(&settings, &client)?;
         let (party, signers) = signers::signing_party(&client, &settings, &contact.registry, &keys, cosign)?;
         Ok(Self { settings, client, contact, party, signers, keys })

@@ -50,7 +50,7 @@ pub(super) fn find(
     path: &Path,
     form: &FormArguments,
 ) -> Result<Found, Failure> {
-    let client = Client::new(&settings.url)?;
+    let client = Client::of(settings)?;
     // A registry that is not trusted can't say anything of use: better to know before hours of hashing.
     trust.check(&client, &client.registry()?)?;
     let measured = measuring.measure(path, Aim::verify(form))?;
