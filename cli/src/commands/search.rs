@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Context;
-use super::measuring::{Aim, Measuring, require};
+use super::measuring::{Aim, Measuring, image_digests, place, require};
 use crate::arguments::SearchArguments;
 use crate::client::Client;
 use crate::config::Overrides;
@@ -97,13 +97,25 @@ fn query(context: &Context<'_>, client: &Client, arguments: &SearchArguments) ->
     Ok(given.collect())
 }
 
-/// The digest of a file, or of the manifest of a directory.
+/// The digest of a file, of the manifest of a directory, or of a container image.
 fn measured_digest(context: &Context<'_>, arguments: &SearchArguments) -> Result<Sha256Digest, Failure> {
     let path = arguments.file.as_deref().unwrap_or(std::path::Path::new("."));
     require(path, &arguments.form)?;
+    match image_digests(path, &arguments.form)?.as_slice() {
+        [] => {}
+        [image] => return Ok(*image),
+        several => {
+            let images: Vec<String> = several.iter().map(|image| format!("sha256:{image}")).collect();
+            let (path, images) = (place(path, &arguments.form).display(), images.join(", "));
+            return Err(Failure::usage(format!("{path} holds several images; name one with --digest: {images}")));
+        }
+    }
     let measuring = Measuring::start(arguments.engine, context.printer)?;
     let manifest = measuring.measure(path, Aim::verify(&arguments.form))?.manifest;
-    Ok(manifest.only_file().filter(|_| path.is_file()).map_or_else(|| manifest.digest(), |file| file.sha256))
+    Ok(manifest
+        .only_file()
+        .filter(|_| place(path, &arguments.form).is_file())
+        .map_or_else(|| manifest.digest(), |file| file.sha256))
 }
 
 /// A day, which begins at midnight UTC, or a moment as the service takes it.
