@@ -69,7 +69,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &SearchArguments) -> Result<
 
 /// The filters as a query, each with a leading `&`.
 fn query(context: &Context<'_>, client: &Client, arguments: &SearchArguments) -> Result<String, Failure> {
-    let SearchArguments { words, digest, owner, kind, licence, jurisdiction, zone, since, file, .. } = arguments;
+    let SearchArguments { words, digest, owner, kind, licence, jurisdiction, brn, zone, since, file, .. } = arguments;
     let digest = match file {
         Some(_) => Some(measured_digest(context, arguments)?.to_string()),
         None => digest.as_ref().map(|digest| digest.strip_prefix("sha256:").unwrap_or(digest).to_owned()),
@@ -90,6 +90,7 @@ fn query(context: &Context<'_>, client: &Client, arguments: &SearchArguments) ->
         ("kind", kind.map(word)),
         ("licence", licence.clone()),
         ("jurisdiction", jurisdiction.as_ref().map(|code| code.as_str().to_owned())),
+        ("brn", brn.clone()),
         ("zone", zone.map(word)),
         ("since", since.map(|since| since.to_string())),
     ];
