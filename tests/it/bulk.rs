@@ -8,6 +8,7 @@ use chopmark_core::digest::Sha256Digest;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::command_line::losing;
 use crate::harness::{Client, Home, Service, place, signal};
 use crate::resume::settle;
 use crate::shared;
@@ -163,6 +164,23 @@ fn a_bad_row_is_named_before_anything_is_sent() {
     }
     let ran = home.run(&["register", "--from", "bad.jsonl", "--licence", "mit", "--url", service.url()]);
     assert_eq!(ran.code, 2, "a list says for itself: {ran:?}");
+}
+
+#[test]
+fn an_outage_while_parents_are_looked_up_is_no_fault_of_the_list() {
+    let service = shared::service();
+    let home = home(service.url());
+    let parent = json!({ "id": "art_aaaaaaaaaaaaaaaaaaaa", "relation": "merge" });
+    let row = json!({ "path": "tuned.bin", "licence": "mit", "parents": [parent] });
+    fs::write(home.file("tuned.bin"), "tuned in an outage").unwrap();
+    fs::write(home.file("outage.jsonl"), row.to_string()).unwrap();
+    let away = losing(service.url(), |head| head.starts_with("GET /v1/artefacts/"));
+    // It is another address of the same registry.
+    let (code, failed) = run(&home, "outage", &away);
+    assert_eq!((code, &failed["error"]["code"]), (8, &json!("unreachable")), "{failed}");
+    assert!(failed["faults"].is_null(), "{failed}");
+    let (code, refused) = run(&home, "outage", service.url());
+    assert_eq!((code, &refused["error"]["code"]), (2, &json!("list")), "{refused}");
 }
 
 #[test]

@@ -259,21 +259,26 @@ fn ctrl_c_ends_cleanly_and_leaves_nothing_half_done() {
     assert_eq!(leftovers.count(), 0, "temporary files are left");
 }
 
-/// A service whose answers get lost: what is posted arrives, and then the connection breaks.
+/// A service whose answers to what is posted get lost: it arrives, and then the connection breaks.
 fn losing_answers(to: &str) -> String {
+    losing(to, |head| head.starts_with("POST "))
+}
+
+/// A service that gets every request, and some of whose answers get lost.
+pub fn losing(to: &str, is_lost: fn(&str) -> bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let to = to.strip_prefix("http://").unwrap().to_owned();
     thread::spawn(move || {
         for client in listener.incoming() {
-            relay(client.unwrap(), &to).unwrap();
+            relay(client.unwrap(), &to, is_lost).unwrap();
         }
     });
     address
 }
 
-/// Passes one request on, and the answer back unless something was posted.
-fn relay(mut client: TcpStream, to: &str) -> std::io::Result<()> {
+/// Passes one request on, and the answer back unless it gets lost.
+fn relay(mut client: TcpStream, to: &str, is_lost: fn(&str) -> bool) -> std::io::Result<()> {
     let mut reader = BufReader::new(client.try_clone()?);
     let (mut head, mut length) = (String::new(), 0);
     loop {
@@ -294,7 +299,7 @@ fn relay(mut client: TcpStream, to: &str) -> std::io::Result<()> {
     service.write_all(&body)?;
     let mut answer = Vec::new();
     service.read_to_end(&mut answer)?;
-    if head.starts_with("POST ") { Ok(()) } else { client.write_all(&answer) }
+    if is_lost(&head) { Ok(()) } else { client.write_all(&answer) }
 }
 
 #[test]
