@@ -184,6 +184,32 @@ fn an_outage_while_parents_are_looked_up_is_no_fault_of_the_list() {
 }
 
 #[test]
+fn a_list_is_never_replaced_by_what_is_written_about_it() {
+    let service = shared::service();
+    let home = home(service.url());
+    fs::write(home.file("row.bin"), "a row that is kept").unwrap();
+    let list = json!({ "path": "row.bin", "licence": "mit" }).to_string() + "\n";
+    let thesis = "my thesis";
+    fs::write(home.file("thesis.json"), thesis).unwrap();
+    for (name, report) in [("own.jsonl", "own.jsonl"), ("x.rows.jsonl", "x.json"), ("other.jsonl", "thesis.json")] {
+        fs::write(home.file(name), &list).unwrap();
+        std::os::unix::fs::symlink(home.file(name), home.file(&format!("link.to.{name}"))).unwrap();
+        for from in [name, &format!("link.to.{name}")] {
+            let (code, refused) = shared::run(&home, &["register", "--from", from, "--report", report]);
+            assert_eq!((code, &refused["error"]["code"]), (2, &json!("usage")), "{from} {report}: {refused}");
+        }
+        assert_eq!(fs::read_to_string(home.file(name)).unwrap(), list, "{name}");
+    }
+    assert_eq!(fs::read_to_string(home.file("thesis.json")).unwrap(), thesis);
+    assert_eq!(entries_with(service, &Sha256Digest::of(b"a row that is kept")).len(), 0, "nothing was sent");
+    // A report of its own is replaced, in either form.
+    for report in ["r.json", "r.json", "r.jsonl", "r.jsonl"] {
+        let (code, answer) = shared::run(&home, &["register", "--from", "own.jsonl", "--report", report]);
+        assert_eq!(code, 0, "{report}: {answer}");
+    }
+}
+
+#[test]
 fn a_failing_row_does_not_stop_the_others_and_the_worst_code_wins() {
     let service = shared::service();
     let home = home(service.url());

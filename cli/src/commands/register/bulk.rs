@@ -31,7 +31,7 @@ use crate::commands::journal::{self, Finished, Journal};
 use crate::commands::measuring::{Aim, Measuring};
 use crate::commands::recall::{Reading, Recall};
 use crate::commands::submit::Signed;
-use crate::commands::{Context, bundle, dry_run, notes};
+use crate::commands::{Context, bundle, dry_run, notes, output};
 use crate::config::Settings;
 use crate::exit::{Exit, Failure};
 use crate::files::{self, Access};
@@ -65,6 +65,9 @@ pub(super) fn run(
         Err(ListError::Faults(faults)) => return refuse(context, path, &faults),
     };
     let report = arguments.report.clone().unwrap_or_else(|| path.with_extension("report.json"));
+    if consent != Consent::NotNeeded {
+        output::check_document(&report)?;
+    }
     let session = Session::open(settings, &arguments.cosign)?;
     let known = match named::resolve(&session, &list.rows) {
         Ok(known) => known,
