@@ -30,7 +30,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) signers: &'a SignerGroup,
     /// Those of other parties that sign as well.
     pub(crate) beside: &'a [SignerGroup],
-    /// With which keys at hand; among those in `signers`, or all of them.
+    /// The keys at hand; those of them sign that are listed.
     pub(crate) keys: &'a [Key],
     /// A label for the subject.
     pub(crate) subject_name: &'a str,
@@ -127,7 +127,8 @@ impl Draft<'_> {
         };
         let payload = Statement::compose(self.subject_name, &header, self.claim)
             .map_err(|rejection| not_acceptable(&rejection))?;
-        let secrets: Vec<_> = self.keys.iter().map(Key::secret).collect();
+        let is_listed = |key: &&Key| header.signers.iter().any(|group| group.keys.contains(&key.id()));
+        let secrets: Vec<_> = self.keys.iter().filter(is_listed).map(Key::secret).collect();
         let envelope = Envelope::sign(payload, &secrets);
         let documents = self.document.iter().map(|document| document.to_vec()).collect();
         let submission = Submission::assemble(envelope, documents).map_err(|rejection| not_acceptable(&rejection))?;
