@@ -14,7 +14,7 @@ use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use chopmark_core::artefact::{ArtefactClaim, Parent, ParentSource};
+use chopmark_core::artefact::{ArtefactClaim, ManifestRef, Parent, ParentSource};
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::kind::Claim;
 use chopmark_core::statement::StatementId;
@@ -262,7 +262,7 @@ impl Run<'_> {
         let recall = Recall { directories, kind: Kind::Cache, is_wanted: self.is_cache_wanted };
         let aim = Aim::register(&row.order.form);
         let (measured, reading) = recall.measure(self.measuring, &row.order.path, aim, self.context.printer)?;
-        let claim = row.order.claim(&self.session.party, &measured.manifest, parents, supersedes)?;
+        let claim = row.order.claim(&self.session.party, ManifestRef::to(&measured.manifest), parents, supersedes)?;
         Ok((measured, reading, claim))
     }
 

@@ -10,7 +10,6 @@ use chopmark_core::bundle::Proven;
 use chopmark_core::code::{Jurisdiction, ResidencyZone};
 use chopmark_core::kind::Claim;
 use chopmark_core::licence::DeclaredLicence;
-use chopmark_core::manifest::Manifest;
 use chopmark_core::statement::{SignerGroup, StatementId};
 use chopmark_core::text::Names;
 
@@ -54,14 +53,14 @@ pub(super) struct Order {
 }
 
 impl Order {
-    /// The claim that registers it, now that it is measured.
+    /// The claim that registers it, once it is measured.
     ///
     /// # Errors
     /// A usage failure when nobody says where its authors are.
     pub(super) fn claim(
         &self,
         party: &PartyDescription,
-        manifest: &Manifest,
+        manifest: ManifestRef,
         parents: Vec<Parent>,
         supersedes: Option<StatementId>,
     ) -> Result<ArtefactClaim, Failure> {
@@ -74,7 +73,7 @@ impl Order {
             version: self.version.clone(),
             kind: self.kind,
             ip_type: self.ip_type,
-            manifest: ManifestRef::to(manifest),
+            manifest,
             parents,
             supersedes,
             author_jurisdiction,
