@@ -330,3 +330,41 @@ fn an_answer_that_got_lost_is_asked_for_again_with_the_same_statement() {
     assert_eq!(home.pending(), 0);
     assert_eq!(home.json(&["verify", "lost", "--bundle", "lost.chop", "--offline"]).0, 0);
 }
+
+/// The licence was judged when the statement was signed. What became known since is no reason to say that it was refused,
+/// because it may be in the log; but other bytes are another statement, which is judged anew.
+#[test]
+fn a_statement_whose_answer_got_lost_is_sent_again_before_anything_is_judged_anew() {
+    let Registered { url, .. } = registered();
+    let (service, home) = (shared::service(), registered().another_home());
+    let (_, log_key) = shared::registry(service);
+    let base = small_manifest("base of what got lost");
+    let parent = format!("sha256:{}", base.digest());
+    fs::write(home.file("tuned.bin"), "tuned").unwrap();
+    let register = |url: &str, file: &str, more: &[&str]| {
+        let common = ["--licence", "mit", "--parent", &parent, "--relation", "finetune", "--url", url];
+        home.json(&[&["register", file], &common[..], more].concat())
+    };
+    let lossy = losing_answers(url);
+    assert_eq!(register(&lossy, "tuned.bin", &[]).0, 8, "nobody knows the parent yet");
+    assert_eq!(home.pending(), 1);
+
+    let owner = shared::author(service, "owner of the base of what got lost");
+    let base = crate::find::artefact(&owner, "The base", &base, |claim| {
+        claim.licence = chopmark_core::licence::DeclaredLicence::parse("cc-by-nd-4.0").unwrap();
+    });
+    shared::enter(service, &base, &log_key);
+    fs::write(home.file("other.bin"), "another").unwrap();
+    let (code, refused) = register(url, "other.bin", &[]);
+    assert_eq!((code, &refused["error"]["code"]), (10, &json!("licence_conflict")), "{refused}");
+    fs::write(home.file("tuned.bin"), "tuned, and changed since").unwrap();
+    let (code, refused) = register(url, "tuned.bin", &[]);
+    assert_eq!((code, &refused["error"]["code"]), (10, &json!("licence_conflict")), "{refused}");
+    assert_eq!(home.pending(), 1, "it may be in the log");
+
+    fs::write(home.file("tuned.bin"), "tuned").unwrap();
+    let (code, answer) = register(url, "tuned.bin", &["--accept-conflict"]);
+    assert_eq!((code, &answer["resumed"]), (0, &json!(true)), "{answer}");
+    assert!(answer["artefact"]["accepts_conflict"].is_null(), "it says what it said: {answer}");
+    assert_eq!(home.pending(), 0);
+}

@@ -8,7 +8,7 @@ mod session;
 
 use std::path::{Path, PathBuf};
 
-use chopmark_core::artefact::{ArtefactKind, ManifestRef, Parent, ParentSource, Relation};
+use chopmark_core::artefact::{ArtefactClaim, ArtefactKind, ManifestRef, Parent, ParentSource, Relation};
 use chopmark_core::bundle::Proven;
 use chopmark_core::compatibility::Outcome as Compatibility;
 use chopmark_core::digest::Sha256Digest;
@@ -76,7 +76,7 @@ pub(crate) fn run(context: &Context<'_>, mut arguments: RegisterArguments) -> Re
         bundle::check_replaceable(&order.out)?;
     }
     let session = Session::open(settings, &arguments.cosign)?;
-    let Others { parents, supersedes } = others(&session, &mut order, &arguments, printer)?;
+    let Others { parents, supersedes, left } = others(&session, &mut order, &arguments, printer)?;
 
     let keep_subtrees = arguments.sidecar.is_some();
     let measuring = Measuring::start(arguments.engine, printer)?.keeping_subtrees(keep_subtrees);
@@ -87,6 +87,13 @@ pub(crate) fn run(context: &Context<'_>, mut arguments: RegisterArguments) -> Re
     notes::tell(printer, &measured.notes);
     let manifest = measured.manifest.to_canonical_bytes();
     let reference = ManifestRef::to(&measured.manifest);
+    if !left.is_empty() {
+        // Other bytes are another statement, which nobody has judged yet.
+        order.accepts_conflict = match left.iter().find(|claim| claim.manifest == reference) {
+            Some(claim) => claim.accepts_conflict,
+            None => compatible(&session, &order.licence, &parents, arguments.accept_conflict, printer)?,
+        };
+    }
     let claim = Claim::Artefact(order.claim(&session.party, reference, parents, supersedes)?);
     let draft = session.draft(order.names.display(), &claim, &manifest);
     let signed = draft.signed(&session.settings.directories)?;
@@ -162,6 +169,8 @@ struct Others {
     parents: Vec<Parent>,
     /// What it takes the place of.
     supersedes: Option<StatementId>,
+    /// What an earlier run left that may be the same registration.
+    left: Vec<ArtefactClaim>,
 }
 
 /// Finds what the command line names, and refuses what would not be accepted whatever the bytes are.
@@ -178,8 +187,13 @@ fn others(
     let unmeasured = ManifestRef { sha256: Sha256Digest::of(b""), files: 1, content_size_bytes: 0 };
     let claim = order.claim(&session.party, unmeasured, parents.clone(), supersedes)?;
     session.draft(order.names.display(), &Claim::Artefact(claim), &[]).check()?;
-    order.accepts_conflict = compatible(session, &order.licence, &parents, arguments.accept_conflict, printer)?;
-    Ok(Others { parents, supersedes })
+    // What an earlier run signed was judged then, and may be in the log though its answer got lost: it is sent again before
+    // anything is judged anew.
+    let left = session.left(order, &parents, supersedes)?;
+    if left.is_empty() {
+        order.accepts_conflict = compatible(session, &order.licence, &parents, arguments.accept_conflict, printer)?;
+    }
+    Ok(Others { parents, supersedes, left })
 }
 
 /// The names given, or else the thing's own.

@@ -10,7 +10,7 @@ use chopmark_core::bundle::Proven;
 use chopmark_core::code::{Jurisdiction, ResidencyZone};
 use chopmark_core::kind::Claim;
 use chopmark_core::licence::DeclaredLicence;
-use chopmark_core::statement::{SignerGroup, StatementId};
+use chopmark_core::statement::{SignerGroup, Statement, StatementId};
 use chopmark_core::text::Names;
 
 use crate::arguments::{CosignArguments, FormArguments};
@@ -21,6 +21,7 @@ use crate::config::Settings;
 use crate::exit::Failure;
 use crate::files::{self, Access};
 use crate::keys::{self, Key};
+use crate::pending::Pending;
 use crate::printer::Printer;
 use crate::trust::Contact;
 use crate::units;
@@ -120,6 +121,31 @@ impl Session {
         let contact = Contact::meet(&settings, &client)?;
         let (party, signers) = signers::signing_party(&client, &settings, &contact.registry, &keys, cosign)?;
         Ok(Self { settings, client, contact, party, signers, keys })
+    }
+
+    /// What earlier runs signed with these keys and left that says the same, but for the bytes, which are still to be
+    /// measured, and for whether a conflict is accepted.
+    ///
+    /// # Errors
+    /// As [`Order::claim`].
+    pub(super) fn left(
+        &self,
+        order: &Order,
+        parents: &[Parent],
+        supersedes: Option<StatementId>,
+    ) -> Result<Vec<ArtefactClaim>, Failure> {
+        let mut left = Vec::new();
+        for Statement { header, claim, .. } in Pending::all(&self.settings.directories)? {
+            let Claim::Artefact(claim) = claim else { continue };
+            let same = order.claim(&self.party, claim.manifest.clone(), parents.to_vec(), supersedes)?;
+            let same = ArtefactClaim { accepts_conflict: claim.accepts_conflict, ..same };
+            let is_ours = |group: &SignerGroup| (group.party, &group.keys) == (self.signers.party, &self.signers.keys);
+            let is_here = header.registry.as_ref() == Some(&self.contact.registry);
+            if is_here && header.signers.iter().all(is_ours) && same == claim {
+                left.push(claim);
+            }
+        }
+        Ok(left)
     }
 
     /// A statement with this claim, to be signed.
