@@ -122,6 +122,9 @@ pub(crate) struct GlobalArguments {
     /// Address of the service [env: CHOPMARK_URL] [default: http://127.0.0.1:8420]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) url: Option<String>,
+    /// Send tokens, logins and sealed values to another machine over http:// too, on a network that nobody else reads
+    #[arg(long, global = true)]
+    pub(crate) plain_http: bool,
     /// Key file to sign with; several times to sign together [env: CHOPMARK_KEY, files separated by
     /// colons, or the `chopmark-key-v1 …` line of a key file itself]
     #[arg(long = "key", global = true, value_name = "FILE", id = "signing_keys")]

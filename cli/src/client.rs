@@ -2,6 +2,7 @@
 //!
 //! Requests are repeatable (statements are named by their content), so a service that asks for patience is asked again.
 
+mod address;
 mod check;
 mod expenditure;
 mod sealed;
@@ -17,9 +18,10 @@ use chopmark_core::statement::{Envelope, IdReference, Statement, StatementId};
 use chopmark_core::strict;
 use chopmark_core::submission::Submission;
 use serde::de::DeserializeOwned;
-use ureq::http::{Response, Uri};
+use ureq::http::Response;
 use ureq::{Agent, Body};
 
+use address::{base_of, is_confidential, is_loopback};
 pub(crate) use check::{Proved, check_receipt};
 pub(crate) use expenditure::{Asked, Made, ReportRequest};
 pub(crate) use sealed::{LoggedIn, Login};
@@ -29,6 +31,7 @@ pub(crate) use wire::{
 };
 use wire::{ArtefactList, ArtefactSaid, LicenceIds, OperatorDescription, StatementRecord};
 
+use crate::config::Settings;
 use crate::exit::{Exit, Failure};
 use crate::units;
 
@@ -41,8 +44,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 /// Longest transfer of one body; the largest has some 30 MB.
 const BODY_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// Largest JSON answer, in bytes: an entry in base64 with its proof is far below.
-const JSON_BYTES_MAX: u64 = 4 << 20;
+/// Largest JSON answer, in bytes: a page of a hundred rows, of which one has 100 KB where somebody means it badly: a claim
+/// as large as an entry, a hundred conflicts, and what forty others say.
+const JSON_BYTES_MAX: u64 = 32 << 20;
 
 /// Largest ancestry read, in bytes: a thousand terms documents and more.
 const ANCESTRY_BYTES_MAX: u64 = 64 << 20;
@@ -61,9 +65,19 @@ const PAUSE_MAX: Duration = Duration::from_secs(15);
 pub(crate) struct Client {
     agent: Agent,
     base: String,
+    /// Whether what others must not read may go to another machine over plain HTTP.
+    is_plain_http_allowed: bool,
 }
 
 impl Client {
+    /// A client of the service that the settings name. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub(crate) fn of(settings: &Settings) -> Result<Self, Failure> {
+        Ok(Self { is_plain_http_allowed: settings.plain_http, ..Self::new(&settings.url)? })
+    }
+
     /// A client of the service at `url`. Nothing is sent yet.
     ///
     /// # Errors
@@ -82,12 +96,39 @@ impl Client {
             // A proxy's idea of localhost is another machine.
             config = config.proxy(None);
         }
-        Ok(Self { agent: config.build().new_agent(), base })
+        Ok(Self { agent: config.build().new_agent(), base, is_plain_http_allowed: false })
     }
 
     /// The service's address, as it is pinned.
     pub(crate) fn url(&self) -> &str {
         &self.base
+    }
+
+    /// Checks that what others must not read may go to this service.
+    ///
+    /// # Errors
+    /// A usage failure where anybody on the way could read it.
+    fn check_confidential(&self, what: &str) -> Result<(), Failure> {
+        if self.is_plain_http_allowed || is_confidential(&self.base) {
+            return Ok(());
+        }
+        let message = format!(
+            "{what} would go to {} over plain HTTP, for anybody on the way to read; give an https address with --url, or \
+             say with --plain-http that nobody else is on that network",
+            self.base
+        );
+        Err(Failure::new(Exit::Usage, "plain_http", message))
+    }
+
+    /// Checks that a statement may go to this service with all that is sent along; one without openings is public.
+    ///
+    /// # Errors
+    /// A usage failure where anybody on the way could read what is sealed.
+    pub(crate) fn check_carries(&self, submission: &Submission) -> Result<(), Failure> {
+        match &submission.openings {
+            Some(_) => self.check_confidential("the sealed values of this statement"),
+            None => Ok(()),
+        }
     }
 
     /// What the service says it is.
@@ -135,12 +176,18 @@ impl Client {
         Ok(self.get_json::<ArtefactSaid>(&format!("/v1/artefacts/{id}"))?.about)
     }
 
-    /// Artefacts whose manifest, or a file of whose manifest, has this digest; in the order of registration.
+    /// The first artefacts whose manifest, or a file of whose manifest, has this digest; at most `limit`, in the order of
+    /// registration. Rows are large where somebody wants them to be, and later ones anybody can add.
     ///
     /// # Errors
     /// A network or service failure.
-    pub(crate) fn artefacts_with(&self, digest: &Sha256Digest) -> Result<Vec<ArtefactDescription>, Failure> {
-        let list: Result<ArtefactList, Failure> = self.get_json(&format!("/v1/artefacts?digest={digest}"));
+    pub(crate) fn artefacts_with(
+        &self,
+        digest: &Sha256Digest,
+        limit: u32,
+    ) -> Result<Vec<ArtefactDescription>, Failure> {
+        let path = format!("/v1/artefacts?digest={digest}&limit={limit}");
+        let list: Result<ArtefactList, Failure> = self.get_json(&path);
         let mut artefacts = match list {
             Err(failure) if failure.exit == Exit::NotRegistered => Vec::new(),
             list => list?.artefacts,
@@ -152,8 +199,9 @@ impl Client {
     /// Sends a statement; sending it again is harmless.
     ///
     /// # Errors
-    /// A network failure, or the service's refusal.
+    /// A network failure, or the service's refusal; as [`Client::check_carries`].
     pub(crate) fn submit(&self, submission: &Submission) -> Result<Receipt, Failure> {
+        self.check_carries(submission)?;
         let body = submission.to_request();
         let url = format!("{}/v1/statements", self.base);
         let response =
@@ -377,7 +425,17 @@ impl Client {
 
     fn read(&self, mut response: Response<Body>, limit_bytes: u64) -> Result<Vec<u8>, Failure> {
         let body = response.body_mut().with_config().limit(limit_bytes).read_to_vec();
-        body.map_err(|error| self.unreachable(&error))
+        body.map_err(|error| match error {
+            ureq::Error::BodyExceedsLimit(_) => {
+                let limit = units::bytes(limit_bytes);
+                let message = format!(
+                    "{} answers with more than {limit}, which is more than this client reads; ask for less at a time",
+                    self.base
+                );
+                Failure::new(Exit::Network, "answer_too_large", message)
+            }
+            error => self.unreachable(&error),
+        })
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Failure {
@@ -399,29 +457,6 @@ fn pause(response: &Response<Body>) -> Option<Duration> {
     Some(Duration::from_secs(seconds)).filter(|pause| *pause <= PAUSE_MAX)
 }
 
-/// A service's address without trailing slashes.
-fn base_of(url: &str) -> Result<String, Failure> {
-    let refuse =
-        || Failure::usage(format!("{url:?} is not the address of a service, such as https://registry.example.hk"));
-    let base = url.trim_end_matches('/');
-    let parsed: Uri = base.parse().map_err(|_| refuse())?;
-    let is_http = matches!(parsed.scheme_str(), Some("http" | "https"));
-    let is_plain = parsed.query().is_none() && !base.contains(['#', '@']);
-    if is_http && is_plain && parsed.host().is_some_and(|host| !host.is_empty()) {
-        Ok(base.to_owned())
-    } else {
-        Err(refuse())
-    }
-}
-
-fn is_loopback(base: &str) -> bool {
-    let parsed: Option<Uri> = base.parse().ok();
-    parsed.as_ref().and_then(Uri::host).is_some_and(|host| {
-        let address = host.trim_start_matches('[').trim_end_matches(']');
-        host == "localhost" || address.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
-    })
-}
-
 /// Reads an id as people give it. What parses holds nothing but letters, digits and `_`, and can stand in a URL.
 fn parse_id(id: &str) -> Result<IdReference, Failure> {
     id.parse().map_err(|reason: String| Failure::usage(reason))
@@ -437,39 +472,4 @@ fn same(asked: &IdReference, answered: StatementId) -> Result<(), Failure> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_http_and_plain() {
-        assert_eq!(base_of("http://127.0.0.1:8420/").unwrap(), "http://127.0.0.1:8420");
-        assert_eq!(base_of("https://registry.example.hk/log//").unwrap(), "https://registry.example.hk/log");
-        for bad in ["", "localhost:1", "ftp://a", "http://", "http://a?b", "http://a#b", "http://u:p@a", "http://a b"] {
-            assert_eq!(base_of(bad).expect_err(bad).exit, Exit::Usage, "{bad}");
-        }
-    }
-
-    #[test]
-    fn only_this_machine_is_loopback() {
-        for (url, expected) in [
-            ("http://127.0.0.1:8420", true),
-            ("http://localhost", true),
-            ("http://[::1]:1", true),
-            ("http://127.0.0.1.example.com", false),
-            ("https://registry.example.hk", false),
-        ] {
-            assert_eq!(is_loopback(url), expected, "{url}");
-        }
-    }
-
-    #[test]
-    fn an_answer_about_something_else_is_not_accepted() {
-        let (id, other) = (StatementId::of(b"a"), StatementId::of(b"b"));
-        let shown: IdReference = id.shown("art").to_string().parse().unwrap();
-        for asked in [IdReference::Full(id), shown] {
-            assert!(same(&asked, id).is_ok());
-            assert_eq!(same(&asked, other).unwrap_err().exit, Exit::ProofInvalid);
-        }
-        assert_eq!(parse_id("../x").unwrap_err().exit, Exit::Usage);
-    }
-}
+mod tests;

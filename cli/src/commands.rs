@@ -26,6 +26,7 @@ mod licence;
 mod lineage;
 mod measuring;
 mod notes;
+mod output;
 mod party;
 mod party_verified;
 mod pay;

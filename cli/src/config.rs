@@ -39,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) party: Option<String>,
     /// A trust policy that was named, and where.
     pub(crate) trust: Option<NamedTrust>,
+    /// Whether tokens, logins and openings may go to another machine over plain HTTP.
+    pub(crate) plain_http: bool,
     /// Where the user's files are.
     pub(crate) directories: Directories,
 }
@@ -127,7 +129,9 @@ impl Settings {
             party: overrides.party,
             trust: overrides.trust.map(|path| NamedTrust { path, named_by: NamedBy::Flag }),
         };
-        Ok(Self::merge(vec![flags, Layer::of(&environment), project, user], directories))
+        let merged = Self::merge(vec![flags, Layer::of(&environment), project, user], directories);
+        // Never from a file that lies about in a directory: it is the user who knows the network.
+        Ok(Self { plain_http: arguments.plain_http, ..merged })
     }
 
     /// Takes each setting from the first layer that has it.
@@ -149,6 +153,7 @@ impl Settings {
             keys: merged.keys,
             party: merged.party,
             trust: merged.trust,
+            plain_http: false,
             directories,
         }
     }

@@ -3,12 +3,13 @@
 //! A run that was cut short is repeated with the same signed bytes, so that it can't register the same thing twice.
 //! The file is the request itself; its name is a digest of what is said, by whom, where, with which keys.
 
+use std::fs::{self, DirEntry};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::kind::Claim;
-use chopmark_core::statement::{Issuer, RegistryRef, SignerGroup};
+use chopmark_core::statement::{Issuer, RegistryRef, SignerGroup, Statement};
 use chopmark_core::strict;
 use chopmark_core::submission::{REQUEST_BYTES_MAX, Submission};
 
@@ -97,6 +98,22 @@ impl Pending {
         Ok(Submission::parse(&bytes).ok().filter(usable).map(|submission| Self { path, submission }))
     }
 
+    /// The statements that earlier runs left, whatever they say. A file that is none is ignored.
+    ///
+    /// # Errors
+    /// When the environment names no home.
+    pub(crate) fn all(directories: &Directories) -> Result<Vec<Statement>, Failure> {
+        let Ok(entries) = fs::read_dir(directories.state()?.join(DIRECTORY)) else { return Ok(Vec::new()) };
+        let read = |entry: DirEntry| {
+            let path = entry.path();
+            // What a kill cut off before it was renamed was not sent.
+            path.extension().filter(|extension| *extension == "json")?;
+            let bytes = files::read(&path, REQUEST_BYTES_MAX).ok()?;
+            Submission::parse(&bytes).ok().map(|submission| submission.statement)
+        };
+        Ok(entries.filter_map(Result::ok).filter_map(read).collect())
+    }
+
     /// Writes a signed statement to disk.
     ///
     /// # Errors
@@ -118,7 +135,7 @@ impl Pending {
     /// Forgets the statement: its proof is in hand, or it can never be admitted.
     pub(crate) fn remove(self) -> Submission {
         // What stays behind is found by a later run of the same intention, and then the answer is the same entry.
-        let _ = std::fs::remove_file(&self.path);
+        let _ = fs::remove_file(&self.path);
         self.submission
     }
 }
@@ -128,7 +145,7 @@ mod tests {
     use chopmark_core::code::Jurisdiction;
     use chopmark_core::key::PublicKey;
     use chopmark_core::party::{KeySet, PartyClaim};
-    use chopmark_core::statement::{Envelope, Header, Nonce, Statement};
+    use chopmark_core::statement::{Envelope, Header, Nonce};
     use chopmark_core::text::Names;
     use chopmark_core::time::Timestamp;
     use ed25519_dalek::SigningKey;
@@ -177,6 +194,8 @@ mod tests {
         Pending::save(&directories, &intention, submission).unwrap();
         let found = Pending::find(&directories, &intention).unwrap().unwrap();
         assert_eq!(found.submission.statement.id, id);
+        let all = Pending::all(&directories).unwrap();
+        assert_eq!(all.iter().map(|statement| statement.id).collect::<Vec<_>>(), [id]);
 
         let other_registry = RegistryRef { genesis: Sha256Digest::of(b"h"), ..registry.clone() };
         let other_signers = SignerGroup { threshold: 2, ..signers.clone() };
@@ -189,9 +208,10 @@ mod tests {
             assert!(Pending::find(&directories, &other).unwrap().is_none());
         }
 
-        std::fs::write(&found.path, b"{\"envelope\":").unwrap();
+        fs::write(&found.path, b"{\"envelope\":").unwrap();
         assert!(Pending::find(&directories, &intention).unwrap().is_none(), "a damaged file is no statement");
+        assert!(Pending::all(&directories).unwrap().is_empty());
         found.remove();
-        assert_eq!(std::fs::read_dir(directories.state().unwrap().join(DIRECTORY)).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(directories.state().unwrap().join(DIRECTORY)).unwrap().count(), 0);
     }
 }

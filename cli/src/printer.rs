@@ -76,7 +76,8 @@ impl Report {
         self
     }
 
-    fn render(&self, colour: bool) -> String {
+    /// The whole text.
+    pub(crate) fn render(&self, colour: bool) -> String {
         let mut lines: Vec<Cow<'_, str>> = self.lines.iter().map(|line| printable(line)).collect();
         if let Some((tone, headline)) = &self.headline {
             let start = match tone {

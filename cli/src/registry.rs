@@ -6,7 +6,7 @@
 use std::env;
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use chopmark_api::mark::{Mark, MarkError, Signed};
@@ -72,13 +72,22 @@ impl DataDirectory {
     /// Makes what is missing. PostgreSQL runs as another user when started as root, so the directory itself must let
     /// that user through; the keys have a directory of their own that does not.
     fn prepare(&self) -> Result<(), Failure> {
-        let passable = rustix::process::geteuid().is_root();
+        let user = rustix::process::geteuid();
+        let passable = user.is_root();
         for (path, mode) in [(self.path.clone(), if passable { 0o711 } else { 0o700 }), (self.path.join("keys"), 0o700)]
         {
             match fs::DirBuilder::new().recursive(true).mode(mode).create(&path) {
                 Ok(()) => {}
                 Err(error) => return Err(Failure::file("make the directory", &path, &error)),
             }
+        }
+        // Whoever may write here could put other keys in place. A directory that is everybody's (1777) is left alone, and so
+        // is one that belongs to somebody else.
+        let found = fs::metadata(&self.path).map_err(|error| Failure::file("look at", &self.path, &error))?;
+        let mode = found.permissions().mode() & 0o7777;
+        if mode & 0o022 != 0 && mode & 0o1000 == 0 && found.uid() == user.as_raw() {
+            fs::set_permissions(&self.path, fs::Permissions::from_mode(mode & !0o022))
+                .map_err(|error| Failure::file("close to others the directory", &self.path, &error))?;
         }
         let keys = self.path.join("keys");
         fs::set_permissions(&keys, fs::Permissions::from_mode(0o700))

@@ -1,8 +1,8 @@
 //! Master keys of the vault on the operator's machine: a file for its owner alone, or lines in the environment.
 
 use std::env;
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -80,13 +80,17 @@ impl MasterKeySource {
             Err(_) if !path.exists() => Zeroizing::new(HEADER.to_owned()),
             Err(reason) => return Err(Failure::usage(reason)),
         };
-        let comments = old.lines().take_while(|line| line.starts_with('#')).map(|line| format!("{line}\n"));
-        let comments: String = comments.collect();
-        let rest = Zeroizing::new(old.get(comments.len()..).unwrap_or_default().to_owned());
+        let lines = old.split_inclusive('\n').take_while(|line| line.starts_with('#'));
+        let (comments, rest) = old.split_at_checked(lines.map(str::len).sum()).unwrap_or_default();
         let (mut id, mut key) = ([0; 10], Zeroizing::new([0; 32]));
         let random = getrandom::fill(&mut id).and_then(|()| getrandom::fill(&mut *key));
         random.map_err(|error| Failure::internal(format!("the operating system gives no randomness: {error}")))?;
-        let new = Zeroizing::new(format!("{comments}{}{}", *MasterKeys::line(id, &key), *rest));
+        let line = MasterKeys::line(id, &key);
+        let mut new = Zeroizing::new(String::with_capacity(old.len() + line.len() + 1));
+        let end = if comments.is_empty() || comments.ends_with('\n') { "" } else { "\n" };
+        for part in [comments, end, &line, rest] {
+            new.push_str(part);
+        }
         files::replace(path, new.as_bytes(), Access::Private).map_err(|error| Failure::file("write", path, &error))
     }
 
@@ -99,7 +103,7 @@ impl MasterKeySource {
             return Err(Failure::usage(format!("remove the old lines from {VARIABLE} by hand")));
         };
         let old = text(path).map_err(Failure::usage)?;
-        let mut kept = Zeroizing::new(String::new());
+        let mut kept = Zeroizing::new(String::with_capacity(old.len() + 1));
         for line in old.lines() {
             kept.push_str(line);
             kept.push('\n');
@@ -114,15 +118,22 @@ impl MasterKeySource {
 /// The text of a key file that nobody else can read.
 fn text(path: &Path) -> Result<Zeroizing<String>, String> {
     let refuse = |reason: String| format!("the master key file {}: {reason}", path.display());
-    let metadata = fs::metadata(path).map_err(|error| match error.kind() {
+    let file = File::open(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => refuse("does not exist".to_owned()),
         _ => refuse(error.to_string()),
     })?;
+    let metadata = file.metadata().map_err(|error| refuse(error.to_string()))?;
     if metadata.permissions().mode() & 0o077 != 0 {
         return Err(refuse("others can read it; close it with chmod 600".to_owned()));
     }
-    let bytes = Zeroizing::new(files::read(path, FILE_BYTES_MAX).map_err(|error| refuse(error.to_string()))?);
-    str::from_utf8(&bytes).map(|text| Zeroizing::new(text.to_owned())).map_err(|error| refuse(error.to_string()))
+    // Room for the whole file from the start, and to see its end: growing would leave copies of the keys behind.
+    let mut text = Zeroizing::new(String::with_capacity(FILE_BYTES_MAX + 64));
+    let limit = u64::try_from(FILE_BYTES_MAX).unwrap_or(u64::MAX);
+    file.take(limit.saturating_add(1)).read_to_string(&mut text).map_err(|error| refuse(error.to_string()))?;
+    if text.len() > FILE_BYTES_MAX {
+        return Err(refuse(format!("is larger than {FILE_BYTES_MAX} bytes")));
+    }
+    Ok(text)
 }
 
 /// The store with its vault. A private registry that never kept an opening gets a master key; one that has lost its keys
@@ -191,4 +202,52 @@ pub(crate) fn attach_for_reading(
         officers_shown_after: Duration::ZERO,
     };
     Ok(store.with_vault(Vault::open(config)?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_key_file_is_for_its_owner_alone_and_small() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("vault.key");
+        assert!(text(&path).unwrap_err().contains("does not exist"));
+        let close = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        for (size, is_read) in [(0, true), (FILE_BYTES_MAX, true), (FILE_BYTES_MAX + 1, false)] {
+            fs::write(&path, "k".repeat(size)).unwrap();
+            close(0o600);
+            assert_eq!(text(&path).is_ok_and(|text| text.len() == size), is_read, "{size}");
+        }
+        fs::write(&path, "k").unwrap();
+        for mode in [0o640, 0o604, 0o660] {
+            close(mode);
+            assert!(text(&path).unwrap_err().contains("chmod 600"), "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_new_key_stands_before_the_others_and_under_the_comments() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("vault.key");
+        let source = MasterKeySource::File(path.clone());
+        source.add_key().unwrap();
+        let first = fs::read_to_string(&path).unwrap();
+        let key = first.strip_prefix(HEADER).unwrap();
+        assert!(key.starts_with(MASTER_KEY_FORMAT) && key.lines().count() == 1, "one line below the comments");
+        source.add_key().unwrap();
+        let second = fs::read_to_string(&path).unwrap();
+        assert!(second.starts_with(HEADER) && second.ends_with(key) && second.lines().count() == 4);
+        source.keep_first().unwrap();
+        let kept = fs::read_to_string(&path).unwrap();
+        assert_eq!(kept.len(), first.len());
+        assert!(second.starts_with(&kept));
+        source.read().unwrap();
+        files::replace(&path, b"# no key yet", Access::Private).unwrap();
+        source.add_key().unwrap();
+        assert!(fs::read_to_string(&path).unwrap().starts_with("# no key yet\nchopmark-"));
+        source.read().unwrap();
+    }
 }

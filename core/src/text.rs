@@ -11,6 +11,7 @@ mod skeleton;
 pub use skeleton::skeleton;
 
 use serde::{Deserialize, Serialize};
+use unicode_normalization::{UnicodeNormalization as _, is_nfc};
 
 use crate::strict::{StrictError, present};
 
@@ -77,6 +78,11 @@ pub fn validate_name(name: &str) -> Result<(), String> {
     }
     if name.trim() != name || name.contains("  ") {
         return Err("the name starts or ends with a space, or has two in a row".to_owned());
+    }
+    // As in every text that is signed (`crate::strict`): said of a name before it gets so far.
+    if !is_nfc(name) {
+        let normal: String = name.nfc().collect();
+        return Err(format!("the name is not in Unicode normal form C; write it as {normal:?}"));
     }
     match name.chars().find_map(|character| refusal(character).map(|why| (character, why))) {
         Some((character, why)) => Err(format!("the name contains U+{:04X}, {why}", u32::from(character))),
@@ -153,6 +159,8 @@ mod tests {
             let reason = validate_name(name).unwrap_err();
             assert!(reason.contains(code), "{name:?}: {reason}");
         }
+        let reason = validate_name("Cafe\u{301}").unwrap_err();
+        assert!(reason.ends_with("write it as \"Caf\u{e9}\""), "{reason}");
         assert!(validate_name("").is_err() && validate_name(" Lam").is_err() && validate_name("L  am").is_err());
         assert!(validate_name(&"x".repeat(NAME_CHARACTERS_MAX + 1)).is_err());
     }

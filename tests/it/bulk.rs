@@ -8,6 +8,7 @@ use chopmark_core::digest::Sha256Digest;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::command_line::losing;
 use crate::harness::{Client, Home, Service, place, signal};
 use crate::resume::settle;
 use crate::shared;
@@ -163,6 +164,49 @@ fn a_bad_row_is_named_before_anything_is_sent() {
     }
     let ran = home.run(&["register", "--from", "bad.jsonl", "--licence", "mit", "--url", service.url()]);
     assert_eq!(ran.code, 2, "a list says for itself: {ran:?}");
+}
+
+#[test]
+fn an_outage_while_parents_are_looked_up_is_no_fault_of_the_list() {
+    let service = shared::service();
+    let home = home(service.url());
+    let parent = json!({ "id": "art_aaaaaaaaaaaaaaaaaaaa", "relation": "merge" });
+    let row = json!({ "path": "tuned.bin", "licence": "mit", "parents": [parent] });
+    fs::write(home.file("tuned.bin"), "tuned in an outage").unwrap();
+    fs::write(home.file("outage.jsonl"), row.to_string()).unwrap();
+    let away = losing(service.url(), |head| head.starts_with("GET /v1/artefacts/"));
+    // It is another address of the same registry.
+    let (code, failed) = run(&home, "outage", &away);
+    assert_eq!((code, &failed["error"]["code"]), (8, &json!("unreachable")), "{failed}");
+    assert!(failed["faults"].is_null(), "{failed}");
+    let (code, refused) = run(&home, "outage", service.url());
+    assert_eq!((code, &refused["error"]["code"]), (2, &json!("list")), "{refused}");
+}
+
+#[test]
+fn a_list_is_never_replaced_by_what_is_written_about_it() {
+    let service = shared::service();
+    let home = home(service.url());
+    fs::write(home.file("row.bin"), "a row that is kept").unwrap();
+    let list = json!({ "path": "row.bin", "licence": "mit" }).to_string() + "\n";
+    let thesis = "my thesis";
+    fs::write(home.file("thesis.json"), thesis).unwrap();
+    for (name, report) in [("own.jsonl", "own.jsonl"), ("x.rows.jsonl", "x.json"), ("other.jsonl", "thesis.json")] {
+        fs::write(home.file(name), &list).unwrap();
+        std::os::unix::fs::symlink(home.file(name), home.file(&format!("link.to.{name}"))).unwrap();
+        for from in [name, &format!("link.to.{name}")] {
+            let (code, refused) = shared::run(&home, &["register", "--from", from, "--report", report]);
+            assert_eq!((code, &refused["error"]["code"]), (2, &json!("usage")), "{from} {report}: {refused}");
+        }
+        assert_eq!(fs::read_to_string(home.file(name)).unwrap(), list, "{name}");
+    }
+    assert_eq!(fs::read_to_string(home.file("thesis.json")).unwrap(), thesis);
+    assert_eq!(entries_with(service, &Sha256Digest::of(b"a row that is kept")).len(), 0, "nothing was sent");
+    // A report of its own is replaced, in either form.
+    for report in ["r.json", "r.json", "r.jsonl", "r.jsonl"] {
+        let (code, answer) = shared::run(&home, &["register", "--from", "own.jsonl", "--report", report]);
+        assert_eq!(code, 0, "{report}: {answer}");
+    }
 }
 
 #[test]

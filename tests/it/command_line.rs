@@ -278,21 +278,26 @@ fn a_signal_ends_what_waits_for_its_reader() {
     assert_eq!(status.code(), Some(130));
 }
 
-/// A service whose answers get lost: what is posted arrives, and then the connection breaks.
+/// A service whose answers to what is posted get lost: it arrives, and then the connection breaks.
 fn losing_answers(to: &str) -> String {
+    losing(to, |head| head.starts_with("POST "))
+}
+
+/// A service that gets every request, and some of whose answers get lost.
+pub fn losing(to: &str, is_lost: fn(&str) -> bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let to = to.strip_prefix("http://").unwrap().to_owned();
     thread::spawn(move || {
         for client in listener.incoming() {
-            relay(client.unwrap(), &to).unwrap();
+            relay(client.unwrap(), &to, is_lost).unwrap();
         }
     });
     address
 }
 
-/// Passes one request on, and the answer back unless something was posted.
-fn relay(mut client: TcpStream, to: &str) -> std::io::Result<()> {
+/// Passes one request on, and the answer back unless it gets lost.
+fn relay(mut client: TcpStream, to: &str, is_lost: fn(&str) -> bool) -> std::io::Result<()> {
     let mut reader = BufReader::new(client.try_clone()?);
     let (mut head, mut length) = (String::new(), 0);
     loop {
@@ -313,7 +318,7 @@ fn relay(mut client: TcpStream, to: &str) -> std::io::Result<()> {
     service.write_all(&body)?;
     let mut answer = Vec::new();
     service.read_to_end(&mut answer)?;
-    if head.starts_with("POST ") { Ok(()) } else { client.write_all(&answer) }
+    if is_lost(&head) { Ok(()) } else { client.write_all(&answer) }
 }
 
 #[test]
@@ -343,4 +348,42 @@ fn an_answer_that_got_lost_is_asked_for_again_with_the_same_statement() {
     assert_eq!(found(&digest), there, "one entry, not two");
     assert_eq!(home.pending(), 0);
     assert_eq!(home.json(&["verify", "lost", "--bundle", "lost.chop", "--offline"]).0, 0);
+}
+
+/// The licence was judged when the statement was signed. What became known since is no reason to say that it was refused,
+/// because it may be in the log; but other bytes are another statement, which is judged anew.
+#[test]
+fn a_statement_whose_answer_got_lost_is_sent_again_before_anything_is_judged_anew() {
+    let Registered { url, .. } = registered();
+    let (service, home) = (shared::service(), registered().another_home());
+    let (_, log_key) = shared::registry(service);
+    let base = small_manifest("base of what got lost");
+    let parent = format!("sha256:{}", base.digest());
+    fs::write(home.file("tuned.bin"), "tuned").unwrap();
+    let register = |url: &str, file: &str, more: &[&str]| {
+        let common = ["--licence", "mit", "--parent", &parent, "--relation", "finetune", "--url", url];
+        home.json(&[&["register", file], &common[..], more].concat())
+    };
+    let lossy = losing_answers(url);
+    assert_eq!(register(&lossy, "tuned.bin", &[]).0, 8, "nobody knows the parent yet");
+    assert_eq!(home.pending(), 1);
+
+    let owner = shared::author(service, "owner of the base of what got lost");
+    let base = crate::find::artefact(&owner, "The base", &base, |claim| {
+        claim.licence = chopmark_core::licence::DeclaredLicence::parse("cc-by-nd-4.0").unwrap();
+    });
+    shared::enter(service, &base, &log_key);
+    fs::write(home.file("other.bin"), "another").unwrap();
+    let (code, refused) = register(url, "other.bin", &[]);
+    assert_eq!((code, &refused["error"]["code"]), (10, &json!("licence_conflict")), "{refused}");
+    fs::write(home.file("tuned.bin"), "tuned, and changed since").unwrap();
+    let (code, refused) = register(url, "tuned.bin", &[]);
+    assert_eq!((code, &refused["error"]["code"]), (10, &json!("licence_conflict")), "{refused}");
+    assert_eq!(home.pending(), 1, "it may be in the log");
+
+    fs::write(home.file("tuned.bin"), "tuned").unwrap();
+    let (code, answer) = register(url, "tuned.bin", &["--accept-conflict"]);
+    assert_eq!((code, &answer["resumed"]), (0, &json!(true)), "{answer}");
+    assert!(answer["artefact"]["accepts_conflict"].is_null(), "it says what it said: {answer}");
+    assert_eq!(home.pending(), 0);
 }

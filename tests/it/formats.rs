@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 
 use serde_json::json;
 
-use crate::harness::{Home, can_test, soaked};
+use crate::harness::{Home, Ran, can_test, soaked};
 use crate::make::Random;
 
 /// A program that writes and checks lists.
@@ -227,6 +227,22 @@ fn what_is_not_on_the_list_is_said_and_written_files_are_whole() {
         assert_eq!(ran.code, 2, "{refused:?}: {ran:?}");
     }
     assert!(!home.file("x").exists());
+    // What is hashed is not replaced by its digests, nor is anything else that is no list or document.
+    let inside = fs::read_dir(home.file("model")).unwrap().map(|entry| entry.unwrap().path());
+    let file = inside.filter(|path| path.is_file()).max().unwrap();
+    let content = fs::read(&file).unwrap();
+    for format in ["sha256sum", "b3sum", "json"] {
+        for hashed in [file.as_path(), Path::new("model")] {
+            let mut command = home.command(&["hash", "--format", format]);
+            let ran = Ran::of(command.arg(hashed).arg("--output").arg(&file).output().unwrap());
+            assert!(ran.code == 2 && ran.stderr.contains("choose another file"), "{format}: {ran:?}");
+        }
+    }
+    assert_eq!(fs::read(&file).unwrap(), content);
+    for (format, output) in [("sha256sum", "SHA256SUMS"), ("json", "hash.json")] {
+        let ran = home.run(&["hash", "model", "--format", format, "--output", output]);
+        assert_eq!(ran.code, 0, "an older one is replaced: {ran:?}");
+    }
     // A file that a manifest can't name is named, and nothing is written.
     fs::write(home.file("model/a\\b"), "x").unwrap();
     let ran = home.run(&["hash", "model", "--format", "sha256sum", "--output", "OTHER"]);

@@ -110,6 +110,16 @@ fn an_image_is_registered_by_its_manifest_and_verified_by_its_layout() {
         let (code, verdict) = home.json(&["verify", path, "--url", &registered().url]);
         assert_eq!((code, &verdict["artefact"]["artefact_id"]), (0, &answer["artefact_id"]), "{path}: {verdict}");
     }
+    for file in [
+        ["--file", "layout"].as_slice(),
+        &["--file", "image.json"],
+        &["--file", &reference, "--manifest", "image.json"],
+        &["--file", NAME, "--manifest", "image.json"],
+        &["--file", NAME, "--manifest", "layout"],
+    ] {
+        let found = shared::done(&home, &[&["search"], file].concat());
+        assert_eq!(found["artefacts"][0]["artefact_id"], answer["artefact_id"], "{file:?}: {found}");
+    }
 
     fs::write(blob(&home.file("layout"), "layer one"), "layer 0ne").unwrap();
     let (code, verdict) = verify(&home, "layout", "chat.chop");
@@ -144,6 +154,23 @@ fn an_index_names_its_platforms_and_what_lies_below_is_checked_too() {
     fs::remove_file(blob(&home.file("layout"), "index arm")).unwrap();
     let (code, verdict) = verify(&home, "layout", "chat.chop");
     assert_eq!((code, verdict["difference"]["missing"].as_array().unwrap().len()), (3, 1), "{verdict}");
+}
+
+/// Which of several images is meant has to be said.
+#[test]
+fn a_layout_of_several_images_is_searched_for_by_naming_one() {
+    let home = registered().another_home();
+    let (one, two) = (image("several, one"), image("several, two"));
+    layout(&home.file("layout"), &one, &[&two]);
+    let descriptors = [&one, &two].map(|image| descriptor(MANIFEST, image.as_bytes()));
+    let index = json!({ "schemaVersion": 2, "manifests": descriptors }).to_string();
+    fs::write(home.file("layout/index.json"), index).unwrap();
+    let error = shared::refused(&home, &["search", "--file", "layout"], 2, "usage");
+    let digest = Sha256Digest::of(two.as_bytes());
+    assert!(error["message"].as_str().unwrap().contains(&format!("sha256:{digest}")), "{error}");
+    let reference = format!("{NAME}@sha256:{digest}");
+    let found = shared::done(&home, &["search", "--file", &reference, "--manifest", "layout"]);
+    assert_eq!(found["artefacts"], json!([]));
 }
 
 #[test]

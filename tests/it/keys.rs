@@ -95,6 +95,22 @@ fn a_signing_key_registers_alone_and_hands_over() {
     assert_eq!(ended, 2);
 }
 
+/// Root keys sign together or not at all: one that is at hand beside a signing key has no part in what that signs alone.
+#[test]
+fn a_signing_key_signs_alone_whatever_else_is_at_hand() {
+    let party = Party::new();
+    party.done(&["key", "add", "machine.key"]);
+    let root = party.home.config().join("key");
+    let keys = ["--key", root.to_str().unwrap(), "--key", "machine.key"];
+    let answer = party.done(&[&["register", "model", "--licence", "mit"], &keys[..]].concat());
+    let id = answer["artefact_id"].as_str().unwrap();
+    let stored = shared::service().get(&format!("/v1/statements/{id}")).json();
+    let signatures = stored["envelope"]["signatures"].as_array().unwrap();
+    let signed: Vec<&str> = signatures.iter().map(|signature| signature["keyid"].as_str().unwrap()).collect();
+    assert_eq!(signed, [party.key_id("machine.key")]);
+    assert_eq!(party.verify("model.chop"), 0);
+}
+
 #[test]
 fn the_last_root_key_stays() {
     let party = Party::new();

@@ -124,7 +124,12 @@ fn a_family_is_shown_up_and_down_each_member_once() {
     for (line, start) in lines.iter().zip(starts) {
         assert!(line.starts_with(start), "{start:?}: {}", ran.stdout);
     }
-    assert_eq!(ran.stdout.matches("(see above)").count(), 2, "the base was drawn once: {}", ran.stdout);
+    assert_eq!(
+        ran.stdout.matches("(see below)").count(),
+        2,
+        "the base is drawn once, where it is nearest: {}",
+        ran.stdout
+    );
     let (code, document) = home.json(&["lineage", &base.to_hex(), "--down", "--depth", "2", "--url", service.url()]);
     assert_eq!((code, document["nodes"].as_array().unwrap().len()), (0, 5), "{document}");
     assert_eq!(home.json(&["lineage", "nonsense", "--url", service.url()]).0, 2);

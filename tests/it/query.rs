@@ -71,7 +71,7 @@ fn hostile_filters_find_nothing_and_break_nothing() {
             "artefacts",
             &["digest", "q", "owner", "kind", "licence", "jurisdiction", "zone", "since", "cursor", "limit"][..],
         ),
-        ("/v1/parties", "parties", &["q", "jurisdiction", "since", "cursor", "limit"]),
+        ("/v1/parties", "parties", &["q", "jurisdiction", "brn", "since", "cursor", "limit"]),
     ] {
         for name in names {
             for value in &hostile {

@@ -223,6 +223,31 @@ fn a_public_record_needs_consent() {
     }
 }
 
+/// Hours of hashing are not to end in what could have been said at once.
+#[test]
+fn what_would_not_be_accepted_whatever_the_bytes_are_is_refused_before_they_are_read() {
+    let home = registered().another_home();
+    fs::write(home.file("x.bin"), "never read").unwrap();
+    let (long, parent) = ("1".repeat(65), format!("sha256:{}", "0".repeat(64)));
+    let parents: Vec<String> = (0..65).map(|number| format!("--parent=sha256:{number:064x}")).collect();
+    let parents: Vec<&str> = parents.iter().map(String::as_str).chain(["--relation", "derived"]).collect();
+    for arguments in [
+        ["--version", &long].as_slice(),
+        &["--version", "e\u{301}"],
+        &["--name-en", "Cafe\u{301}"],
+        &["--name-zh-hant", "\u{FA0B}"],
+        &["--parent", &parent, "--parent", &parent, "--relation", "merge"],
+        &parents,
+    ] {
+        let common = ["register", "x.bin", "--licence", "mit", "--url", &registered().url];
+        let ran = home.run(&[&common, arguments].concat());
+        assert_eq!(ran.code, 2, "{arguments:?}: {ran:?}");
+        assert!(!ran.stderr.contains("hashing"), "{arguments:?}: {ran:?}");
+    }
+    let ran = home.run(&["register", "x.bin", "--licence", "mit", "--url", &registered().url]);
+    assert!(ran.code == 0 && ran.stderr.contains("hashing"), "{ran:?}");
+}
+
 #[test]
 fn what_is_registered_already_is_a_conflict() {
     let Registered { answer, url, .. } = registered();

@@ -3,6 +3,7 @@
 use std::fs;
 
 use chopmark_core::digest::Sha256Digest;
+use chopmark_core::party::{Identifier, Scheme};
 use serde_json::Value;
 
 use crate::find::artefact;
@@ -23,13 +24,30 @@ fn found(home: &Home, arguments: &[&str], resource: &str) -> Vec<String> {
     document[resource].as_array().unwrap().iter().map(|row| row[id].as_str().unwrap().to_owned()).collect()
 }
 
+/// A filter that the interface gets and the command line does not is noticed here.
 #[test]
-fn every_filter_of_the_interface_has_its_flag() {
+fn no_filter_of_the_interface_is_without_a_flag() {
+    let help = Home::new().run(&["search", "--help"]).stdout;
+    let document: Value = serde_json::from_str(&chopmark_api::openapi_json()).unwrap();
+    for path in ["/v1/artefacts", "/v1/parties"] {
+        let parameters = document["paths"][path]["get"]["parameters"].as_array().unwrap();
+        let names: Vec<&str> = parameters.iter().map(|parameter| parameter["name"].as_str().unwrap()).collect();
+        assert!(names.contains(&"since"), "{names:?}");
+        // Words stand by themselves, and pages follow each other.
+        for name in names.into_iter().filter(|name| !["q", "cursor"].contains(name)) {
+            assert!(help.contains(&format!("--{name} <")), "{path} takes {name}, and there is no --{name}: {help}");
+        }
+    }
+}
+
+#[test]
+fn every_filter_of_the_interface_finds_what_it_should() {
     let (service, home) = (shared::service(), Home::new());
     let (registry, log_key) = shared::registry(service);
     let mut names = english("Searchable Zhuhai Studio");
     names.zh_hant = Some("可搜尋珠海工作室".to_owned());
-    let (owner, party) = Author::named(&registry, "searchable owner", names, 1, 1);
+    let brn = Identifier { scheme: Scheme::HkBrn, value: "76543210".to_owned() };
+    let (owner, party) = Author::identified(&registry, "searchable owner", (names, vec![brn]), 1, 1);
     enter(service, &party, &log_key);
     let files: [(&str, &[u8]); 2] = [("w.bin", b"searchable weights"), ("README", b"searchable readme")];
     let whole = manifest(&files);
@@ -71,10 +89,16 @@ fn every_filter_of_the_interface_has_its_flag() {
     ] {
         assert_eq!(found(&home, arguments, "artefacts"), expected, "{arguments:?}");
     }
-    for arguments in [["--parties", "zhuhai"].as_slice(), &["--parties", "珠海工作室", "--jurisdiction", "HK"]] {
+    for arguments in [
+        ["--parties", "zhuhai"].as_slice(),
+        &["--parties", "珠海工作室", "--jurisdiction", "HK"],
+        &["--parties", "--brn", "76543210"],
+        &["--parties", "zhuhai", "--brn", "76543210", "--since", "2020-01-01"],
+    ] {
         assert_eq!(found(&home, arguments, "parties"), std::slice::from_ref(&owner_id), "{arguments:?}");
     }
     assert_eq!(found(&home, &["--parties", "zhuhai", "--jurisdiction", "SG"], "parties"), none);
+    assert_eq!(found(&home, &["--parties", "zhuhai", "--brn", "76543211"], "parties"), none);
 
     let ran = home.run(&["search", "searchablone", "--url", service.url()]);
     let line = ran.stdout.lines().next().unwrap();
@@ -90,6 +114,8 @@ fn every_filter_of_the_interface_has_its_flag() {
         (&["!?"], 2, "bad_parameter"),
         (&["--since", "yesterday"], 2, "usage"),
         (&["--owner", "nobody"], 2, "usage"),
+        (&["--brn", "76543210"], 2, "usage"),
+        (&["--parties", "--brn", "7654"], 2, "bad_parameter"),
         (&["--owner", "pty_aaaaaaaaaaaaaaaaaaaa"], 5, "not_found"),
         (&["--file", "missing"], 2, "not_found"),
         (&["--url", &closed_port()], 8, "unreachable"),

@@ -51,12 +51,30 @@ fn keys_are_private_and_an_origin_can_be_chosen_once() {
     let place = place();
     let service = Service::try_start(place.path(), "data", &["--origin", "registry.example.hk/log"]).unwrap();
     assert_eq!(shared::registry(&service).0.origin, "registry.example.hk/log");
-    let mode = |name: &str| fs::metadata(service.directory.join(name)).unwrap().permissions().mode() & 0o777;
-    assert_eq!(
-        (mode("keys"), mode("keys/log.key"), mode("keys/operator.key"), mode("log.mark")),
-        (0o700, 0o600, 0o600, 0o600)
-    );
+    let directory = service.directory.clone();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let private = |below: &Path, ending: &str| {
+        let files = fs::read_dir(below).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == ending)).collect();
+        for path in &files {
+            assert_eq!(mode(path), 0o600, "{}", path.display());
+        }
+        files.sort();
+        let names = files.iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    let keys = directory.join("keys");
+    assert_eq!(fs::read_dir(&keys).unwrap().count(), 3, "nothing but keys");
+    assert_eq!(private(&keys, "key"), ["log.key", "operator.key", "vault.key"]);
+    assert_eq!(private(&directory, "mark"), ["access.mark", "log.mark"]);
+    assert_eq!((mode(&keys), mode(&directory) & 0o066), (0o700, 0));
     service.stop();
+    // What was opened to others is closed again.
+    for path in [&directory, &keys] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    Service::start(place.path()).stop();
+    assert_eq!((mode(&keys), mode(&directory)), (0o700, 0o755));
     let other = refused(Service::try_start(place.path(), "data", &["--origin", "registry.example.cn/log"]));
     assert_eq!((other.code, other.stdout.as_str()), (2, ""), "{other:?}");
     assert!(other.stderr.contains("registry.example.hk/log"), "{other:?}");

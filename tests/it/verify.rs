@@ -2,13 +2,17 @@
 
 use std::fs;
 
+use chopmark_core::artefact::{ForeignArtefact, PARENTS_MAX, Parent, ParentSource, Relation};
 use chopmark_core::digest::Sha256Digest;
+use chopmark_core::statement::StatementId;
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
+use crate::find::artefact;
 use crate::harness::{Home, Ran};
+use crate::make::small_manifest;
 use crate::register::{Registered, copy_of, registered};
-use crate::shared;
+use crate::shared::{self, author, enter};
 
 fn verify(path: &str, bundle: &str, more: &[&str]) -> (i32, Value) {
     let arguments = ["verify", path, "--bundle", bundle, "--offline"];
@@ -274,6 +278,53 @@ fn the_service_is_asked_by_digest_and_has_to_prove_what_it_says() {
         let (code, failure) = home.json(arguments);
         assert_eq!((code, failure["error"]["code"].as_str()), (8, Some("unreachable")), "{failure}");
     }
+}
+
+/// Whoever registers the same bytes over and over, each time with as much beside them as fits, hides nobody's registration.
+#[test]
+fn fat_registrations_of_the_same_bytes_are_in_nobodys_way() {
+    const FAT: u32 = 99;
+    let (service, home) = (shared::service(), registered().another_home());
+    let (_, log_key) = shared::registry(service);
+    let whole = small_manifest("fattened");
+    let first = artefact(&author(service, "owner of the lean"), "The lean one", &whole, |_| {});
+    enter(service, &first, &log_key);
+    let origin = "\u{20000}".repeat(145);
+    let parents: Vec<_> = (0..PARENTS_MAX)
+        .map(|number| {
+            let foreign = ForeignArtefact { origin: origin.clone(), artefact: StatementId::of(&number.to_be_bytes()) };
+            Parent { relation: Relation::Derived, source: ParentSource::Foreign(foreign) }
+        })
+        .collect();
+    let other = author(service, "owner of the fat");
+    for number in 0..FAT {
+        let fat = artefact(&other, &format!("Fat {number}"), &whole, |claim| {
+            claim.version = number.to_string();
+            claim.parents.clone_from(&parents);
+        });
+        enter(service, &fat, &log_key);
+    }
+    let digest = whole.digest();
+    let page = service.get(&format!("/v1/artefacts?digest={digest}"));
+    assert!(page.text().len() > 4 << 20, "{} bytes are no attack", page.text().len());
+
+    fs::create_dir(home.file("fattened")).unwrap();
+    fs::write(home.file("fattened/weights.bin"), "fattened").unwrap();
+    let verdict = home.json(&["verify", "fattened", "--url", service.url()]);
+    assert_verdict(&verdict, 0, "verified");
+    assert_eq!(verdict.1["artefact"]["artefact_id"], first.statement.id.to_hex());
+    // By a file that all of them share, too.
+    fs::write(home.file("fattened/more.bin"), "more").unwrap();
+    let verdict = home.json(&["verify", "fattened", "--url", service.url()]);
+    assert_verdict(&verdict, 3, "bytes_differ");
+    assert_eq!(verdict.1["artefact"]["artefact_id"], first.statement.id.to_hex());
+    let (code, found) = home.json(&["search", "--digest", &digest.to_hex(), "--limit", "100", "--url", service.url()]);
+    assert_eq!((code, found["artefacts"].as_array().map(Vec::len)), (0, Some(100)), "{}", found["error"]);
+    fs::write(home.file("child.bin"), "made from the lean one").unwrap();
+    let parent = format!("sha256:{digest}");
+    let child = ["register", "child.bin", "--licence", "apache-2.0", "--parent", &parent, "--relation", "finetune"];
+    let (code, answer) = home.json(&[&child[..], &["--accept-public-record", "--url", service.url()]].concat());
+    assert_eq!(code, 0, "{answer}");
 }
 
 /// Trusted on first contact, and held to it: another registry at the same address, or of the same name, gets nothing.

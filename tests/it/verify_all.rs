@@ -91,6 +91,24 @@ fn by_path(report: &Value) -> BTreeMap<&str, &Value> {
 }
 
 #[test]
+fn a_report_takes_the_place_of_a_report_and_of_nothing_else() {
+    let mut publisher = Publisher::new();
+    model(&publisher.home, "m");
+    publisher.register("m", "models/m.chop");
+    for (name, content) in
+        [("models/m/config.json", r#"{"name":"m"}"#.as_bytes()), ("models/m/model.safetensors", &weights("m"))]
+    {
+        let arguments = ["verify", "--all", "models", "--trust", "policy.toml", "--offline", "--report", name];
+        let (code, refused) = publisher.home.json(&arguments);
+        assert_eq!((code, &refused["error"]["code"]), (2, &json!("usage")), "{name}: {refused}");
+        assert_eq!(fs::read(publisher.home.file(name)).unwrap(), content, "{name}");
+    }
+    for _ in 0..2 {
+        assert_eq!(publisher.all(&["--offline"]).0, 0);
+    }
+}
+
+#[test]
 fn two_hundred_models_are_judged_as_each_would_be_alone() {
     let mut publisher = Publisher::new();
     let names: Vec<String> = (0..200).map(|number| format!("org-{}/model-{number:03}", number % 7)).collect();

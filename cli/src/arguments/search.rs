@@ -39,6 +39,9 @@ pub(crate) struct SearchArguments {
     /// Where the authors are, or the party is established: ISO 3166-1 alpha-2 code in capitals
     #[arg(long, value_name = "CODE", value_parser = Jurisdiction::new)]
     pub(crate) jurisdiction: Option<Jurisdiction>,
+    /// With --parties, a Hong Kong Business Registration Number that they say is theirs
+    #[arg(long, value_name = "NUMBER", requires = "parties")]
+    pub(crate) brn: Option<String>,
     /// Where the bytes may be kept
     #[arg(long, value_parser = one_of::<ResidencyZone, 4>(["HK", "CN-GBA", "CN", "WORLD"]))]
     pub(crate) zone: Option<ResidencyZone>,

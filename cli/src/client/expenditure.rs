@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Client;
+use super::sealed::bearer;
 use super::wire::{PartyIds, StatementRecord};
 use crate::exit::{Exit, Failure};
 use crate::units;
@@ -101,10 +102,11 @@ impl Client {
     /// # Errors
     /// A network or service failure.
     pub(crate) fn ask_for_report(&self, request: &ReportRequest, token: &str) -> Result<Asked, Failure> {
+        self.check_confidential("a token")?;
         let body = serde_json::to_vec(request).map_err(|error| Failure::internal(error.to_string()))?;
-        let (url, bearer) = (format!("{}/v1/reports/ip-expenditure", self.base), format!("Bearer {token}"));
+        let (url, bearer) = (format!("{}/v1/reports/ip-expenditure", self.base), bearer(token));
         let response = self.patiently(|| {
-            let request = self.agent.post(&url).header("Authorization", &bearer);
+            let request = self.agent.post(&url).header("Authorization", bearer.as_str());
             request.content_type("application/json").send(body.as_slice())
         })?;
         if response.status().as_u16() != 202 {
@@ -132,8 +134,7 @@ impl Client {
     }
 
     fn bytes_as(&self, path: &str, token: &str, limit_bytes: u64) -> Result<Vec<u8>, Failure> {
-        let (url, bearer) = (format!("{}{path}", self.base), format!("Bearer {token}"));
-        let response = self.patiently(|| self.agent.get(&url).header("Authorization", &bearer).call())?;
+        let response = self.get_with(path, token)?;
         self.read(response, limit_bytes)
     }
 }

@@ -3,8 +3,11 @@
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::key::KeyId;
 use chopmark_core::statement::StatementId;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use ureq::Body;
+use ureq::http::Response;
+use zeroize::Zeroizing;
 
 use super::Client;
 use crate::exit::Failure;
@@ -35,13 +38,23 @@ pub(crate) struct Login {
 #[derive(Clone, Deserialize)]
 pub(crate) struct LoggedIn {
     /// The token.
-    pub(crate) token: String,
+    #[serde(deserialize_with = "secret")]
+    pub(crate) token: Zeroizing<String>,
     /// Its id.
     pub(crate) id: String,
     /// Until when it is good.
     pub(crate) expires_at: String,
     /// What for.
     pub(crate) scopes: Vec<String>,
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Zeroizing<String>, D::Error> {
+    String::deserialize(deserializer).map(Zeroizing::new)
+}
+
+/// What a token is shown in.
+pub(super) fn bearer(token: &str) -> Zeroizing<String> {
+    Zeroizing::new(format!("Bearer {token}"))
 }
 
 /// `GET /v1/statements/{id}/openings`.
@@ -76,8 +89,9 @@ impl Client {
     /// A challenge to sign.
     ///
     /// # Errors
-    /// A network or service failure.
+    /// A network or service failure; a usage failure where the token could be read on its way back.
     pub(crate) fn challenge(&self) -> Result<Challenge, Failure> {
+        self.check_confidential("a login")?;
         let url = format!("{}/v1/challenges", self.base);
         let response = self.patiently(|| self.agent.post(&url).send_empty())?;
         self.read_json(response)
@@ -88,6 +102,7 @@ impl Client {
     /// # Errors
     /// An authorisation failure; a network or service failure.
     pub(crate) fn log_in(&self, login: &Login) -> Result<LoggedIn, Failure> {
+        self.check_confidential("a login")?;
         let url = format!("{}/v1/tokens", self.base);
         let body = serde_json::to_vec(login).map_err(|error| Failure::internal(error.to_string()))?;
         let response =
@@ -132,8 +147,14 @@ impl Client {
     }
 
     fn get_as<T: serde::de::DeserializeOwned>(&self, path: &str, token: &str) -> Result<T, Failure> {
-        let (url, bearer) = (format!("{}{path}", self.base), format!("Bearer {token}"));
-        let response = self.patiently(|| self.agent.get(&url).header("Authorization", &bearer).call())?;
+        let response = self.get_with(path, token)?;
         self.read_json(response)
+    }
+
+    /// Asks for what a token opens.
+    pub(super) fn get_with(&self, path: &str, token: &str) -> Result<Response<Body>, Failure> {
+        self.check_confidential("a token")?;
+        let (url, bearer) = (format!("{}{path}", self.base), bearer(token));
+        self.patiently(|| self.agent.get(&url).header("Authorization", bearer.as_str()).call())
     }
 }

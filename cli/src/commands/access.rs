@@ -27,7 +27,7 @@ use crate::units;
 pub(crate) fn log(context: &Context<'_>, arguments: AccessLogArguments) -> Result<Exit, Failure> {
     let AccessLogArguments { mine, limit, login } = arguments;
     let settings = context.settings(Overrides { party: login.party, ..Overrides::default() })?;
-    let client = Client::new(&settings.url)?;
+    let client = Client::of(&settings)?;
     let contact = Contact::meet(&settings, &client)?;
     contact.pin(&settings.directories, context.printer)?;
     let (party, token) = if mine {

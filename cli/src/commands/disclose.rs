@@ -37,7 +37,7 @@ fn open(context: &Context<'_>, arguments: DiscloseArguments) -> Result<Exit, Fai
         return Err(Failure::usage("the disclosure is one JSON document and the result another: name --out FILE"));
     }
     let settings = context.settings(Overrides { party: login.party, trust })?;
-    let client = Client::new(&settings.url)?;
+    let client = Client::of(&settings)?;
     let contact = Contact::meet(&settings, &client)?;
     contact.pin(&settings.directories, context.printer)?;
     let statement = client.statement(&statement)?.id;

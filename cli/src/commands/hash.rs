@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::measuring::{Aim, Measuring, image_reference, require};
 use super::recall::{Reading, Recall};
-use super::{Context, notes, sidecar};
+use super::{Context, notes, output, sidecar};
 use crate::arguments::{HashArguments, HashFormat};
 use crate::config::Directories;
 use crate::exit::{Exit, Failure};
@@ -73,7 +73,10 @@ fn check_output(arguments: &HashArguments) -> Result<(), Failure> {
     if !parent.is_dir() || path.is_dir() {
         return Err(Failure::usage(format!("{} can't be written: it is a directory, or in none", path.display())));
     }
-    Ok(())
+    match arguments.format {
+        HashFormat::Text | HashFormat::Json => output::check_document(path),
+        HashFormat::B3sum | HashFormat::Sha256sum => output::check_digests(path),
+    }
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {

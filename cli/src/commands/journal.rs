@@ -14,6 +14,7 @@ use chopmark_core::manifest::FILES_MAX;
 use chopmark_core::statement::StatementId;
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::exit::Failure;
 use crate::files;
@@ -44,17 +45,31 @@ impl Journal {
     /// Opens the journal, or begins one.
     ///
     /// # Errors
-    /// When it can't be read or written.
+    /// When it can't be read or written; a usage failure when something else is there.
     pub(super) fn open(path: PathBuf) -> Result<Self, Failure> {
         let known = match files::read(&path, JOURNAL_BYTES_MAX) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(Failure::file("read", &path, &error)),
         };
-        // A line that does not read was cut short by a power cut: the row is done again, with the same result.
-        let lines = known.split(|byte| *byte == b'\n');
-        let finished = lines.filter_map(|line| serde_json::from_slice::<Finished>(line).ok());
-        let finished = finished.map(|finished| (finished.row, finished)).collect();
+        let mut finished = BTreeMap::new();
+        for line in known.split(|byte| *byte == b'\n') {
+            match serde_json::from_slice::<Finished>(line) {
+                Ok(row) => {
+                    finished.insert(row.row, row);
+                }
+                // It was cut short by a power cut: the row is done again, with the same result.
+                Err(_) if is_torn(line) => {}
+                Err(_) => {
+                    let message = format!(
+                        "{} exists and is not the journal of a list; give the report another name with --report, which \
+                         the journal's follows",
+                        path.display()
+                    );
+                    return Err(Failure::usage(message));
+                }
+            }
+        }
         let file = OpenOptions::new().append(true).create(true).open(&path);
         let mut file = file.map_err(|error| Failure::file("write", &path, &error))?;
         if !known.is_empty() && !known.ends_with(b"\n") {
@@ -81,6 +96,13 @@ impl Journal {
         self.finished.insert(finished.row, finished);
         Ok(())
     }
+}
+
+/// Whether a line that does not read is the beginning of one that would.
+fn is_torn(line: &[u8]) -> bool {
+    const START: &[u8] = b"{\"row\":";
+    let is_beginning = line.starts_with(START) || START.starts_with(line);
+    is_beginning && serde_json::from_slice::<Value>(line).is_err()
 }
 
 /// A digest over the names, sizes and times of everything at a path. `None` when there is too much, or it can't be
@@ -134,6 +156,25 @@ mod tests {
         journal.add(finished(b"c")).unwrap();
         let journal = Journal::open(path).unwrap();
         assert_eq!(journal.find(&Sha256Digest::of(b"c")), Some(&finished(b"c")));
+    }
+
+    #[test]
+    fn what_is_no_journal_is_not_written_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("l.rows.jsonl");
+        let line = serde_json::to_string(&finished(b"a")).unwrap();
+        let list = "{\"path\":\"a\",\"licence\":\"mit\"}\n";
+        let row = "{\"row\":1,\"exit_code\":0}\n";
+        for other in [list, row, "my thesis", &format!("{line}\n{list}")] {
+            fs::write(&path, other).unwrap();
+            let refused = Journal::open(path.clone()).map(drop).unwrap_err();
+            assert_eq!(refused.exit, crate::exit::Exit::Usage, "{other}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), other);
+        }
+        for end in 0..line.len() {
+            fs::write(&path, format!("{line}\n{}\n{line}\n", &line[..end])).unwrap();
+            assert!(Journal::open(path.clone()).is_ok(), "torn at {end}");
+        }
     }
 
     #[test]

@@ -92,7 +92,7 @@ fn submit(
     let consent = Consent::find(arguments.consent, &settings.url, printer)?;
     let mut keys = keys::load_all(&settings.keys)?;
     let known_ids: Vec<KeyId> = keys.iter().map(Key::id).collect();
-    let client = Client::new(&settings.url)?;
+    let client = Client::of(&settings)?;
     let contact = Contact::meet(&settings, &client)?;
     let id = parties::resolve(settings.party.as_deref(), &settings.directories, &contact.registry, &known_ids)?;
     let party = client.party(&id)?;

@@ -1,6 +1,7 @@
 //! `chopmark lineage`: what an artefact was made from and what was made from it, as a tree.
 //!
-//! Relations may meet again, and even form a circle; every artefact is drawn out once and only named after that.
+//! Relations may meet again, and even form a circle; every artefact is drawn out once, where it is nearest, and only named
+//! elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,7 +49,7 @@ struct Edge {
 pub(crate) fn run(context: &Context<'_>, arguments: &LineageArguments) -> Result<Exit, Failure> {
     let settings = context.settings(Overrides::default())?;
     interrupt::install(context.printer, context.command)?;
-    let client = Client::new(&settings.url)?;
+    let client = Client::of(&settings)?;
     let direction = match (arguments.up, arguments.down) {
         (true, _) => "up",
         (false, true) => "down",
@@ -59,10 +60,10 @@ pub(crate) fn run(context: &Context<'_>, arguments: &LineageArguments) -> Result
     let mut tree = Tree::of(&lineage, arguments.depth);
     let mut report = Report::default().line(tree.name(&lineage.artefact_id));
     if direction != "down" {
-        report = tree.draw(report.line("made from:"), &lineage.artefact_id, Way::Up, arguments.depth);
+        report = tree.draw(report.line("made from:"), &lineage.artefact_id, Way::Up, 0);
     }
     if direction != "up" {
-        report = tree.draw(report.line("made into:"), &lineage.artefact_id, Way::Down, arguments.depth);
+        report = tree.draw(report.line("made into:"), &lineage.artefact_id, Way::Down, 0);
     }
     let relatives = units::length(lineage.nodes.len()).saturating_sub(1);
     let more = if lineage.truncated { "; there are more than one answer holds" } else { "" };
@@ -93,12 +94,25 @@ enum Way {
     Down,
 }
 
+impl Edge {
+    /// The end where a relation is met on the way, and the one to which it leads.
+    fn ends(&self, way: Way) -> (Option<&str>, Option<&str>) {
+        match way {
+            Way::Up => (Some(&self.child), self.parent.as_deref()),
+            Way::Down => (self.parent.as_deref(), Some(&self.child)),
+        }
+    }
+}
+
 /// What is drawn, and what was drawn already.
 struct Tree<'l> {
     nodes: BTreeMap<&'l str, &'l Value>,
     edges: &'l [Edge],
     /// Steps to draw each way.
     depth: u32,
+    /// How many steps away everything is, by the shortest way. There it is drawn out: further away there may be no steps
+    /// left for what it was made from itself.
+    distances: BTreeMap<(Way, &'l str), u32>,
     drawn: BTreeSet<(Way, &'l str)>,
 }
 
@@ -106,7 +120,13 @@ impl<'l> Tree<'l> {
     fn of(lineage: &'l Lineage, depth: u32) -> Self {
         let id = |node: &'l Value| Some((node.get("artefact_id")?.as_str()?, node));
         let drawn = [Way::Up, Way::Down].map(|way| (way, lineage.artefact_id.as_str()));
-        Self { nodes: lineage.nodes.iter().filter_map(id).collect(), edges: &lineage.edges, depth, drawn: drawn.into() }
+        Self {
+            nodes: lineage.nodes.iter().filter_map(id).collect(),
+            edges: &lineage.edges,
+            depth,
+            distances: distances(&lineage.edges, &lineage.artefact_id, depth),
+            drawn: drawn.into(),
+        }
     }
 
     /// An artefact in one line.
@@ -118,16 +138,13 @@ impl<'l> Tree<'l> {
         format!("{}  {} {} ({}){superseded}", text("id"), first_name(node, "/name"), text("version"), text("kind"))
     }
 
-    /// Draws everything on one side of an artefact, at most `steps` deep, whatever the service answers.
-    fn draw(&mut self, mut report: Report, id: &str, way: Way, steps: u32) -> Report {
-        let depth = usize::try_from(self.depth.saturating_sub(steps)).unwrap_or_default();
-        let indent = "  ".repeat(depth.saturating_add(1));
+    /// Draws everything on one side of an artefact that is `distance` steps away, whatever the service answers.
+    fn draw(&mut self, mut report: Report, id: &str, way: Way, distance: u32) -> Report {
+        let indent = "  ".repeat(usize::try_from(distance).unwrap_or_default().saturating_add(1));
+        let next = distance.saturating_add(1);
         let edges = self.edges;
         for edge in edges {
-            let (near, far) = match way {
-                Way::Up => (Some(edge.child.as_str()), edge.parent.as_deref()),
-                Way::Down => (edge.parent.as_deref(), Some(edge.child.as_str())),
-            };
+            let (near, far) = edge.ends(way);
             if near != Some(id) {
                 continue;
             }
@@ -135,15 +152,41 @@ impl<'l> Tree<'l> {
                 report = report.line(format!("{indent}{}: {}", edge.relation, leaf(edge)));
                 continue;
             };
-            let is_new = self.drawn.insert((way, far));
-            let mark = if is_new { "" } else { " (see above)" };
+            let is_above = self.drawn.contains(&(way, far));
+            let is_here = !is_above && self.distances.get(&(way, far)) == Some(&next);
+            let mark = match (is_above, is_here) {
+                (true, _) => " (see above)",
+                (false, true) => "",
+                (false, false) => " (see below)",
+            };
             report = report.line(format!("{indent}{}: {}{mark}", edge.relation, self.name(far)));
-            if is_new && steps > 1 {
-                report = self.draw(report, far, way, steps - 1);
+            if is_here {
+                self.drawn.insert((way, far));
+                if next < self.depth {
+                    report = self.draw(report, far, way, next);
+                }
             }
         }
         report
     }
+}
+
+/// How many steps everything is from an artefact, either way, as far as `depth`.
+fn distances<'l>(edges: &'l [Edge], id: &'l str, depth: u32) -> BTreeMap<(Way, &'l str), u32> {
+    let mut distances = BTreeMap::new();
+    for way in [Way::Up, Way::Down] {
+        distances.insert((way, id), 0);
+        for distance in 0..depth {
+            for edge in edges {
+                if let (Some(near), Some(far)) = edge.ends(way)
+                    && distances.get(&(way, near)) == Some(&distance)
+                {
+                    distances.entry((way, far)).or_insert(distance.saturating_add(1));
+                }
+            }
+        }
+    }
+    distances
 }
 
 /// A parent that is no artefact of this registry.
@@ -156,5 +199,72 @@ fn leaf(edge: &Edge) -> String {
         (Some(digest), _) => format!("sha256:{digest}, not registered here"),
         (None, Some(other)) => foreign(other),
         (None, None) => "–".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is drawn above an artefact of a lineage with these relations: child, parent.
+    fn drawn(relations: &[(&str, &str)], depth: u32) -> Vec<String> {
+        let edges = relations.iter().map(|(child, parent)| Edge {
+            child: (*child).to_owned(),
+            position: 0,
+            relation: "merge".to_owned(),
+            parent: Some((*parent).to_owned()),
+            digest: None,
+            foreign: None,
+        });
+        let lineage = Lineage {
+            applied_size: 0,
+            artefact_id: "a".to_owned(),
+            nodes: Vec::new(),
+            edges: edges.collect(),
+            truncated: false,
+        };
+        let report = Tree::of(&lineage, depth).draw(Report::default(), "a", Way::Up, 0);
+        report.render(false).lines().map(|line| line.replace("merge: ", "")).collect()
+    }
+
+    #[test]
+    fn what_is_met_far_away_first_is_drawn_out_where_it_is_nearest() {
+        let relations = [("a", "b"), ("a", "c"), ("b", "c"), ("c", "d")];
+        assert_eq!(drawn(&relations, 2), ["  b", "    c (see below)", "  c", "    d"]);
+        assert_eq!(drawn(&relations, 1), ["  b", "  c"]);
+        let diamond = [("a", "b"), ("a", "c"), ("b", "d"), ("c", "d"), ("d", "e")];
+        assert_eq!(drawn(&diamond, 4), ["  b", "    d", "      e", "  c", "    d (see above)"]);
+        let circle = [("a", "b"), ("b", "a"), ("b", "b")];
+        assert_eq!(drawn(&circle, 4), ["  b", "    a (see above)", "    b (see above)"]);
+    }
+
+    #[test]
+    fn every_relative_within_reach_is_drawn_out_once() {
+        // Relations over eight artefacts, as a small generator (Knuth's) has them.
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+        let mut state = 1_u32;
+        for _ in 0..300 {
+            let mut relations = Vec::new();
+            for child in names {
+                for parent in names {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    if state >> 30 == 0 {
+                        relations.push((child, parent));
+                    }
+                }
+            }
+            for depth in 1..=4 {
+                let mut near = BTreeSet::from(["a"]);
+                for _ in 0..depth {
+                    let further = relations.iter().filter(|(child, _)| near.contains(child)).map(|(_, parent)| *parent);
+                    near.extend(further.collect::<Vec<_>>());
+                }
+                near.remove("a");
+                let out: Vec<String> = drawn(&relations, depth).iter().map(|line| line.trim().to_owned()).collect();
+                let once: Vec<&str> = out.iter().map(String::as_str).filter(|line| line.len() == 1).collect();
+                assert_eq!(once.len(), near.len(), "{relations:?}, {depth} deep: {out:?}");
+                assert_eq!(once.into_iter().collect::<BTreeSet<_>>(), near, "{relations:?}, {depth} deep");
+            }
+        }
     }
 }

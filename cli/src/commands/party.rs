@@ -39,7 +39,7 @@ pub(crate) fn register(context: &Context<'_>, arguments: PartyRegisterArguments)
     let keys = keys::load_all(&settings.keys)?;
     let claim = claim(arguments, &keys)?;
 
-    let client = Client::new(&settings.url)?;
+    let client = Client::of(&settings)?;
     let contact = Contact::meet(&settings, &client)?;
     let public = what_becomes_public(&claim);
     // Every root key signs: nobody registers a party with a key that is not theirs.

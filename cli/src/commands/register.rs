@@ -8,11 +8,13 @@ mod session;
 
 use std::path::{Path, PathBuf};
 
-use chopmark_core::artefact::{ArtefactKind, Parent, ParentSource, Relation};
+use chopmark_core::artefact::{ArtefactClaim, ArtefactKind, ManifestRef, Parent, ParentSource, Relation};
 use chopmark_core::bundle::Proven;
 use chopmark_core::compatibility::Outcome as Compatibility;
+use chopmark_core::digest::Sha256Digest;
 use chopmark_core::kind::Claim;
 use chopmark_core::licence::DeclaredLicence;
+use chopmark_core::statement::StatementId;
 use chopmark_core::terms::period::Date;
 use chopmark_core::text::{Names, validate_name};
 use chopmark_core::time::Timestamp;
@@ -74,10 +76,7 @@ pub(crate) fn run(context: &Context<'_>, mut arguments: RegisterArguments) -> Re
         bundle::check_replaceable(&order.out)?;
     }
     let session = Session::open(settings, &arguments.cosign)?;
-    let parents = parents(&session.client, &arguments)?;
-    order.accepts_conflict = compatible(&session, &order.licence, &parents, arguments.accept_conflict, printer)?;
-    let supersedes = arguments.supersedes.as_deref().map(|id| session.client.artefact(id)).transpose()?;
-    let supersedes = supersedes.map(|earlier| earlier.artefact_id);
+    let Others { parents, supersedes, left } = others(&session, &mut order, &arguments, printer)?;
 
     let keep_subtrees = arguments.sidecar.is_some();
     let measuring = Measuring::start(arguments.engine, printer)?.keeping_subtrees(keep_subtrees);
@@ -87,7 +86,15 @@ pub(crate) fn run(context: &Context<'_>, mut arguments: RegisterArguments) -> Re
     // Before anything is signed, while another file can still be registered instead.
     notes::tell(printer, &measured.notes);
     let manifest = measured.manifest.to_canonical_bytes();
-    let claim = Claim::Artefact(order.claim(&session.party, &measured.manifest, parents, supersedes)?);
+    let reference = ManifestRef::to(&measured.manifest);
+    if !left.is_empty() {
+        // Other bytes are another statement, which nobody has judged yet.
+        order.accepts_conflict = match left.iter().find(|claim| claim.manifest == reference) {
+            Some(claim) => claim.accepts_conflict,
+            None => compatible(&session, &order.licence, &parents, arguments.accept_conflict, printer)?,
+        };
+    }
+    let claim = Claim::Artefact(order.claim(&session.party, reference, parents, supersedes)?);
     let draft = session.draft(order.names.display(), &claim, &manifest);
     let signed = draft.signed(&session.settings.directories)?;
     if consent == Consent::NotNeeded {
@@ -156,6 +163,39 @@ fn order(arguments: &RegisterArguments, printer: &Printer) -> Result<Order, Fail
     })
 }
 
+/// Other artefacts that a registration has to do with.
+struct Others {
+    /// What it was made from.
+    parents: Vec<Parent>,
+    /// What it takes the place of.
+    supersedes: Option<StatementId>,
+    /// What an earlier run left that may be the same registration.
+    left: Vec<ArtefactClaim>,
+}
+
+/// Finds what the command line names, and refuses what would not be accepted whatever the bytes are.
+fn others(
+    session: &Session,
+    order: &mut Order,
+    arguments: &RegisterArguments,
+    printer: &Printer,
+) -> Result<Others, Failure> {
+    let parents = parents(&session.client, arguments)?;
+    let supersedes = arguments.supersedes.as_deref().map(|id| session.client.artefact(id)).transpose()?;
+    let supersedes = supersedes.map(|earlier| earlier.artefact_id);
+    // A manifest that stands in for the one to come.
+    let unmeasured = ManifestRef { sha256: Sha256Digest::of(b""), files: 1, content_size_bytes: 0 };
+    let claim = order.claim(&session.party, unmeasured, parents.clone(), supersedes)?;
+    session.draft(order.names.display(), &Claim::Artefact(claim), &[]).check()?;
+    // What an earlier run signed was judged then, and may be in the log though its answer got lost: it is sent again before
+    // anything is judged anew.
+    let left = session.left(order, &parents, supersedes)?;
+    if left.is_empty() {
+        order.accepts_conflict = compatible(session, &order.licence, &parents, arguments.accept_conflict, printer)?;
+    }
+    Ok(Others { parents, supersedes, left })
+}
+
 /// The names given, or else the thing's own.
 fn names(given: Names, defaults: &Defaults) -> Result<Names, String> {
     let mut names = given;
@@ -211,7 +251,7 @@ fn compatible(
     for parent in parents {
         let source = match &parent.source {
             ParentSource::Artefact(id) => licence::Source::Registered(*id),
-            ParentSource::Digest(digest) => match client.artefacts_with(digest)?.first() {
+            ParentSource::Digest(digest) => match client.artefacts_with(digest, 1)?.first() {
                 Some(first) => licence::Source::Registered(first.artefact_id),
                 None => licence::Source::Unknown(format!("sha256:{digest}")),
             },

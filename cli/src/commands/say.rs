@@ -135,7 +135,7 @@ impl Speaker {
         cosign::check(&cosign)?;
         let consent = Consent::find(consent, &settings.url, context.printer)?;
         let keys = keys::load_all(&settings.keys)?;
-        let client = Client::new(&settings.url)?;
+        let client = Client::of(&settings)?;
         let contact = Contact::meet(&settings, &client)?;
         let (party, signers) = party(&settings, &client, &contact, &keys, &cosign)?;
         Ok(Self {

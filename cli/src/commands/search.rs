@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Context;
-use super::measuring::{Aim, Measuring, require};
+use super::measuring::{Aim, Measuring, image_digests, place, require};
 use crate::arguments::SearchArguments;
 use crate::client::Client;
 use crate::config::Overrides;
@@ -27,7 +27,7 @@ const PAGE_ROWS_MAX: u32 = 100;
 pub(crate) fn run(context: &Context<'_>, arguments: &SearchArguments) -> Result<Exit, Failure> {
     let settings = context.settings(Overrides::default())?;
     interrupt::install(context.printer, context.command)?;
-    let client = Client::new(&settings.url)?;
+    let client = Client::of(&settings)?;
     let query = query(context, &client, arguments)?;
     let resource = if arguments.parties { "parties" } else { "artefacts" };
     let mut found: Vec<Value> = Vec::new();
@@ -69,7 +69,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &SearchArguments) -> Result<
 
 /// The filters as a query, each with a leading `&`.
 fn query(context: &Context<'_>, client: &Client, arguments: &SearchArguments) -> Result<String, Failure> {
-    let SearchArguments { words, digest, owner, kind, licence, jurisdiction, zone, since, file, .. } = arguments;
+    let SearchArguments { words, digest, owner, kind, licence, jurisdiction, brn, zone, since, file, .. } = arguments;
     let digest = match file {
         Some(_) => Some(measured_digest(context, arguments)?.to_string()),
         None => digest.as_ref().map(|digest| digest.strip_prefix("sha256:").unwrap_or(digest).to_owned()),
@@ -90,6 +90,7 @@ fn query(context: &Context<'_>, client: &Client, arguments: &SearchArguments) ->
         ("kind", kind.map(word)),
         ("licence", licence.clone()),
         ("jurisdiction", jurisdiction.as_ref().map(|code| code.as_str().to_owned())),
+        ("brn", brn.clone()),
         ("zone", zone.map(word)),
         ("since", since.map(|since| since.to_string())),
     ];
@@ -97,13 +98,25 @@ fn query(context: &Context<'_>, client: &Client, arguments: &SearchArguments) ->
     Ok(given.collect())
 }
 
-/// The digest of a file, or of the manifest of a directory.
+/// The digest of a file, of the manifest of a directory, or of a container image.
 fn measured_digest(context: &Context<'_>, arguments: &SearchArguments) -> Result<Sha256Digest, Failure> {
     let path = arguments.file.as_deref().unwrap_or(std::path::Path::new("."));
     require(path, &arguments.form)?;
+    match image_digests(path, &arguments.form)?.as_slice() {
+        [] => {}
+        [image] => return Ok(*image),
+        several => {
+            let images: Vec<String> = several.iter().map(|image| format!("sha256:{image}")).collect();
+            let (path, images) = (place(path, &arguments.form).display(), images.join(", "));
+            return Err(Failure::usage(format!("{path} holds several images; name one with --digest: {images}")));
+        }
+    }
     let measuring = Measuring::start(arguments.engine, context.printer)?;
     let manifest = measuring.measure(path, Aim::verify(&arguments.form))?.manifest;
-    Ok(manifest.only_file().filter(|_| path.is_file()).map_or_else(|| manifest.digest(), |file| file.sha256))
+    Ok(manifest
+        .only_file()
+        .filter(|_| place(path, &arguments.form).is_file())
+        .map_or_else(|| manifest.digest(), |file| file.sha256))
 }
 
 /// A day, which begins at midnight UTC, or a moment as the service takes it.

@@ -50,8 +50,13 @@ pub(super) fn statement_signers(
         return Err(Failure::new(Exit::NotAuthorised, "not_authorised", message));
     }
     let mut listed: Vec<_> = keys.iter().map(Key::id).collect();
-    let signs_alone = listed.iter().filter_map(|id| current(party, id)).any(|key| key.role == KeyRole::Signing);
+    let is_signing = |id: &KeyId| current(party, id).is_some_and(|key| key.role == KeyRole::Signing);
+    let signs_alone = listed.iter().any(is_signing);
     let threshold = if signs_alone { 1 } else { party.threshold };
+    if signs_alone {
+        // Root keys sign together or not at all: one that is at hand as well adds nothing.
+        listed.retain(is_signing);
+    }
     if signs_alone && !cosign.cosigners.is_empty() {
         return Err(Failure::usage("a signing key signs alone: leave --cosigner out, or sign with a root key"));
     }

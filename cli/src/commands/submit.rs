@@ -30,7 +30,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) signers: &'a SignerGroup,
     /// Those of other parties that sign as well.
     pub(crate) beside: &'a [SignerGroup],
-    /// With which keys at hand; among those in `signers`, or all of them.
+    /// The keys at hand; those of them sign that are listed.
     pub(crate) keys: &'a [Key],
     /// A label for the subject.
     pub(crate) subject_name: &'a str,
@@ -96,6 +96,14 @@ impl Draft<'_> {
         }
     }
 
+    /// Checks, before slow work begins, everything that can be said against it but for the document that it names.
+    ///
+    /// # Errors
+    /// A usage failure when the statement would not be accepted.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        self.compose(&self.header()?).map(drop)
+    }
+
     /// Forgets what an earlier run left of it.
     ///
     /// # Errors
@@ -112,22 +120,10 @@ impl Draft<'_> {
     /// # Errors
     /// A usage failure when the statement would not be accepted.
     pub(crate) fn sign(&self) -> Result<Submission, Failure> {
-        let nonce = match self.sealed {
-            Some(sealed) => sealed.nonce.clone(),
-            None => Nonce::from_random(random()?),
-        };
-        let issued_at = Timestamp::from(chrono::Utc::now());
-        let header = Header {
-            registry: Some(self.contact.registry.clone()),
-            issuer: self.signers.party,
-            issued_at,
-            not_after: self.until.into_iter().chain([issued_at.plus_days(ADMISSION_DAYS)]).min().unwrap_or(issued_at),
-            nonce,
-            signers: [core::slice::from_ref(self.signers), self.beside].concat(),
-        };
-        let payload = Statement::compose(self.subject_name, &header, self.claim)
-            .map_err(|rejection| not_acceptable(&rejection))?;
-        let secrets: Vec<_> = self.keys.iter().map(Key::secret).collect();
+        let header = self.header()?;
+        let payload = self.compose(&header)?;
+        let is_listed = |key: &&Key| header.signers.iter().any(|group| group.keys.contains(&key.id()));
+        let secrets: Vec<_> = self.keys.iter().filter(is_listed).map(Key::secret).collect();
         let envelope = Envelope::sign(payload, &secrets);
         let documents = self.document.iter().map(|document| document.to_vec()).collect();
         let submission = Submission::assemble(envelope, documents).map_err(|rejection| not_acceptable(&rejection))?;
@@ -136,6 +132,26 @@ impl Draft<'_> {
         let submission = submission.with_openings(openings).map_err(|rejection| not_acceptable(&rejection))?;
         submission.check_openings().map_err(|rejection| not_acceptable(&rejection))?;
         Ok(submission)
+    }
+
+    fn header(&self) -> Result<Header, Failure> {
+        let nonce = match self.sealed {
+            Some(sealed) => sealed.nonce.clone(),
+            None => Nonce::from_random(random()?),
+        };
+        let issued_at = Timestamp::from(chrono::Utc::now());
+        Ok(Header {
+            registry: Some(self.contact.registry.clone()),
+            issuer: self.signers.party,
+            issued_at,
+            not_after: self.until.into_iter().chain([issued_at.plus_days(ADMISSION_DAYS)]).min().unwrap_or(issued_at),
+            nonce,
+            signers: [core::slice::from_ref(self.signers), self.beside].concat(),
+        })
+    }
+
+    fn compose(&self, header: &Header) -> Result<Vec<u8>, Failure> {
+        Statement::compose(self.subject_name, header, self.claim).map_err(|rejection| not_acceptable(&rejection))
     }
 
     /// Keeps the statement on disk, sends it, and checks the receipt.
@@ -151,6 +167,7 @@ impl Draft<'_> {
         printer: &Printer,
     ) -> Result<Registered, Failure> {
         let Signed { submission, is_resumed } = signed;
+        client.check_carries(&submission)?;
         if is_resumed {
             printer.note("an earlier run was cut short: sending the statement it signed");
         }

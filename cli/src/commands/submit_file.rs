@@ -45,7 +45,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &SubmitArguments) -> Result<
         bundle::check_replaceable(out)?;
     }
     let rows = explain::rows(&file)?;
-    let client = Client::new(&settings.url)?;
+    let client = Client::of(&settings)?;
     let contact = Contact::meet(&settings, &client)?;
     if file.statement().header.registry.as_ref() != Some(&contact.registry) {
         let message = format!(

@@ -31,13 +31,13 @@ const VARIABLE: &str = "CHOPMARK_TOKEN";
 /// An authorisation failure when no key at hand speaks for the party; a network or service failure.
 pub(crate) fn login(context: &Context<'_>, arguments: LoginArguments) -> Result<Exit, Failure> {
     let settings = context.settings(Overrides { party: arguments.party, ..Overrides::default() })?;
-    let client = Client::new(&settings.url)?;
+    let client = Client::of(&settings)?;
     let contact = Contact::meet(&settings, &client)?;
     contact.pin(&settings.directories, context.printer)?;
     let (party, logged_in) = log_in(&settings, &client, &contact)?;
     let LoggedIn { token, id, expires_at, scopes } = logged_in;
     let members = json!({
-        "token": token,
+        "token": *token,
         "token_id": id,
         "party_id": party,
         "expires_at": expires_at,
@@ -47,7 +47,7 @@ pub(crate) fn login(context: &Context<'_>, arguments: LoginArguments) -> Result<
     let report = Report::default()
         .row("party", party.shown("pty").to_string())
         .row("good for", scopes.join(", "))
-        .row("token", &token)
+        .row("token", token.as_str())
         .headline(Tone::Good, format!("LOGGED IN until {expires_at}"))
         .next(format!("export {VARIABLE}=TOKEN"));
     context.done(members, &report)
@@ -79,7 +79,7 @@ pub(super) fn of_key(
     contact: &Contact,
 ) -> Result<(StatementId, Zeroizing<String>), Failure> {
     let (party, logged_in) = log_in(settings, client, contact)?;
-    Ok((party, Zeroizing::new(logged_in.token)))
+    Ok((party, logged_in.token))
 }
 
 fn log_in(settings: &Settings, client: &Client, contact: &Contact) -> Result<(StatementId, LoggedIn), Failure> {

@@ -124,6 +124,13 @@ fn chinese_lists_are_read_in_three_encodings() {
         let told = done(&home, &["pay", "import", file, "--encoding", encoding]);
         assert_eq!(states(&told), [1, 0, 0, 0], "{told}");
     }
+    // What is written about a list takes no list's place.
+    let before = fs::read(home.file("big5.csv")).unwrap();
+    fs::copy(home.file("big5.csv"), home.file("x.rows.jsonl")).unwrap();
+    for (list, report) in [("big5.csv", "big5.csv"), ("x.rows.jsonl", "x.json")] {
+        shared::refused(&home, &["pay", "import", list, "--report", report], 2, "usage");
+        assert_eq!(fs::read(home.file(list)).unwrap(), before, "{list}");
+    }
     // Told wrongly, it is refused; nobody guesses.
     assert_eq!(run(&home, &["pay", "import", "gb18030.csv", "--encoding", "utf-8"]).0, 2);
     fs::write(home.file("utf16.csv"), [0xFF, 0xFE, b'n', 0]).unwrap();

@@ -84,7 +84,7 @@ struct Log {
 /// When it can't be reached, or nobody is trusted.
 pub(super) fn audit(context: &Context<'_>, arguments: &AuditArguments) -> Result<Audited, Failure> {
     let settings = context.settings(Overrides { party: None, trust: arguments.trust.clone() })?;
-    let client = Client::new(&settings.url)?;
+    let client = Client::of(&settings)?;
     let log = match &arguments.log_key {
         Some(key) => Log { key: key.clone(), genesis: None },
         None => trusted(&client, &Trust::for_verifying(&settings, Path::new(""), context.printer)?)?,

@@ -36,7 +36,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &LicenceCheckArguments) -> R
     }
     let is_registered = |parent: &String| !Path::new(parent).is_file() && parent.parse::<IdReference>().is_ok();
     let asks = arguments.holder.is_some() || arguments.parents.iter().any(is_registered);
-    let client = if asks { Some(Client::new(&context.settings(Overrides::default())?.url)?) } else { None };
+    let client = if asks { Some(Client::of(&context.settings(Overrides::default())?)?) } else { None };
     let holder = match (&client, &arguments.holder) {
         (Some(client), Some(holder)) => Some(client.party(holder)?.party_id),
         _ => None,

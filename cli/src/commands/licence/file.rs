@@ -26,7 +26,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &LicenceFileArguments) -> Re
         bundle::check_replaceable(path)?;
     }
     let settings = context.settings(Overrides { party: None, trust: arguments.trust.clone() })?;
-    let client = Client::new(&settings.url)?;
+    let client = Client::of(&settings)?;
     let contact = Contact::meet(&settings, &client)?;
     let artefact = arguments.artefact.as_deref().map(|id| client.artefact(id)).transpose()?;
     let id = client.statement(&arguments.licence)?.id;
@@ -63,7 +63,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &LicenceFileArguments) -> Re
 /// A network or service failure; a proof failure when the list is not signed by the log key.
 pub(super) fn status_list(context: &Context<'_>, arguments: &StatusListArguments) -> Result<Exit, Failure> {
     let settings = context.settings(Overrides { party: None, trust: arguments.trust.clone() })?;
-    let client = Client::new(&settings.url)?;
+    let client = Client::of(&settings)?;
     let contact = Contact::meet(&settings, &client)?;
     let bytes = client.status_list(&arguments.ttl.to_string())?;
     let text = text(bytes)?;

@@ -16,7 +16,7 @@ use crate::units;
 /// A network or service failure.
 pub(super) fn run(context: &Context<'_>, arguments: &LicenceListArguments) -> Result<Exit, Failure> {
     let settings = context.settings(Overrides::default())?;
-    let client = Client::new(&settings.url)?;
+    let client = Client::of(&settings)?;
     let mut query = vec![format!("limit={}", arguments.limit)];
     if let Some(artefact) = &arguments.artefact {
         query.push(format!("artefact={}", client.artefact(artefact)?.artefact_id));

@@ -25,7 +25,7 @@ use super::order::{self, Beside, Order};
 use crate::arguments::{CosignArguments, PayImportArguments, SayArguments};
 use crate::commands::consent::Consent;
 use crate::commands::say::Speaker;
-use crate::commands::{Context, dry_run};
+use crate::commands::{Context, dry_run, output};
 use crate::exit::{Exit, Failure};
 use crate::printer::{Report, Tone};
 use crate::units;
@@ -51,6 +51,10 @@ struct Item {
 pub(super) fn run(context: &Context<'_>, arguments: &PayImportArguments) -> Result<Exit, Failure> {
     let path = &arguments.list;
     let list = List::read(path, arguments.encoding)?;
+    let report = arguments.report.clone().unwrap_or_else(|| path.with_extension("report.json"));
+    if !arguments.consent.dry_run {
+        output::check_document(&report)?;
+    }
     let said =
         SayArguments { party: arguments.party.clone(), cosign: CosignArguments::default(), consent: arguments.consent };
     let speaker = match Speaker::own(context, said, None) {
@@ -69,7 +73,6 @@ pub(super) fn run(context: &Context<'_>, arguments: &PayImportArguments) -> Resu
     let what = what_becomes_public(&speaker, &items);
     speaker.consent().obtain(context.printer, &speaker.contact.registry.origin, &what)?;
     speaker.pin(context)?;
-    let report = arguments.report.clone().unwrap_or_else(|| path.with_extension("report.json"));
     let ends = work::all(context, &speaker, &items, arguments.vault.vault_zone, &report)?;
     report::finish(context, (path, list.encoding), &report, &items, &ends)
 }

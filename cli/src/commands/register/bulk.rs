@@ -5,6 +5,7 @@
 //! statement is on disk before it is sent, so that a run that was cut short goes on where it was.
 
 mod list;
+mod named;
 mod report;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use chopmark_core::artefact::{ArtefactClaim, Parent, ParentSource};
+use chopmark_core::artefact::{ArtefactClaim, ManifestRef, Parent, ParentSource};
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::kind::Claim;
 use chopmark_core::statement::StatementId;
@@ -21,8 +22,8 @@ use chopmark_gpu_verify::Measured;
 use serde_json::{Value, json};
 
 use self::list::{Fault, List, ListError, Row, Source};
+use self::named::Unresolved;
 use self::report::{End, Facts};
-use super::parent_source;
 use super::session::{Entered, Session};
 use crate::arguments::RegisterArguments;
 use crate::commands::consent::Consent;
@@ -30,7 +31,7 @@ use crate::commands::journal::{self, Finished, Journal};
 use crate::commands::measuring::{Aim, Measuring};
 use crate::commands::recall::{Reading, Recall};
 use crate::commands::submit::Signed;
-use crate::commands::{Context, bundle, dry_run, notes};
+use crate::commands::{Context, bundle, dry_run, notes, output};
 use crate::config::Settings;
 use crate::exit::{Exit, Failure};
 use crate::files::{self, Access};
@@ -64,10 +65,14 @@ pub(super) fn run(
         Err(ListError::Faults(faults)) => return refuse(context, path, &faults),
     };
     let report = arguments.report.clone().unwrap_or_else(|| path.with_extension("report.json"));
+    if consent != Consent::NotNeeded {
+        output::check_document(&report)?;
+    }
     let session = Session::open(settings, &arguments.cosign)?;
-    let known = match resolve(&session, &list.rows) {
+    let known = match named::resolve(&session, &list.rows) {
         Ok(known) => known,
-        Err(fault) => return refuse(context, path, &[fault]),
+        Err(Unresolved::Fault(fault)) => return refuse(context, path, &[fault]),
+        Err(Unresolved::Failure(failure)) => return Err(failure),
     };
     let measuring = Measuring::start(arguments.engine, printer)?.brief();
     let is_cache_wanted = !arguments.no_cache;
@@ -105,27 +110,6 @@ fn refuse(context: &Context<'_>, path: &Path, faults: &[Fault]) -> Result<Exit, 
         .collect();
     let members = json!({ "error": failure.to_json(), "faults": faults });
     context.printer.result(context.command, Exit::Usage, members, &Report::default())
-}
-
-/// Asks once about every artefact that rows name by id.
-fn resolve(session: &Session, rows: &[Row]) -> Result<BTreeMap<String, ParentSource>, Fault> {
-    let mut known = BTreeMap::new();
-    for row in rows {
-        let parents = row.parents.iter().enumerate().map(|(at, (_, source))| (format!("/parents/{at}/id"), source));
-        let supersedes = row.supersedes.iter().map(|source| ("/supersedes/id".to_owned(), source));
-        for (pointer, source) in parents.chain(supersedes) {
-            let Source::Id(id) = source else { continue };
-            let fault = |reason: String| Fault { line: row.line, pointer: pointer.clone(), reason };
-            if pointer.starts_with("/supersedes") && id.starts_with("sha256:") {
-                return Err(fault("only a registered artefact can be superseded; give its id".to_owned()));
-            }
-            if !known.contains_key(id) {
-                let found = parent_source(&session.client, id).map_err(|failure| fault(failure.message))?;
-                known.insert(id.clone(), found);
-            }
-        }
-    }
-    Ok(known)
 }
 
 fn what_becomes_public(session: &Session, list: &List) -> Vec<String> {
@@ -278,7 +262,7 @@ impl Run<'_> {
         let recall = Recall { directories, kind: Kind::Cache, is_wanted: self.is_cache_wanted };
         let aim = Aim::register(&row.order.form);
         let (measured, reading) = recall.measure(self.measuring, &row.order.path, aim, self.context.printer)?;
-        let claim = row.order.claim(&self.session.party, &measured.manifest, parents, supersedes)?;
+        let claim = row.order.claim(&self.session.party, ManifestRef::to(&measured.manifest), parents, supersedes)?;
         Ok((measured, reading, claim))
     }
 

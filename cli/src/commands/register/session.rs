@@ -10,8 +10,7 @@ use chopmark_core::bundle::Proven;
 use chopmark_core::code::{Jurisdiction, ResidencyZone};
 use chopmark_core::kind::Claim;
 use chopmark_core::licence::DeclaredLicence;
-use chopmark_core::manifest::Manifest;
-use chopmark_core::statement::{SignerGroup, StatementId};
+use chopmark_core::statement::{SignerGroup, Statement, StatementId};
 use chopmark_core::text::Names;
 
 use crate::arguments::{CosignArguments, FormArguments};
@@ -22,6 +21,7 @@ use crate::config::Settings;
 use crate::exit::Failure;
 use crate::files::{self, Access};
 use crate::keys::{self, Key};
+use crate::pending::Pending;
 use crate::printer::Printer;
 use crate::trust::Contact;
 use crate::units;
@@ -54,14 +54,14 @@ pub(super) struct Order {
 }
 
 impl Order {
-    /// The claim that registers it, now that it is measured.
+    /// The claim that registers it, once it is measured.
     ///
     /// # Errors
     /// A usage failure when nobody says where its authors are.
     pub(super) fn claim(
         &self,
         party: &PartyDescription,
-        manifest: &Manifest,
+        manifest: ManifestRef,
         parents: Vec<Parent>,
         supersedes: Option<StatementId>,
     ) -> Result<ArtefactClaim, Failure> {
@@ -74,7 +74,7 @@ impl Order {
             version: self.version.clone(),
             kind: self.kind,
             ip_type: self.ip_type,
-            manifest: ManifestRef::to(manifest),
+            manifest,
             parents,
             supersedes,
             author_jurisdiction,
@@ -117,10 +117,35 @@ impl Session {
     /// No key, no network, no trust, or no right to sign.
     pub(super) fn open(settings: Settings, cosign: &CosignArguments) -> Result<Self, Failure> {
         let keys = keys::load_all(&settings.keys)?;
-        let client = Client::new(&settings.url)?;
+        let client = Client::of(&settings)?;
         let contact = Contact::meet(&settings, &client)?;
         let (party, signers) = signers::signing_party(&client, &settings, &contact.registry, &keys, cosign)?;
         Ok(Self { settings, client, contact, party, signers, keys })
+    }
+
+    /// What earlier runs signed with these keys and left that says the same, but for the bytes, which are still to be
+    /// measured, and for whether a conflict is accepted.
+    ///
+    /// # Errors
+    /// As [`Order::claim`].
+    pub(super) fn left(
+        &self,
+        order: &Order,
+        parents: &[Parent],
+        supersedes: Option<StatementId>,
+    ) -> Result<Vec<ArtefactClaim>, Failure> {
+        let mut left = Vec::new();
+        for Statement { header, claim, .. } in Pending::all(&self.settings.directories)? {
+            let Claim::Artefact(claim) = claim else { continue };
+            let same = order.claim(&self.party, claim.manifest.clone(), parents.to_vec(), supersedes)?;
+            let same = ArtefactClaim { accepts_conflict: claim.accepts_conflict, ..same };
+            let is_ours = |group: &SignerGroup| (group.party, &group.keys) == (self.signers.party, &self.signers.keys);
+            let is_here = header.registry.as_ref() == Some(&self.contact.registry);
+            if is_here && header.signers.iter().all(is_ours) && same == claim {
+                left.push(claim);
+            }
+        }
+        Ok(left)
     }
 
     /// A statement with this claim, to be signed.

@@ -47,7 +47,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &IpExpenditureArguments) -> 
             return Err(Failure::usage(message));
         }
     }
-    let client = Client::new(&settings.url)?;
+    let client = Client::of(&settings)?;
     let contact = Contact::meet(&settings, &client)?;
     contact.pin(&settings.directories, context.printer)?;
     let request = ReportRequest {

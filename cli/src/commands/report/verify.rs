@@ -27,7 +27,7 @@ pub(super) fn run(context: &Context<'_>, arguments: ReportVerifyArguments) -> Re
     let bytes = read(&file)?;
     let verified = report::verify(&bytes, &trust.policy)?;
     if online {
-        let client = Client::new(&settings.url)?;
+        let client = Client::of(&settings)?;
         let contact = Contact::meet(&settings, &client)?;
         let token = token::at_hand(&settings, &client, &contact)?;
         let query =

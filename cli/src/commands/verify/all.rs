@@ -21,7 +21,7 @@ use super::verdict::{Question, Verdict};
 use super::{by_bundle, by_service};
 use crate::arguments::{FormArguments, VerifyArguments};
 use crate::commands::measuring::{Measuring, PartMeasuring};
-use crate::commands::{Context, bundle};
+use crate::commands::{Context, bundle, output};
 use crate::config::{Overrides, Settings};
 use crate::exit::{Exit, Failure};
 use crate::files;
@@ -42,6 +42,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &VerifyArguments, directory:
     interrupt::install(printer, context.command)?;
     if let Some(path) = &arguments.report {
         check_writable(path)?;
+        output::check_document(path)?;
     }
     let trust = Trust::for_verifying(&settings, directory, printer)?;
     let measuring = Measuring::start(arguments.engine, printer)?;

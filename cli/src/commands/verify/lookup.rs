@@ -22,6 +22,13 @@ use crate::trust::Trust;
 /// Most files that are asked about one by one, largest first: weights are few and tell most.
 const FILES_ASKED_MAX: usize = 32;
 
+/// Most registrations of the same manifest that are asked for: the earliest counts, and the others are only named.
+const SAME_MAX: u32 = 20;
+
+/// Most registrations with one file that are asked for, which is a page of the service: what many share tells little, and
+/// which of them shares most is known by all files together.
+const SHARING_MAX: u32 = 100;
+
 /// A registration of these bytes, or of bytes that share files with them.
 pub(super) struct Found {
     /// What the service's bundle proves.
@@ -43,7 +50,7 @@ pub(super) fn find(
     path: &Path,
     form: &FormArguments,
 ) -> Result<Found, Failure> {
-    let client = Client::new(&settings.url)?;
+    let client = Client::of(settings)?;
     // A registry that is not trusted can't say anything of use: better to know before hours of hashing.
     trust.check(&client, &client.registry()?)?;
     let measured = measuring.measure(path, Aim::verify(form))?;
@@ -61,13 +68,13 @@ fn choose(
         return Err(Failure::new(Exit::CouldNotCheck, "no_files", "there is no file to look for"));
     }
     let mut hits = Hits::default();
-    hits.add(client.artefacts_with(&manifest.digest())?);
+    hits.add(client.artefacts_with(&manifest.digest(), SAME_MAX)?);
     let mut asked = 1;
     if hits.is_empty() {
         let files = largest(manifest);
         let images = images.iter().take(FILES_ASKED_MAX).filter(|image| !files.contains(image));
         for digest in images.chain(&files) {
-            hits.add(client.artefacts_with(digest)?);
+            hits.add(client.artefacts_with(digest, SHARING_MAX)?);
             asked += 1;
         }
     }

@@ -21,7 +21,7 @@ impl Said {
     /// # Errors
     /// A network or service failure.
     pub(super) fn ask(settings: &Settings, proven: &Proven) -> Result<Self, Failure> {
-        let client = Client::new(&settings.url)?;
+        let client = Client::of(settings)?;
         let about = client.about(&proven.statement.id)?;
         let owner = client.party(&proven.owner.id.to_string())?;
         Ok(Self { about, owner_verified_from: owner.verified_from })
