@@ -77,6 +77,7 @@ fn a_database_that_may_lose_what_it_has_committed_is_refused() {
         "0",
         "nothing is made"
     );
+    assert!(!directory.join("keys").exists(), "nor any key");
     let founded = init();
     assert!(founded.code == 0 && founded.stderr.contains(NO_CHECKSUMS), "{founded:?}");
     let service = serve().unwrap();

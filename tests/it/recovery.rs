@@ -288,7 +288,9 @@ fn a_statement_whose_connection_is_cut_anywhere_is_entered_once() {
         (&[Cut::BeforeCommit, Cut::AfterCommit], 200),
     ] {
         for _ in 0..5 {
-            cuts.iter().for_each(|cut| proxy.cut(*cut));
+            for cut in cuts {
+                proxy.cut(*cut);
+            }
             assert_eq!(client.enter(&next()), (status, 0), "{cuts:?}");
             assert!(!proxy.spare(), "{cuts:?}: the service took another way");
             assert_eq!(client.enter(&next()), (201, 0), "after {cuts:?}");
