@@ -12,6 +12,7 @@ mod follow;
 mod guard;
 mod known_keys;
 mod limits;
+mod login;
 pub mod mark;
 mod metrics;
 mod news;

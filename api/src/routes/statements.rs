@@ -286,7 +286,11 @@ async fn parse(body: web::Bytes) -> Result<Submission, ApiError> {
     Ok(parsed.await.map_err(|error| internal(&error))??)
 }
 
-pub(super) async fn entry_of(service: &Service, id: &IdReference) -> Result<StoredEntry, ApiError> {
+/// The entry of a statement.
+///
+/// # Errors
+/// 404 when the log holds none.
+pub async fn entry_of(service: &Service, id: &IdReference) -> Result<StoredEntry, ApiError> {
     let entry = service.store.entry_by_id(id).await?;
     entry.ok_or_else(no_statement)
 }
@@ -314,7 +318,11 @@ async fn covering(service: &Service, index: u64) -> Result<Arc<Published>, ApiEr
     if index < published.size { Ok(published) } else { service.published_beyond(index).await }
 }
 
-pub(super) fn parse_entry(entry: &StoredEntry) -> Result<Submission, ApiError> {
+/// A stored entry, read.
+///
+/// # Errors
+/// When it is none.
+pub fn parse_entry(entry: &StoredEntry) -> Result<Submission, ApiError> {
     let damaged = |reason: String| StoreError::Damaged { place: format!("log.entry {}", entry.index), reason };
     let envelope = Envelope::parse(&entry.body).map_err(|error| damaged(error.to_string()))?;
     Ok(Submission::assemble(envelope, Vec::new()).map_err(|error| damaged(error.to_string()))?)
