@@ -6,6 +6,7 @@
 mod access_log;
 mod authenticate;
 mod bodies;
+mod clock;
 pub mod dataset;
 mod exports;
 mod follow;
