@@ -11,7 +11,7 @@ use chopmark_core::ledger::proof::TlogProof;
 use chopmark_core::ledger::tree::leaf_hash;
 use chopmark_core::statement::{Envelope, IdReference, StatementId};
 use chopmark_core::strict::StrictError;
-use chopmark_core::submission::Submission;
+use chopmark_core::submission::{REQUEST_BYTES_MAX, Submission};
 use chopmark_core::terms::period::Date;
 use chopmark_core::terms::vocabulary::{Language, Vocabulary as _};
 use chopmark_core::terms::words::Words;
@@ -218,7 +218,7 @@ pub async fn admissible(
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<(Submission, Option<OwnedSemaphorePermit>), ApiError> {
-    let Body { bytes, share } = guard.bodies.read(request, payload).await?;
+    let Body { bytes, share } = guard.bodies.read(request, payload, REQUEST_BYTES_MAX).await?;
     let mut submission = parse(bytes).await?;
     service.refuse_when_halted()?;
     for digest in submission.missing_documents() {

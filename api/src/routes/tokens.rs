@@ -131,11 +131,7 @@ pub async fn log_in(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let Body { bytes, .. } = guard.bodies.read(&request, payload).await?;
-    if bytes.len() > LOGIN_BYTES_MAX {
-        let detail = format!("a login has at most {LOGIN_BYTES_MAX} bytes");
-        return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", "request", "", detail));
-    }
+    let Body { bytes, .. } = guard.bodies.read(&request, payload, LOGIN_BYTES_MAX).await?;
     let asked: LoginRequest = strict::from_slice(&bytes).map_err(|error| {
         ApiError::new(StatusCode::BAD_REQUEST, "malformed_request", "request", &error.pointer, error.reason)
     })?;
