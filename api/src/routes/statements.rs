@@ -231,6 +231,7 @@ pub async fn admissible(
     let keys = service.keys_for(&submission).await?;
     submission.verify(|id| keys.get(id).cloned())?;
     count_keys(service, guard, &submission).await?;
+    crate::sealed::check_erasure(service, &submission).await?;
     Ok((submission, share))
 }
 
