@@ -154,6 +154,7 @@ async fn officer(bench: &Bench) -> Result<String, Failure> {
         made_at: now,
         expires_at: now.plus_days(1),
         revoked_at: None,
+        signing_key: None,
     };
     bench.store.insert_token(&stored).await?;
     Ok(token.expose().to_owned())

@@ -1,15 +1,16 @@
 //! The access log: puts records of who has read what into their order, and signs checkpoints over them.
 //!
 //! Any process puts records in order; the one that holds the access log's mark signs. A mark outside the database is what
-//! keeps a restored database from being signed over, here as for the log itself.
+//! keeps a restored database from being signed over, here as for the log itself. While the records are not those that were
+//! signed, nothing more is read: what would be recorded of it could not be proved.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::ledger::checkpoint::{Checkpoint, SIGNED_SIZE_MIN, sign_checkpoint};
-use chopmark_store::{AccessHead, AccessLog, Store, StoredCheckpoint};
-use tokio::sync::Notify;
+use chopmark_store::{AccessHead, AccessLog, Store, StoreError, StoredCheckpoint};
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{sleep, timeout};
 
@@ -22,18 +23,86 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// Pause after a failure, and until a mark that somebody else holds is tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
 
-/// Starts to keep the access log; to be aborted: what is not in order yet is taken in at the next start.
-pub fn start(store: Store, signing: Option<Signing>, recorded: Arc<Notify>) -> JoinHandle<()> {
-    tokio::spawn(async move {
+/// How the access log stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether it was compared with what was signed, since the start of this process.
+    pub is_compared: bool,
+    /// Whether records can't be put in order or signed just now, which is tried again.
+    pub waits: bool,
+    /// Why it is not what was signed, while it is not.
+    pub contradiction: Option<Arc<str>>,
+}
+
+/// Why nothing was taken in or signed.
+enum Failure {
+    /// It may pass.
+    Passing(String),
+    /// The records are not those that were signed.
+    Contradiction(String),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Damaged { .. } => Self::Contradiction(error.to_string()),
+            _ => Self::Passing(error.to_string()),
+        }
+    }
+}
+
+fn passing(error: &dyn core::fmt::Display) -> Failure {
+    Failure::Passing(error.to_string())
+}
+
+/// What the service knows of the access log.
+pub struct Accesses {
+    /// To be told that something was recorded.
+    pub recorded: Arc<Notify>,
+    /// How it stands.
+    pub standing: watch::Receiver<Standing>,
+}
+
+/// Starts to keep the access log; the task is to be aborted: what is not in order yet is taken in at the next start.
+pub fn start(store: Store, signing: Option<Signing>) -> (Accesses, JoinHandle<()>) {
+    let (recorded, (standing, receiver)) = (Arc::<Notify>::default(), watch::channel(Standing::default()));
+    let accesses = Accesses { recorded: Arc::clone(&recorded), standing: receiver };
+    let task = tokio::spawn(async move {
         let mut keeper = Keeper { log: AccessLog::new(store.clone()), store, signing, mark: None, signed: None };
         loop {
-            if let Err(reason) = keeper.advance().await {
-                tracing::warn!(error = %reason, "the access log has to wait");
+            let advanced = keeper.advance().await;
+            let has_failed = advanced.is_err();
+            standing.send_if_modified(|standing| say(standing, advanced));
+            if has_failed {
                 sleep(RETRY_PAUSE).await;
             }
             let _ = timeout(LOOK_AGAIN, recorded.notified()).await;
         }
-    })
+    });
+    (accesses, task)
+}
+
+/// Takes in how it went, and says so in the log, once for each cause; whether anything has changed.
+fn say(standing: &mut Standing, advanced: Result<(), Failure>) -> bool {
+    let next = match advanced {
+        Ok(()) => Standing { is_compared: true, waits: false, contradiction: None },
+        Err(Failure::Passing(reason)) => {
+            tracing::warn!(error = %reason, "the access log has to wait");
+            Standing { waits: true, ..standing.clone() }
+        }
+        Err(Failure::Contradiction(reason)) => {
+            if standing.contradiction.as_deref() != Some(&*reason) {
+                tracing::error!(reason = %reason, "the access log is not what was signed; no opening and no report is shown");
+            }
+            Standing { is_compared: true, waits: true, contradiction: Some(reason.into()) }
+        }
+    };
+    if standing.contradiction.is_some() && next.contradiction.is_none() {
+        tracing::info!("the access log is what was signed again");
+    }
+    let has_changed = *standing != next;
+    *standing = next;
+    has_changed
 }
 
 struct Keeper {
@@ -45,10 +114,10 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn advance(&mut self) -> Result<(), String> {
+    async fn advance(&mut self) -> Result<(), Failure> {
         loop {
             let before = self.signed;
-            let head = self.log.advance().await.map_err(|error| error.to_string())?;
+            let head = self.log.advance().await?;
             self.sign(head).await?;
             if self.signed == before {
                 return Ok(());
@@ -57,55 +126,60 @@ impl Keeper {
     }
 
     /// Signs what is new, once the mark holds it.
-    async fn sign(&mut self, AccessHead { size, root }: AccessHead) -> Result<(), String> {
+    async fn sign(&mut self, AccessHead { size, root }: AccessHead) -> Result<(), Failure> {
         let Some(Signing { key, mark: path }) = &self.signing else { return Ok(()) };
-        if size < SIGNED_SIZE_MIN || self.signed == Some((size, root)) {
+        if self.signed == Some((size, root)) {
             return Ok(());
         }
         let origin = key.verifier_key().name().to_owned();
-        let mut mark = if let Some(mark) = self.mark.take() {
-            mark
+        let mark = if let Some(mark) = self.mark.take() {
+            Ok(mark)
+        } else if path.exists() {
+            Mark::open(path, &origin)
+        } else if self.store.access_checkpoint().await?.is_some() {
+            Err(MarkError::Missing { path: path.clone() })
+        } else if size < SIGNED_SIZE_MIN {
+            return Ok(());
         } else {
-            let opened = if path.exists() { Mark::open(path, &origin) } else { self.first_mark(&origin).await? };
-            match opened {
-                Ok(mark) => mark,
-                // Another process signs.
-                Err(MarkError::Held { .. }) => return Ok(()),
-                Err(error) => return Err(error.to_string()),
-            }
+            // Nothing was signed over this access log yet.
+            Mark::create(path, &origin)
         };
-        let checkpoint = Checkpoint::new(origin, size, root).map_err(|error| error.to_string())?;
-        let note = sign_checkpoint(&checkpoint, core::slice::from_ref(key)).map_err(|error| error.to_string())?;
-        let written = spawn_blocking(move || {
-            let signed = mark.signed();
-            let advanced = match size.cmp(&signed.size) {
-                core::cmp::Ordering::Less => Err(format!(
-                    "{} records are there, {} were signed: the database was restored from before; nothing is signed",
-                    size, signed.size
-                )),
-                core::cmp::Ordering::Equal if signed.root != root => {
-                    Err("the records are others than were signed; nothing is signed".to_owned())
-                }
-                core::cmp::Ordering::Equal => Ok(()),
-                core::cmp::Ordering::Greater => mark.advance(size, root).map_err(|error| error.to_string()),
-            };
-            (mark, advanced)
-        });
-        let (mark, advanced) = written.await.map_err(|error| error.to_string())?;
+        let mark = match mark {
+            Ok(mark) => mark,
+            // Another process signs.
+            Err(MarkError::Held { .. }) => return Ok(()),
+            Err(error @ MarkError::Missing { .. }) => return Err(Failure::Contradiction(error.to_string())),
+            Err(error) => return Err(passing(&error)),
+        };
+        let (signed_size, signed_root) = (mark.signed().size, mark.signed().root);
         self.mark = Some(mark);
-        advanced?;
-        let signed = StoredCheckpoint { size, root, note };
-        self.store.insert_access_checkpoint(&signed).await.map_err(|error| error.to_string())?;
+        if size < signed_size {
+            return Err(Failure::Contradiction(format!(
+                "{size} records are there, {signed_size} were signed: the database was restored from before; nothing is signed"
+            )));
+        }
+        if size == signed_size && root != signed_root {
+            let reason = "the records are others than were signed; nothing is signed";
+            return Err(Failure::Contradiction(reason.to_owned()));
+        }
+        if size < SIGNED_SIZE_MIN {
+            return Ok(());
+        }
+        let checkpoint = Checkpoint::new(origin, size, root).map_err(|error| passing(&error))?;
+        let note = sign_checkpoint(&checkpoint, core::slice::from_ref(key)).map_err(|error| passing(&error))?;
+        if size > signed_size
+            && let Some(mut mark) = self.mark.take()
+        {
+            let written = spawn_blocking(move || {
+                let advanced = mark.advance(size, root);
+                (mark, advanced)
+            });
+            let (mark, advanced) = written.await.map_err(|error| passing(&error))?;
+            self.mark = Some(mark);
+            advanced.map_err(|error| passing(&error))?;
+        }
+        self.store.insert_access_checkpoint(&StoredCheckpoint { size, root, note }).await?;
         self.signed = Some((size, root));
         Ok(())
-    }
-
-    /// The mark of an access log over which nothing was signed yet.
-    async fn first_mark(&self, origin: &str) -> Result<Result<Mark, MarkError>, String> {
-        let Some(Signing { mark: path, .. }) = &self.signing else { return Err("there is no key".to_owned()) };
-        match self.store.access_checkpoint().await.map_err(|error| error.to_string())? {
-            None => Ok(Mark::create(path, origin)),
-            Some(_) => Ok(Err(MarkError::Missing { path: path.clone() })),
-        }
     }
 }

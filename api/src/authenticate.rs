@@ -16,7 +16,7 @@ const HEADER_BYTES_MAX: usize = 512;
 /// Whoever shows a good token for this scope.
 ///
 /// # Errors
-/// 401, the same for everything that may be wrong.
+/// 401, the same for everything that may be wrong. 503 for what is sealed, while the access log is not what was signed.
 pub async fn authenticate(service: &Service, request: &HttpRequest, scope: Scope) -> Result<Principal, ApiError> {
     let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let shown = shown.filter(|shown| shown.len() <= HEADER_BYTES_MAX).and_then(|shown| {
@@ -24,5 +24,9 @@ pub async fn authenticate(service: &Service, request: &HttpRequest, scope: Scope
         scheme.eq_ignore_ascii_case("bearer").then_some(token)
     });
     let found = service.store.principal(shown, scope, Timestamp::from(chrono::Utc::now())).await?;
-    found.ok_or_else(ApiError::not_authenticated)
+    let principal = found.ok_or_else(ApiError::not_authenticated)?;
+    if matches!(scope, Scope::Openings | Scope::Summaries) {
+        service.refuse_when_accesses_contradict().await?;
+    }
+    Ok(principal)
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, web};
-use chopmark_core::submission::REQUEST_BYTES_MAX;
 use futures_util::StreamExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -39,33 +38,33 @@ impl Default for Bodies {
 }
 
 impl Bodies {
-    /// Reads a JSON body to its end.
+    /// Reads a JSON body of at most so many bytes to its end.
     ///
     /// # Errors
     /// 400, 408, 413 and 415 for what the client did wrong; 503 `overloaded` when other bodies take all the memory.
-    pub async fn read(&self, request: &HttpRequest, payload: web::Payload) -> Result<Body, ApiError> {
+    pub async fn read(&self, request: &HttpRequest, payload: web::Payload, bytes_max: usize) -> Result<Body, ApiError> {
         let media_type =
             request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if media_type.split(';').next().map(str::trim) != Some("application/json") {
             let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
             return Err(ApiError::new(status, "not_json", "request", "", "send application/json"));
         }
-        tokio::time::timeout(BODY_TIME_MAX, self.collect(payload)).await.unwrap_or_else(|_| {
+        tokio::time::timeout(BODY_TIME_MAX, self.collect(payload, bytes_max)).await.unwrap_or_else(|_| {
             let detail = format!("the request did not arrive within {} seconds", BODY_TIME_MAX.as_secs());
             Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "request", "", detail))
         })
     }
 
     /// Takes room for each part as it arrives: who only announces a large body takes none from anybody.
-    async fn collect(&self, mut payload: web::Payload) -> Result<Body, ApiError> {
+    async fn collect(&self, mut payload: web::Payload, bytes_max: usize) -> Result<Body, ApiError> {
         let mut bytes = web::BytesMut::new();
         let mut share: Option<OwnedSemaphorePermit> = None;
         while let Some(part) = payload.next().await {
             let part = part.map_err(|error| {
                 ApiError::new(StatusCode::BAD_REQUEST, "malformed_request", "request", "", error.to_string())
             })?;
-            if bytes.len() + part.len() > REQUEST_BYTES_MAX {
-                let detail = format!("a request has at most {REQUEST_BYTES_MAX} bytes");
+            if bytes.len() + part.len() > bytes_max {
+                let detail = format!("a request of this kind has at most {bytes_max} bytes");
                 let status = StatusCode::PAYLOAD_TOO_LARGE;
                 return Err(ApiError::new(status, "request_too_large", "request", "", detail));
             }

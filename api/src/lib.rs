@@ -6,12 +6,14 @@
 mod access_log;
 mod authenticate;
 mod bodies;
+mod clock;
 pub mod dataset;
 mod exports;
 mod follow;
 mod guard;
 mod known_keys;
 mod limits;
+mod login;
 pub mod mark;
 mod metrics;
 mod news;

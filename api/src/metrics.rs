@@ -22,6 +22,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::access_log::Standing;
 use crate::publisher::Status;
 use crate::sequencer::{Depth, Trouble};
 
@@ -141,6 +142,8 @@ pub struct Sources {
     pub committed: watch::Receiver<u64>,
     /// What is published.
     pub status: watch::Receiver<Status>,
+    /// How the access log stands.
+    pub accesses: watch::Receiver<Standing>,
     /// The reading connections.
     pub store: Store,
 }
@@ -156,6 +159,8 @@ struct Page {
     halted: Gauge,
     stalled: Gauge,
     signer: Gauge,
+    access_log_halted: Gauge,
+    access_log_stalled: Gauge,
     connections_in_use: Gauge,
     /// When the newest checkpoint was published.
     checkpoint: watch::Receiver<Instant>,
@@ -175,6 +180,8 @@ impl Page {
             halted: Gauge::default(),
             stalled: Gauge::default(),
             signer: Gauge::default(),
+            access_log_halted: Gauge::default(),
+            access_log_stalled: Gauge::default(),
             connections_in_use: Gauge::default(),
             checkpoint,
         };
@@ -198,6 +205,16 @@ impl Page {
             page.stalled.clone(),
         );
         registry.register("chopmark_signer", "1 where this process signs", page.signer.clone());
+        registry.register(
+            "chopmark_access_log_halted",
+            "1 while the access log is not what was signed: nothing sealed is shown",
+            page.access_log_halted.clone(),
+        );
+        registry.register(
+            "chopmark_access_log_stalled",
+            "1 while records of readings can't be put in order or signed",
+            page.access_log_stalled.clone(),
+        );
         registry.register(
             "chopmark_database_connections_in_use",
             "Reading connections taken from the pool",
@@ -241,6 +258,11 @@ impl Page {
         self.halted.set(i64::from(halted));
         self.stalled.set(i64::from(stalled || self.sources.trouble.borrow().is_some()));
         self.signer.set(i64::from(signs));
+        {
+            let accesses = self.sources.accesses.borrow();
+            self.access_log_halted.set(i64::from(accesses.contradiction.is_some()));
+            self.access_log_stalled.set(i64::from(accesses.waits));
+        }
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)

@@ -16,7 +16,6 @@ use chopmark_core::expenditure::{Evidence, EvidenceError, Item};
 use chopmark_core::ledger::tree::ProofPlan;
 use chopmark_core::statement::StatementId;
 use chopmark_core::tax::{self, Jurisdiction, RuleSet};
-use chopmark_core::time::Timestamp;
 use chopmark_store::{Gathered, NotGathered, Reading};
 
 use crate::problem::{ApiError, internal};
@@ -139,7 +138,7 @@ pub async fn make(service: &web::Data<Service>, asked: &Asked, progress: &Progre
         let gathered = gather(service, asked).await?;
         let entries = gathered.items.len();
         progress.say(Stage::Computing, Some(entries));
-        let (report, gathered) = computed(asked.query.clone(), asked.size, gathered).await?;
+        let (report, gathered) = computed(service, asked.query.clone(), asked.size, gathered).await?;
         progress.say(Stage::Proving, Some(entries));
         let (head, paths) = prove(service, asked.size, &gathered.items).await?;
         progress.say(Stage::Keeping, Some(entries));
@@ -198,7 +197,7 @@ async fn gather(service: &Service, asked: &Asked) -> Result<Gathered, ApiError> 
         statement: &asked.query.taxpayer,
         fields: &fields,
         reason: asked.reason.as_ref(),
-        now: Timestamp::from(chrono::Utc::now()),
+        now: service.clock.now(),
         id: record_id()?,
     };
     let gathered = service.store.report_evidence(reading, asked.size).await?;
@@ -212,8 +211,14 @@ async fn gather(service: &Service, asked: &Asked) -> Result<Gathered, ApiError> 
     })
 }
 
-async fn computed(query: Query, size: u64, gathered: Gathered) -> Result<(Report, Gathered), ApiError> {
+async fn computed(
+    service: &Service,
+    query: Query,
+    size: u64,
+    gathered: Gathered,
+) -> Result<(Report, Gathered), ApiError> {
     let rules = rules()?;
+    let _turn = service.jobs.turn().await?;
     let law = jurisdiction().map_err(|reason| internal(&reason))?;
     let computing = tokio::task::spawn_blocking(move || {
         let evidence = Evidence::gather(query.taxpayer, size, &gathered.items);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use chopmark_core::ledger::note::VerifierKey;
+use chopmark_core::time::Timestamp;
 use chopmark_store::{Store, StoreError};
 use tokio::sync::oneshot;
 use utoipa::OpenApi as _;
@@ -16,6 +17,7 @@ use utoipa_actix_web::AppExt as _;
 
 use crate::access_log;
 use crate::bodies::Bodies;
+use crate::clock::Clock;
 use crate::exports::Press;
 use crate::follow;
 use crate::guard::{Guard, NOT_COUNTED};
@@ -34,7 +36,7 @@ use crate::routes::{
     operations, parties, reports, statements, status_list, terms, tokens,
 };
 use crate::sequencer;
-use crate::service::Service;
+use crate::service::{Followed, Service};
 
 /// Connections one worker keeps open unless told otherwise; more wait in the kernel's queue.
 pub const CONNECTIONS_PER_WORKER_MAX: usize = 4_096;
@@ -307,6 +309,13 @@ impl Running {
     }
 }
 
+/// A clock that is not before the last entry.
+async fn clock(store: &Store) -> Result<Clock, StoreError> {
+    let (size, _) = store.log_state().await?;
+    let last = store.entries(size.saturating_sub(1), 1).await?.into_iter().next();
+    Ok(Clock::not_before(last.map_or_else(|| Timestamp::from(chrono::Utc::now()), |entry| entry.recorded_at)))
+}
+
 /// Starts sequencer, publisher and HTTP server on the current multi-threaded runtime.
 ///
 /// # Errors
@@ -336,6 +345,8 @@ pub async fn start(config: ServeConfig) -> Result<Running, ServeError> {
         sequencer::start(appender, status.clone(), config.queue_statements_max, Arc::clone(&metrics));
     let (heard, news) = news::start(store.clone(), committed.clone(), status.clone());
     let publisher = tokio::spawn(publisher.run(committed.clone(), heard));
+    let clock = clock(&store).await?;
+    let (accesses, access_log) = access_log::start(store, config.access_signing);
     let (applied, follower) = follow::start(readers.follower(), committed.clone(), queue.depth());
     let sources = Sources {
         metrics: Arc::clone(&metrics),
@@ -343,6 +354,7 @@ pub async fn start(config: ServeConfig) -> Result<Running, ServeError> {
         trouble: queue.troubles(),
         committed,
         status: status.clone(),
+        accesses: accesses.standing.clone(),
         store: readers.clone(),
     };
     let metrics_page = metrics_listener.map(|listener| metrics::Running::start(listener, sources)).transpose()?;
@@ -356,9 +368,9 @@ pub async fn start(config: ServeConfig) -> Result<Running, ServeError> {
         log_addresses: config.log_addresses,
     });
     let press = Press::new(config.fonts);
-    let service = Service::new(readers, (registry, log_key), press, list_signer, queue, status, applied);
+    let followed = Followed { status, applied, accesses };
+    let service = Service::new(readers, (registry, log_key), press, list_signer, clock, queue, followed);
     let service = web::Data::new(service);
-    let access_log = access_log::start(store, config.access_signing, Arc::clone(&service.recorded));
     let document = openapi_json();
     let parsed = serde_json::from_str(&document).map_err(std::io::Error::other)?;
     let paths = web::Data::new(Paths::of(&parsed));

@@ -16,6 +16,8 @@ use chopmark_core::time::Timestamp;
 use chopmark_store::{Registry, Store, StoreError, StoredLeaf};
 use tokio::sync::{Notify, watch};
 
+use crate::access_log::{Accesses, Standing};
+use crate::clock::Clock;
 use crate::exports::Press;
 use crate::known_keys::KnownKeys;
 use crate::problem::ApiError;
@@ -57,6 +59,8 @@ pub struct Service {
     pub queue: Queue,
     /// Wakes the access log after something was recorded for it.
     pub recorded: Arc<Notify>,
+    /// The time of what is signed and recorded.
+    pub clock: Clock,
     /// Reports in the making.
     pub jobs: Jobs,
     /// Summaries of jurisdictions at the size they were last asked for.
@@ -65,6 +69,7 @@ pub struct Service {
     pub press: Press,
     status: watch::Receiver<Status>,
     applied: watch::Receiver<u64>,
+    accesses: watch::Receiver<Standing>,
     tiles: TileCache,
     keys: KnownKeys,
     list_signer: Option<NoteSigner>,
@@ -78,6 +83,16 @@ struct KeptList {
     text: Arc<str>,
 }
 
+/// What the service follows that goes on beside it.
+pub struct Followed {
+    /// What is published.
+    pub status: watch::Receiver<Status>,
+    /// Entries that searches know of.
+    pub applied: watch::Receiver<u64>,
+    /// The access log.
+    pub accesses: Accesses,
+}
+
 impl Service {
     /// Puts the parts together.
     pub fn new(
@@ -85,12 +100,12 @@ impl Service {
         (registry, log_key): (Registry, String),
         press: Press,
         list_signer: Option<NoteSigner>,
+        clock: Clock,
         queue: Queue,
-        status: watch::Receiver<Status>,
-        applied: watch::Receiver<u64>,
+        followed: Followed,
     ) -> Self {
         let (tiles, keys, lists) = (TileCache::default(), KnownKeys::default(), Mutex::default());
-        let recorded = Arc::default();
+        let Followed { status, applied, accesses: Accesses { recorded, standing: accesses } } = followed;
         let (jobs, summaries) = (Jobs::default(), Summaries::default());
         Self {
             store,
@@ -98,11 +113,13 @@ impl Service {
             log_key,
             queue,
             recorded,
+            clock,
             jobs,
             summaries,
             press,
             status,
             applied,
+            accesses,
             tiles,
             keys,
             list_signer,
@@ -119,7 +136,7 @@ impl Service {
     pub fn kept_list(&self, size: u64, days: u16) -> Option<Arc<str>> {
         let lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = lists.get(&days).filter(|kept| kept.size == size)?;
-        let age_ms = chrono::Utc::now().timestamp_millis().saturating_sub(kept.signed_at.unix_ms());
+        let age_ms = self.clock.now().unix_ms().saturating_sub(kept.signed_at.unix_ms());
         (0..LIST_AGE_MAX_MS).contains(&age_ms).then(|| Arc::clone(&kept.text))
     }
 
@@ -173,6 +190,28 @@ impl Service {
         match self.halted() {
             Some(reason) => Err(ApiError::unavailable("read_only", format!("nothing is admitted: {reason}"))),
             None => Ok(()),
+        }
+    }
+
+    /// The error for whoever wants to read what is sealed, while the access log is not what was signed, or was not yet
+    /// compared with that.
+    ///
+    /// # Errors
+    /// 503 `access_log_damaged`, until somebody puts it right; `access_log_pending`.
+    pub async fn refuse_when_accesses_contradict(&self) -> Result<(), ApiError> {
+        let mut accesses = self.accesses.clone();
+        let waited = tokio::time::timeout(CHECKPOINT_WAIT, accesses.wait_for(|standing| standing.is_compared)).await;
+        let Ok(Ok(standing)) = waited else {
+            let detail = "the access log was not compared with what was signed yet; try again";
+            return Err(ApiError::unavailable("access_log_pending", detail));
+        };
+        match &standing.contradiction {
+            None => Ok(()),
+            Some(_) => {
+                let detail =
+                    "the access log is not what was signed: nothing sealed is shown until the operator puts it right";
+                Err(ApiError::unavailable("access_log_damaged", detail))
+            }
         }
     }
 

@@ -57,8 +57,8 @@ pub(crate) use report::{
 pub(crate) use resident::ResidentArguments;
 pub(crate) use sealed::{
     AccessCommand, AccessLogArguments, DiscloseArguments, EraseCommand, EraseRequestArguments, LoginArguments,
-    ReasonArguments, TokenCommand, TokenNewArguments, TokenRevokeArguments, TokenRole, VaultArguments, VaultCommand,
-    VaultKeyArguments, VaultRotateArguments,
+    ReasonArguments, TokenCommand, TokenListArguments, TokenNewArguments, TokenRevokeArguments, TokenRole,
+    VaultArguments, VaultCommand, VaultKeyArguments, VaultRotateArguments,
 };
 pub(crate) use search::{LineageArguments, SearchArguments};
 pub(crate) use service::{

@@ -153,12 +153,7 @@ pub(crate) async fn attach(
             tracing::warn!("there is no master key: no opening is kept or shown by this process");
             return Ok(store);
         }
-        if !store.is_vault_new().await? {
-            let reason = source.read().err().unwrap_or_default();
-            let message = format!("{reason}; without it no sealed value can be opened: restore it from your copy");
-            return Err(Failure::new(Exit::CouldNotCheck, "vault", message));
-        }
-        source.add_key()?;
+        make_first(&source, &store).await?;
     }
     let config = VaultConfig {
         keys: Box::new(move || source.read()),
@@ -166,7 +161,38 @@ pub(crate) async fn attach(
         retention: DAY * u32::from(arguments.retention_days),
         officers_shown_after: DAY * u32::from(arguments.officers_shown_after_days),
     };
-    Ok(store.with_vault(Vault::open(config)?)?)
+    let store = store.with_vault(Vault::open(config)?)?;
+    let left = store.authenticate_readers().await?;
+    if left > 0 {
+        tracing::warn!(rows = left, "readers that the log says nothing of are not believed");
+    }
+    Ok(store)
+}
+
+/// Makes a master key where none was ever used.
+async fn make_first(source: &MasterKeySource, store: &Store) -> Result<(), Failure> {
+    if store.is_vault_new().await? {
+        return source.add_key();
+    }
+    let reason = source.read().err().unwrap_or_default();
+    let message = format!("{reason}; without it no sealed value can be opened: restore it from your copy");
+    Err(Failure::new(Exit::CouldNotCheck, "vault", message))
+}
+
+/// The store with its vault, for making and taking back tokens: a private registry whose vault is new gets its master key.
+///
+/// # Errors
+/// When the keys can't be read.
+pub(crate) async fn attach_for_tokens(
+    store: &Store,
+    directory: &DataDirectory,
+    (arguments, is_private): (&VaultKeyArguments, bool),
+) -> Result<Store, Failure> {
+    let source = MasterKeySource::of(directory, arguments);
+    if source.is_missing() && is_private {
+        make_first(&source, store).await?;
+    }
+    attach_for_reading(store, directory, arguments)
 }
 
 /// The store with its vault where its keys are at hand, and without it elsewhere.

@@ -16,6 +16,7 @@ pub mod profile;
 pub mod rate;
 pub mod relation;
 pub mod report;
+pub mod retention;
 pub mod side;
 pub mod used;
 

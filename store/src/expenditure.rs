@@ -58,6 +58,12 @@ struct IndexRow {
 }
 
 #[derive(QueryableByName)]
+struct OwnerRow {
+    #[diesel(sql_type = Binary)]
+    issuer: Vec<u8>,
+}
+
+#[derive(QueryableByName)]
 struct EndorsementRow {
     #[diesel(sql_type = Binary)]
     statement: Vec<u8>,
@@ -279,6 +285,30 @@ impl Selection {
 }
 
 impl Store {
+    /// Whose an asset is, and what its owner's report would rest on below a size, nothing of it opened; `None` where there is no
+    /// such asset.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn evidence_on(
+        &self,
+        asset: &StatementId,
+        size: u64,
+    ) -> Result<Option<(StatementId, Result<Gathered, TooMany>)>, StoreError> {
+        let connection = self.inner.pool.get().await?;
+        let rows: Vec<OwnerRow> = fixed("SELECT issuer FROM evidence WHERE id = $1 AND kind = 'asset'")
+            .bind::<Binary, _>(asset.as_bytes().to_vec())
+            .load(&mut &*connection)
+            .await?;
+        let Some(OwnerRow { issuer }) = rows.into_iter().next() else { return Ok(None) };
+        let owner = statement_id(&issuer, "view.evidence")?;
+        let gathered = match Selection::open(&connection, owner, size).await? {
+            Ok(selection) => selection.close(&connection, BTreeMap::new()).await?,
+            Err(many) => Err(many),
+        };
+        Ok(Some((owner, gathered)))
+    }
+
     /// Parties that say, when they registered or in a tax profile, that this Business Registration Number is theirs, and on
     /// which somebody may read reports.
     ///

@@ -6,9 +6,12 @@
 mod access_audit;
 mod access_tiles;
 mod accesses;
+mod challenges;
 mod keys;
+mod mac;
 mod opening_audit;
 mod openings;
+mod readers;
 mod readings;
 mod reports;
 mod rotation;
@@ -73,6 +76,11 @@ impl Vault {
     /// Whether openings of this zone are kept here.
     pub fn serves(&self, zone: ResidencyZone) -> bool {
         self.config.zones.contains(&zone)
+    }
+
+    /// How long openings have to be kept before they may be erased.
+    pub const fn retention(&self) -> Duration {
+        self.config.retention
     }
 
     /// The zones, for a sentence.

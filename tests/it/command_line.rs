@@ -14,6 +14,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::harness::{Home, Ran, signal, wait_at_most};
+use crate::make::small_manifest;
 use crate::register::{Registered, registered};
 use crate::shared;
 use crate::verify::closed_port;

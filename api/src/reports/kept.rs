@@ -6,7 +6,6 @@ use chopmark_core::digest::Sha256Digest;
 use chopmark_core::expenditure::report::Totals;
 use chopmark_core::money::Amount;
 use chopmark_core::strict;
-use chopmark_core::time::Timestamp;
 use chopmark_store::{Reading, StoredReport};
 use serde::Serialize;
 use serde_json::Value;
@@ -54,7 +53,7 @@ impl Kept {
             statement: &service.registry.operator,
             fields: &fields,
             reason,
-            now: Timestamp::from(chrono::Utc::now()),
+            now: service.clock.now(),
             id: record_id()?,
         };
         let read = service.store.report(&id, reading).await?;

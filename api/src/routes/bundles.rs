@@ -161,7 +161,10 @@ async fn key_chain(
 }
 
 /// The entries that made a party what it was at `index`, but for the founding one.
-async fn party_entries(service: &Service, party: StatementId, index: u64) -> Result<Vec<StoredEntry>, ApiError> {
+///
+/// # Errors
+/// When there is no such party, or the store fails.
+pub async fn party_entries(service: &Service, party: StatementId, index: u64) -> Result<Vec<StoredEntry>, ApiError> {
     let mut entries = Vec::new();
     if party != service.registry.operator {
         entries.push(entry_of(service, &IdReference::Full(party)).await?);

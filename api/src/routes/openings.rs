@@ -3,7 +3,6 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use chopmark_core::access::{Refused, Scope};
-use chopmark_core::time::Timestamp;
 use chopmark_store::{KeptOpening, Reading};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -96,7 +95,7 @@ pub async fn show(
         statement: &statement,
         fields: &fields,
         reason: reason.as_ref(),
-        now: Timestamp::from(chrono::Utc::now()),
+        now: service.clock.now(),
         id: random,
     };
     let read = service.store.read_openings(reading).await?;

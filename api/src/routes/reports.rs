@@ -197,17 +197,13 @@ pub async fn create(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let principal = authenticate(&service, &request, Scope::Openings).await?;
-    let Body { bytes, .. } = guard.bodies.read(&request, payload).await?;
-    if bytes.len() > REQUEST_BYTES_MAX {
-        let detail = format!("what is asked of a report has at most {REQUEST_BYTES_MAX} bytes");
-        return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", "request", "", detail));
-    }
+    let Body { bytes, .. } = guard.bodies.read(&request, payload, REQUEST_BYTES_MAX).await?;
     service.list_signer().ok_or_else(not_signing)?;
     let name = (principal.token.to_string(), Sha256Digest::of(&bytes));
     let asked = parse(&service, principal, &bytes).await?;
     let prefer = request.headers().get("prefer").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let wait = if prefer.split(',').any(|word| word.trim() == "respond-async") { Duration::ZERO } else { WAIT };
-    let outcome = match service.jobs.run(&service, name, || asked, wait).await? {
+    let (outcome, is_first) = match service.jobs.run(&service, name, asked.clone(), wait).await? {
         Standing::Running { size, progress } => {
             let (stage, entries) = (progress.stage.as_str(), progress.entries);
             return Ok(HttpResponse::Accepted()
@@ -215,12 +211,16 @@ pub async fn create(
                 .insert_header((header::RETRY_AFTER, RETRY_AFTER_S))
                 .json(ReportProgress { stage, entries, size }));
         }
-        Standing::Ended(outcome) => outcome,
+        Standing::Ended { outcome, is_first } => (outcome, is_first),
     };
     let made = match &*outcome {
         Ok(made) => made,
         Err(error) => return Err(error.clone()),
     };
+    // What was read to make it is recorded, and shown once. Whoever is shown it beside reads it, too.
+    if !is_first {
+        Kept::read(&service, &asked.principal, &made.id.to_string(), asked.reason.as_ref()).await?;
+    }
     Ok(HttpResponse::Created()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((header::LOCATION, format!("/v1/reports/{}", made.id)))

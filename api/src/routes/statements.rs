@@ -11,7 +11,7 @@ use chopmark_core::ledger::proof::TlogProof;
 use chopmark_core::ledger::tree::leaf_hash;
 use chopmark_core::statement::{Envelope, IdReference, StatementId};
 use chopmark_core::strict::StrictError;
-use chopmark_core::submission::Submission;
+use chopmark_core::submission::{REQUEST_BYTES_MAX, Submission};
 use chopmark_core::terms::period::Date;
 use chopmark_core::terms::vocabulary::{Language, Vocabulary as _};
 use chopmark_core::terms::words::Words;
@@ -220,7 +220,7 @@ pub async fn admissible(
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<(Submission, Held), ApiError> {
-    let body = guard.bodies.read(request, payload).await?;
+    let body = guard.bodies.read(request, payload, REQUEST_BYTES_MAX).await?;
     let (mut submission, share) = parse(body).await?;
     service.refuse_when_halted()?;
     let stored = submission.missing_documents();
@@ -234,6 +234,7 @@ pub async fn admissible(
     let keys = service.keys_for(&submission).await?;
     submission.verify(|id| keys.get(id).cloned())?;
     let allowance = count_keys(service, guard, &submission).await?;
+    crate::sealed::check_erasure(service, &submission).await?;
     // What the log holds needs not wait along, in memory that no body has a share of.
     for digest in &stored {
         submission.documents.remove(digest);
@@ -304,7 +305,11 @@ async fn parse(Body { bytes, share }: Body) -> Result<(Submission, Option<OwnedS
     Ok((submission?, share))
 }
 
-pub(super) async fn entry_of(service: &Service, id: &IdReference) -> Result<StoredEntry, ApiError> {
+/// The entry of a statement.
+///
+/// # Errors
+/// 404 when the log holds none.
+pub async fn entry_of(service: &Service, id: &IdReference) -> Result<StoredEntry, ApiError> {
     let entry = service.store.entry_by_id(id).await?;
     entry.ok_or_else(no_statement)
 }
@@ -332,7 +337,11 @@ async fn covering(service: &Service, index: u64) -> Result<Arc<Published>, ApiEr
     if index < published.size { Ok(published) } else { service.published_beyond(index).await }
 }
 
-pub(super) fn parse_entry(entry: &StoredEntry) -> Result<Submission, ApiError> {
+/// A stored entry, read.
+///
+/// # Errors
+/// When it is none.
+pub fn parse_entry(entry: &StoredEntry) -> Result<Submission, ApiError> {
     let damaged = |reason: String| StoreError::Damaged { place: format!("log.entry {}", entry.index), reason };
     let envelope = Envelope::parse(&entry.body).map_err(|error| damaged(error.to_string()))?;
     Ok(Submission::assemble(envelope, Vec::new()).map_err(|error| damaged(error.to_string()))?)

@@ -4,7 +4,6 @@ use actix_web::http::header;
 use actix_web::{HttpResponse, get, web};
 use chopmark_core::licensing::StatusList;
 use chopmark_core::terms::period::Duration;
-use chopmark_core::time::Timestamp;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -79,7 +78,7 @@ pub async fn signed(service: &Service, published: &Published, days: u16) -> Resu
         let detail = "this process has no log key and signs no status lists; ask the one that does";
         return Err(ApiError::unavailable("not_signing", detail));
     };
-    let signed_at = Timestamp::from(chrono::Utc::now());
+    let signed_at = service.clock.now();
     let list = StatusList {
         origin: service.registry.reference.origin.clone(),
         size: published.size,

@@ -9,14 +9,15 @@ use chopmark_core::statement::StatementId;
 use chopmark_core::strict;
 use chopmark_core::time::Timestamp;
 use chopmark_core::token::{Token, login_message};
-use chopmark_store::StoredToken;
-use data_encoding::{BASE64, HEXLOWER};
+use chopmark_store::{StoredToken, Vault};
+use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use crate::bodies::Body;
 use crate::guard::Guard;
+use crate::login;
 use crate::problem::{ApiError, NotAuthenticated, NotNow, Problem, internal};
 use crate::service::Service;
 
@@ -82,6 +83,11 @@ fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, ApiError> {
     Ok(bytes)
 }
 
+fn vault(service: &Service) -> Result<&Vault, ApiError> {
+    let detail = "this process has no master key and knows no tokens; ask one that has";
+    service.store.vault().ok_or_else(|| ApiError::unavailable("no_master_key", detail))
+}
+
 /// Ask for a challenge to sign.
 #[utoipa::path(
     operation_id = "createChallenge",
@@ -94,10 +100,8 @@ fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, ApiError> {
 #[post("/v1/challenges")]
 pub async fn challenge(service: web::Data<Service>) -> Result<HttpResponse, ApiError> {
     let now = Timestamp::from(chrono::Utc::now());
-    let (challenge, expires_at) = (HEXLOWER.encode(&*random::<32>()?), after(now, CHALLENGE_LIFE_S));
-    if !service.store.insert_challenge(&challenge, now, expires_at).await? {
-        return Err(ApiError::unavailable("overloaded", "too many challenges wait for an answer; try again"));
-    }
+    let expires_at = after(now, CHALLENGE_LIFE_S);
+    let challenge = vault(&service)?.challenge(*random()?, expires_at)?;
     Ok(HttpResponse::Created().insert_header(("Cache-Control", "no-store")).json(ChallengeView {
         challenge,
         origin: service.registry.reference.origin.clone(),
@@ -127,37 +131,35 @@ pub async fn log_in(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let Body { bytes, .. } = guard.bodies.read(&request, payload).await?;
-    if bytes.len() > LOGIN_BYTES_MAX {
-        let detail = format!("a login has at most {LOGIN_BYTES_MAX} bytes");
-        return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", "request", "", detail));
-    }
-    let login: LoginRequest = strict::from_slice(&bytes).map_err(|error| {
+    let Body { bytes, .. } = guard.bodies.read(&request, payload, LOGIN_BYTES_MAX).await?;
+    let asked: LoginRequest = strict::from_slice(&bytes).map_err(|error| {
         ApiError::new(StatusCode::BAD_REQUEST, "malformed_request", "request", &error.pointer, error.reason)
     })?;
     let now = Timestamp::from(chrono::Utc::now());
-    let expiry = service.store.take_challenge(&login.challenge, now).await?;
-    let key = service.store.key(&login.key_id).await?;
+    let expiry = vault(&service)?.challenge_expiry(&asked.challenge).filter(|expiry| *expiry >= now);
+    let key = service.store.key(&asked.key_id).await?;
     let nobody = NO_KEY.parse::<PublicKey>().map_err(|error| internal(&error))?;
     let public_key = key.as_ref().map_or(nobody, |key| key.public_key);
     let reference = &service.registry.reference;
     let message = login_message(
         &reference.origin,
         &reference.genesis,
-        &login.party.to_hex(),
-        &login.challenge,
+        &asked.party.to_hex(),
+        &asked.challenge,
         &expiry.unwrap_or(now).to_string(),
     );
-    let signature = base64::decode(&BASE64, &login.signature).unwrap_or_default();
+    let signature = base64::decode(&BASE64, &asked.signature).unwrap_or_default();
     let signature = <[u8; 64]>::try_from(signature.as_slice()).unwrap_or([0; 64]);
     let is_signed = public_key.verify(&message, &signature).is_ok();
-    let may_sign = key.is_some_and(|key| key.party == login.party && key.valid_until.is_none());
-    if !(is_signed && may_sign && expiry.is_some()) {
+    let may_sign = key.is_some_and(|key| key.party == asked.party && key.valid_until.is_none());
+    let is_right =
+        is_signed && may_sign && expiry.is_some() && login::has_key(&service, asked.party, &asked.key_id).await?;
+    if !service.store.use_challenge(&asked.challenge, is_right, now, expiry.unwrap_or(now)).await? {
         return Err(ApiError::not_authenticated());
     }
     let (id, secret) = (random::<10>()?, random::<32>()?);
     let token = Token::from_random(*id, &secret);
-    let who = Who::Party(login.party);
+    let who = Who::Party(asked.party);
     let stored = StoredToken {
         id: token.id().clone(),
         hash: token.hash(),
@@ -167,6 +169,7 @@ pub async fn log_in(
         made_at: now,
         expires_at: after(now, LOGIN_LIFE_S),
         revoked_at: None,
+        signing_key: Some(asked.key_id),
     };
     service.store.insert_token(&stored).await?;
     Ok(HttpResponse::Created().insert_header(("Cache-Control", "no-store")).json(TokenView {

@@ -22,7 +22,7 @@ pub(crate) enum TokenCommand {
     /// On the operator's machine: make a token for an officer, an auditor or the operator; it is shown once
     New(TokenNewArguments),
     /// On the operator's machine: list the tokens that were made
-    List(StoreArguments),
+    List(TokenListArguments),
     /// On the operator's machine: take a token back
     Revoke(TokenRevokeArguments),
 }
@@ -53,6 +53,8 @@ pub(crate) enum TokenRole {
 pub(crate) struct TokenNewArguments {
     #[command(flatten)]
     pub(crate) store: StoreArguments,
+    #[command(flatten)]
+    pub(crate) key: VaultKeyArguments,
     /// Whose token it is
     #[arg(long)]
     pub(crate) role: TokenRole,
@@ -70,6 +72,15 @@ pub(crate) struct TokenNewArguments {
     pub(crate) scopes: Vec<Scope>,
 }
 
+/// Arguments of `chopmark token list`.
+#[derive(Debug, Args)]
+pub(crate) struct TokenListArguments {
+    #[command(flatten)]
+    pub(crate) store: StoreArguments,
+    #[command(flatten)]
+    pub(crate) key: VaultKeyArguments,
+}
+
 /// Arguments of `chopmark token revoke`.
 #[derive(Debug, Args)]
 pub(crate) struct TokenRevokeArguments {
@@ -78,6 +89,8 @@ pub(crate) struct TokenRevokeArguments {
     pub(crate) id: TokenId,
     #[command(flatten)]
     pub(crate) store: StoreArguments,
+    #[command(flatten)]
+    pub(crate) key: VaultKeyArguments,
 }
 
 /// Why an officer reads.

@@ -5,14 +5,17 @@ use chopmark_core::statement::StatementId;
 use chopmark_core::text::validate_name;
 use chopmark_core::time::Timestamp;
 use chopmark_core::token::{Token, login_message};
-use chopmark_store::StoredToken;
+use chopmark_store::{Store, StoredToken};
 use data_encoding::BASE64;
 use ed25519_dalek::Signer as _;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::{Context, block_on};
-use crate::arguments::{LoginArguments, StoreArguments, TokenNewArguments, TokenRevokeArguments, TokenRole};
+use crate::arguments::{
+    LoginArguments, StoreArguments, TokenListArguments, TokenNewArguments, TokenRevokeArguments, TokenRole,
+    VaultKeyArguments,
+};
 use crate::client::{Client, LoggedIn, Login};
 use crate::config::{Overrides, Settings};
 use crate::exit::{Exit, Failure};
@@ -21,6 +24,7 @@ use crate::parties;
 use crate::printer::{Report, Tone};
 use crate::registry::{self, DataDirectory};
 use crate::trust::Contact;
+use crate::vault;
 
 /// Where a token is taken from, rather than logging in.
 const VARIABLE: &str = "CHOPMARK_TOKEN";
@@ -113,7 +117,7 @@ fn log_in(settings: &Settings, client: &Client, contact: &Contact) -> Result<(St
 /// # Errors
 /// A usage failure when role, jurisdiction or scopes don't fit; when the database can't be reached.
 pub(crate) fn new(context: &Context<'_>, arguments: &TokenNewArguments) -> Result<Exit, Failure> {
-    let TokenNewArguments { role, jurisdiction, name, days, scopes, store } = arguments;
+    let TokenNewArguments { role, jurisdiction, name, days, scopes, store, key } = arguments;
     validate_name(name).map_err(|reason| Failure::usage(format!("--name: {reason}")))?;
     let who = match (role, jurisdiction) {
         (TokenRole::Officer, Some(jurisdiction)) => Who::Officer(jurisdiction.clone()),
@@ -141,15 +145,10 @@ pub(crate) fn new(context: &Context<'_>, arguments: &TokenNewArguments) -> Resul
         made_at: now,
         expires_at: now.plus_days(*days),
         revoked_at: None,
+        signing_key: None,
     };
-    block_on(async {
-        let directory = DataDirectory::of(store)?;
-        let (store, database) = registry::open_for_reading(&directory, store).await?;
-        let kept = store.insert_token(&stored).await;
-        database.stop().await?;
-        Ok(kept?)
-    })?;
-    let mut members = described(&stored);
+    with_tokens(store, key, async |store| Ok(store.insert_token(&stored).await?))?;
+    let mut members = described(&stored, true);
     if let Value::Object(members) = &mut members {
         members.insert("token".to_owned(), token.expose().into());
     }
@@ -163,11 +162,30 @@ pub(crate) fn new(context: &Context<'_>, arguments: &TokenNewArguments) -> Resul
     context.done(members, &report)
 }
 
+/// Does something with the registry's tokens, whose rows need the master key.
+fn with_tokens<T>(
+    arguments: &StoreArguments,
+    key: &VaultKeyArguments,
+    work: impl AsyncFnOnce(Store) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    block_on(async {
+        let directory = DataDirectory::of(arguments)?;
+        let (store, database) = registry::open_for_reading(&directory, arguments).await?;
+        let is_private = arguments.database_url.is_none();
+        let done = match vault::attach_for_tokens(&store, &directory, (key, is_private)).await {
+            Ok(store) => work(store).await,
+            Err(failure) => Err(failure),
+        };
+        database.stop().await?;
+        done
+    })
+}
+
 fn scope_words(token: &StoredToken) -> String {
     token.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-fn described(token: &StoredToken) -> Value {
+fn described(token: &StoredToken, is_authentic: bool) -> Value {
     json!({
         "token_id": token.id.as_str(),
         "role": token.who.role(),
@@ -177,6 +195,7 @@ fn described(token: &StoredToken) -> Value {
         "made_at": token.made_at,
         "expires_at": token.expires_at,
         "revoked_at": token.revoked_at,
+        "is_authentic": is_authentic,
     })
 }
 
@@ -184,18 +203,13 @@ fn described(token: &StoredToken) -> Value {
 ///
 /// # Errors
 /// When the database can't be reached.
-pub(crate) fn list(context: &Context<'_>, arguments: &StoreArguments) -> Result<Exit, Failure> {
-    let tokens = block_on(async {
-        let directory = DataDirectory::of(arguments)?;
-        let (store, database) = registry::open_for_reading(&directory, arguments).await?;
-        let tokens = store.tokens().await;
-        database.stop().await?;
-        Ok(tokens?)
-    })?;
+pub(crate) fn list(context: &Context<'_>, arguments: &TokenListArguments) -> Result<Exit, Failure> {
+    let tokens = with_tokens(&arguments.store, &arguments.key, async |store| Ok(store.tokens().await?))?;
     let now = Timestamp::from(chrono::Utc::now());
     let mut report = Report::default();
-    for token in &tokens {
+    for (token, is_ours) in &tokens {
         let state = match token.revoked_at {
+            _ if !is_ours => "not made by this registry: opens nothing".to_owned(),
             Some(at) => format!("revoked {at}"),
             None if token.expires_at <= now => format!("expired {}", token.expires_at),
             None => format!("until {}", token.expires_at),
@@ -204,7 +218,7 @@ pub(crate) fn list(context: &Context<'_>, arguments: &StoreArguments) -> Result<
         report = report.line(format!("{}  {role:<12}{:<22}{state}  {}", token.id, scope_words(token), token.name));
     }
     let number = crate::units::count(crate::units::length(tokens.len()), "token");
-    let members: Vec<Value> = tokens.iter().map(described).collect();
+    let members: Vec<Value> = tokens.iter().map(|(token, is_ours)| described(token, *is_ours)).collect();
     context.done(json!({ "tokens": members }), &report.headline(Tone::Neutral, number))
 }
 
@@ -214,12 +228,8 @@ pub(crate) fn list(context: &Context<'_>, arguments: &StoreArguments) -> Result<
 /// When there is none with this id; when the database can't be reached.
 pub(crate) fn revoke(context: &Context<'_>, arguments: &TokenRevokeArguments) -> Result<Exit, Failure> {
     let now = Timestamp::from(chrono::Utc::now());
-    let is_there = block_on(async {
-        let directory = DataDirectory::of(&arguments.store)?;
-        let (store, database) = registry::open_for_reading(&directory, &arguments.store).await?;
-        let revoked = store.revoke_token(&arguments.id, now).await;
-        database.stop().await?;
-        Ok(revoked?)
+    let is_there = with_tokens(&arguments.store, &arguments.key, async |store| {
+        Ok(store.revoke_token(&arguments.id, now).await?)
     })?;
     if !is_there {
         return Err(Failure::new(Exit::NotRegistered, "not_found", format!("there is no token {}", arguments.id)));

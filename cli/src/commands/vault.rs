@@ -40,9 +40,17 @@ pub(crate) fn rotate(context: &Context<'_>, arguments: &VaultRotateArguments) ->
         "master_key": keys.current_id(),
         "rewrapped": rotated.rewrapped,
         "retired": rotated.retired,
+        "authenticated": rotated.authenticated,
+        "refused": rotated.refused,
         "destroyed": if arguments.destroy_old { old.clone() } else { Vec::new() },
     });
     let mut report = Report::default().row("master key", keys.current_id());
+    if rotated.refused > 0 {
+        report = report.line(format!(
+            "{} of tokens or readers that this registry has not made; they open nothing",
+            units::count(rotated.refused, "row")
+        ));
+    }
     if !arguments.destroy_old && !old.is_empty() {
         report = report.line(format!(
             "{} of no more use to the database, but to older backups; with --destroy-old they go",

@@ -237,7 +237,7 @@ impl Store {
     /// Keeps a signed checkpoint of the access log.
     ///
     /// # Errors
-    /// When the database can't be written.
+    /// [`StoreError::Damaged`] when another root is kept of that size; when the database can't be written.
     pub async fn insert_access_checkpoint(&self, signed: &StoredCheckpoint) -> Result<(), StoreError> {
         let query = fixed(
             "INSERT INTO vault.access_checkpoint (size, root, note) VALUES ($1, $2, $3) ON CONFLICT (size) DO NOTHING",
@@ -245,8 +245,19 @@ impl Store {
         .bind::<BigInt, _>(bigint(signed.size))
         .bind::<Binary, _>(signed.root.as_bytes().to_vec())
         .bind::<Text, _>(signed.note.clone());
-        self.execute_as(Acting::Service, query).await?;
-        Ok(())
+        if self.execute_as(Acting::Service, query).await? == 1 {
+            return Ok(());
+        }
+        let kept: CheckpointRow = fixed("SELECT size, root, note FROM vault.access_checkpoint WHERE size = $1")
+            .bind::<BigInt, _>(bigint(signed.size))
+            .get_result(&mut *self.inner.pool.get().await?)
+            .await?;
+        let StoredCheckpoint { size, root, .. } = checkpoint(kept)?;
+        if root == signed.root {
+            return Ok(());
+        }
+        let reason = format!("says the root {root}, the records have {}", signed.root);
+        Err(StoreError::damaged(format!("vault.access_checkpoint {size}"), reason))
     }
 
     /// The newest checkpoint of the access log.

@@ -84,6 +84,10 @@ impl MasterKeys {
         self.0.first()
     }
 
+    pub(super) fn all(&self) -> impl Iterator<Item = &MasterKey> {
+        self.0.iter()
+    }
+
     pub(super) fn find(&self, id: &str) -> Option<&MasterKey> {
         self.0.iter().find(|key| key.id == id)
     }

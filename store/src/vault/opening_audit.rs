@@ -13,7 +13,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
 
-use super::openings::signers;
+use super::readers::signers;
 use super::readings::{KeptOpening, OpeningRow, open};
 use super::{Acting, Vault, act};
 use crate::audit::{Finding, JudgedEntry, Stop};

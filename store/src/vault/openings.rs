@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chopmark_core::admission::KeptOpenings;
 use chopmark_core::kind::{Claim, NewReader, OpeningsOf};
 use chopmark_core::sealed::Field;
-use chopmark_core::statement::{Issuer, Statement, StatementId};
+use chopmark_core::statement::StatementId;
 use chopmark_core::submission::Submission;
 use chopmark_core::time::Timestamp;
 use chrono::{DateTime, Utc};
@@ -15,7 +15,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
 
 use super::rotation::KeyRow;
 use super::seal::seal;
-use super::{Acting, MasterKeys, Vault, act};
+use super::{Acting, MasterKeys, Vault, act, readers};
 use crate::error::{StoreError, bigint};
 use crate::fixed::fixed;
 
@@ -38,7 +38,7 @@ pub(crate) async fn insert(
         return Ok(());
     }
     act(connection, Acting::Service).await?;
-    let mut readers = Vec::new();
+    let mut new_readers = Vec::new();
     for (index, submission) in appended {
         let statement = &submission.statement;
         if let Some(openings) = submission.openings.as_ref().filter(|openings| !openings.fields.is_empty()) {
@@ -68,74 +68,14 @@ pub(crate) async fn insert(
             .execute(&mut &*connection)
             .await?;
             let of = OpeningsOf::Statement(statement.id);
-            readers.extend(signers(statement).into_iter().map(|party| NewReader { party, of }));
+            new_readers.extend(readers::signers(statement).into_iter().map(|party| NewReader { party, of }));
         }
-        readers.extend(statement.claim.kind().new_readers(statement));
+        new_readers.extend(statement.claim.kind().new_readers(statement));
         if let Claim::Erased(claim) = &statement.claim {
             erase(connection, &claim.statement, &claim.fields, *index).await?;
         }
     }
-    admit(connection, &readers).await
-}
-
-/// The parties that sign a statement.
-pub(super) fn signers(statement: &Statement) -> Vec<StatementId> {
-    let groups = statement.header.signers.iter().filter_map(|group| match group.party {
-        Issuer::Party(party) => Some(party),
-        Issuer::Own => None,
-    });
-    let mut parties: Vec<StatementId> = groups.chain([statement.issuer()]).collect();
-    parties.sort_unstable();
-    parties.dedup();
-    parties
-}
-
-/// Lets parties read openings from now on: of statements first, because terms that have no reader have no opening.
-async fn admit(connection: &AsyncPgConnection, readers: &[NewReader]) -> Result<(), StoreError> {
-    let (mut statements, mut parties) = (Vec::new(), Vec::new());
-    let (mut terms, mut publishers, mut licensees) = (Vec::new(), Vec::new(), Vec::new());
-    for NewReader { party, of } in readers {
-        let party = party.as_bytes().to_vec();
-        match of {
-            OpeningsOf::Statement(statement) => {
-                statements.push(statement.as_bytes().to_vec());
-                parties.push(party);
-            }
-            OpeningsOf::Terms { id, publisher } => {
-                terms.push(id.as_bytes().to_vec());
-                publishers.push(publisher.as_bytes().to_vec());
-                licensees.push(party);
-            }
-        }
-    }
-    if !statements.is_empty() {
-        fixed(
-            "INSERT INTO vault.reader (statement, party, jurisdiction)
-             SELECT new.statement, new.party, party.jurisdiction FROM unnest($1, $2) AS new (statement, party)
-             LEFT JOIN party ON party.id = new.party ON CONFLICT (statement, party) DO NOTHING",
-        )
-        .bind::<Array<Binary>, _>(statements)
-        .bind::<Array<Binary>, _>(parties)
-        .execute(&mut &*connection)
-        .await?;
-    }
-    if !terms.is_empty() {
-        fixed(
-            "INSERT INTO vault.reader (statement, party, jurisdiction)
-             SELECT terms.statement, new.party, party.jurisdiction
-             FROM unnest($1, $2, $3) AS new (terms, publisher, party)
-             JOIN terms ON terms.id = new.terms AND terms.issuer = new.publisher
-             LEFT JOIN party ON party.id = new.party
-             WHERE EXISTS (SELECT FROM vault.reader AS known WHERE known.statement = terms.statement)
-             ON CONFLICT (statement, party) DO NOTHING",
-        )
-        .bind::<Array<Binary>, _>(terms)
-        .bind::<Array<Binary>, _>(publishers)
-        .bind::<Array<Binary>, _>(licensees)
-        .execute(&mut &*connection)
-        .await?;
-    }
-    Ok(())
+    readers::admit(connection, vault, &new_readers).await
 }
 
 /// Destroys salt, value and data key of fields that are there.

@@ -1,9 +1,6 @@
 //! Reading openings: the record of it is written in the same transaction, first, and nothing leaves before its commit.
 
-use chopmark_core::access::{
-    ACCESS_SCHEMA, AccessRecord, Action, Principal, Reader, Reason, Refused, Resource, authorize,
-};
-use chopmark_core::code::Jurisdiction;
+use chopmark_core::access::{ACCESS_SCHEMA, AccessRecord, Action, Principal, Reason, Refused, Resource, authorize};
 use chopmark_core::sealed::{Field, Opening};
 use chopmark_core::statement::StatementId;
 use chopmark_core::strict;
@@ -14,7 +11,7 @@ use diesel::sql_types::{BigInt, Binary, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
 
 use super::seal::{self, SealedOpening};
-use super::{Acting, Vault, act};
+use super::{Acting, Vault, act, readers};
 use crate::Store;
 use crate::error::{StoreError, count};
 use crate::fixed::fixed;
@@ -61,14 +58,6 @@ impl KeptOpening {
 }
 
 #[derive(QueryableByName)]
-struct ReaderRow {
-    #[diesel(sql_type = Binary)]
-    party: Vec<u8>,
-    #[diesel(sql_type = Nullable<Text>)]
-    jurisdiction: Option<String>,
-}
-
-#[derive(QueryableByName)]
 pub(super) struct OpeningRow {
     #[diesel(sql_type = Text)]
     pub(super) field: String,
@@ -92,7 +81,7 @@ impl Store {
         let mut connection = self.inner.pool.get().await?;
         let read = connection.transaction(async |connection| {
             act(connection, Acting::Principal(reading.principal)).await?;
-            let readers = readers(connection, reading.statement).await?;
+            let readers = readers::of(connection, vault, reading.statement).await?;
             let action = Action::ReadOpenings(reading.reason);
             if let Err(refused) = authorize(reading.principal, action, Resource::Openings(&readers)) {
                 return Ok(Err(refused));
@@ -114,23 +103,6 @@ impl Store {
         }
         Ok(Ok(openings))
     }
-}
-
-/// The parties whose right it is that this transaction may use; row security leaves out all others.
-async fn readers(connection: &AsyncPgConnection, statement: &StatementId) -> Result<Vec<Reader>, StoreError> {
-    let rows: Vec<ReaderRow> = fixed("SELECT party, jurisdiction FROM vault.reader WHERE statement = $1")
-        .bind::<Binary, _>(statement.as_bytes().to_vec())
-        .load(&mut &*connection)
-        .await?;
-    let reader = |row: ReaderRow| {
-        let party = StatementId::from_slice(&row.party);
-        let jurisdiction = row.jurisdiction.as_deref().map(Jurisdiction::new).transpose();
-        match (party, jurisdiction) {
-            (Some(party), Ok(jurisdiction)) => Ok(Reader { party, jurisdiction }),
-            _ => Err(StoreError::damaged("vault.reader", "a party or jurisdiction is none")),
-        }
-    };
-    rows.into_iter().map(reader).collect()
 }
 
 /// Writes down that somebody reads.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use chopmark_core::access::{Action, Reader, Refused, Resource, authorize};
+use chopmark_core::access::{Action, Reader, Refused, Resource, Who, authorize};
 use chopmark_core::code::Jurisdiction;
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::sealed::{Field, Opening};
@@ -17,7 +17,7 @@ use super::openings::usable_keys;
 use super::readings::{self, OpeningRow};
 use super::rotation::rewrap_row;
 use super::seal::{self, SealedOpening};
-use super::{Acting, KeptOpening, MasterKeys, Reading, Vault, act};
+use super::{Acting, KeptOpening, MasterKeys, Reading, Vault, act, readers};
 use crate::Store;
 use crate::error::{StoreError, bigint, count};
 use crate::expenditure::{Gathered, Selection, TooMany};
@@ -97,10 +97,12 @@ fn name(id: &Sha256Digest) -> Result<Field, StoreError> {
 /// What is selected of a taxpayer, with the rows that open it.
 pub(super) type Opened = (Selection, Vec<(StatementId, OpeningRow)>);
 
-/// Selects evidence, and the rows of its openings that whoever acts sees.
+/// Selects evidence, and the rows of its openings that the taxpayer may read; for an officer, those that it may read where it is
+/// established in the officer's place.
 pub(super) async fn select(
     connection: &AsyncPgConnection,
-    taxpayer: StatementId,
+    vault: &Vault,
+    (taxpayer, officer_of): (StatementId, Option<&Jurisdiction>),
     size: u64,
 ) -> Result<Result<Opened, TooMany>, StoreError> {
     let selection = match Selection::open(connection, taxpayer, size).await? {
@@ -108,11 +110,18 @@ pub(super) async fn select(
         Err(many) => return Ok(Err(many)),
     };
     let sealed: Vec<Vec<u8>> = selection.sealed().iter().map(|id| id.as_bytes().to_vec()).collect();
+    let mut readable = Vec::with_capacity(sealed.len());
+    for row in readers::of_party(connection, sealed, &taxpayer).await? {
+        let is_of_place = |reader: &Reader| officer_of.is_none_or(|place| reader.jurisdiction.as_ref() == Some(place));
+        if row.reader(vault)?.as_ref().is_some_and(is_of_place) {
+            readable.push(row.statement()?.as_bytes().to_vec());
+        }
+    }
     let rows: Vec<OpenedRow> = fixed(
         "SELECT statement, field, key_id, wrapped_key, sealed, erased_by FROM vault.opening
          WHERE statement = ANY ($1) ORDER BY statement, position",
     )
-    .bind::<Array<Binary>, _>(sealed)
+    .bind::<Array<Binary>, _>(readable)
     .load(&mut &*connection)
     .await?;
     let rows = rows.into_iter().map(|OpenedRow { statement, row }| {
@@ -155,7 +164,11 @@ impl Store {
             if let Err(why) = admit(connection, vault, reading, size).await? {
                 return Ok(Err(NotGathered::Refused(why)));
             }
-            let selected = select(connection, *reading.statement, size).await?;
+            let officer_of = match &reading.principal.who {
+                Who::Officer(place) => Some(place),
+                _ => None,
+            };
+            let selected = select(connection, vault, (*reading.statement, officer_of), size).await?;
             Ok::<_, StoreError>(selected.map_err(NotGathered::TooMany))
         });
         // Only what is recorded for good is decrypted.

@@ -1,4 +1,4 @@
-//! Rotation of the master key: every data key is wrapped anew by the one in use, and the others wrap nothing more.
+//! Rotation of the master key: every data key is wrapped anew by the one in use, MACs follow, and the others wrap nothing more.
 //!
 //! Nothing has to be stopped. Most rows are done while writers go on; for the last ones writers wait, because each of them
 //! holds the row of the key that it wraps with.
@@ -9,8 +9,9 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Text};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
 
+use super::mac::Renewed;
 use super::seal::{SealedOpening, rewrap};
-use super::{Acting, MasterKeys, act};
+use super::{Acting, MasterKeys, act, readers, tokens};
 use crate::error::StoreError;
 use crate::fixed::fixed;
 use crate::{Inner, Store, connect};
@@ -25,6 +26,10 @@ pub struct Rotated {
     pub rewrapped: u64,
     /// Master keys that wrap nothing any more.
     pub retired: Vec<String>,
+    /// Tokens and readers whose MAC is under the new key.
+    pub authenticated: u64,
+    /// Tokens and readers that this registry has not made: their rows have no MAC now, and are not believed.
+    pub refused: u64,
 }
 
 #[derive(QueryableByName)]
@@ -75,16 +80,17 @@ impl Store {
         let Inner { url, runtime, .. } = &*self.inner;
         let session = connect::session(url, connect::STATEMENT_TIME_MAX, runtime).await;
         let mut connection = session.map_err(|error| StoreError::Connect(error.to_string()))?;
-        let mut rewrapped = 0;
+        let (mut rewrapped, mut renewed) = (0, Renewed::default());
         loop {
-            let done = connection
+            let (data_keys, macs) = connection
                 .transaction(async |connection| {
                     act(connection, Acting::Service).await?;
                     rewrap_some(connection, keys).await
                 })
                 .await?;
-            rewrapped += done;
-            if done == 0 {
+            rewrapped += data_keys;
+            renewed.add(macs);
+            if data_keys + macs.rows == 0 {
                 break;
             }
         }
@@ -101,11 +107,12 @@ impl Store {
                         .bind::<Text, _>(keys.current_id().to_owned())
                         .load(connection)
                         .await?;
-                let mut last = 0;
                 loop {
-                    match rewrap_some(connection, keys).await? {
-                        0 => break,
-                        more => last += more,
+                    let (data_keys, macs) = rewrap_some(connection, keys).await?;
+                    rewrapped += data_keys;
+                    renewed.add(macs);
+                    if data_keys + macs.rows == 0 {
+                        break;
                     }
                 }
                 fixed("UPDATE vault.wrapping_key SET retired_at = now() WHERE id <> $1 AND retired_at IS NULL")
@@ -113,22 +120,25 @@ impl Store {
                     .execute(connection)
                     .await?;
                 let retired = others.into_iter().map(|row| row.id).collect();
-                Ok(Rotated { rewrapped: rewrapped + last, retired })
+                let Renewed { rows, refused } = renewed;
+                Ok(Rotated { rewrapped, retired, authenticated: rows - refused, refused })
             })
             .await
     }
 }
 
-/// Wraps some rows anew; how many.
-async fn rewrap_some(connection: &AsyncPgConnection, keys: &MasterKeys) -> Result<u64, StoreError> {
-    let openings = rewrap_openings(connection, keys).await?;
-    if openings > 0 {
-        return Ok(openings);
+/// Wraps the data keys of some rows anew, and puts MACs of others under the key in use; how many.
+async fn rewrap_some(connection: &AsyncPgConnection, keys: &MasterKeys) -> Result<(u64, Renewed), StoreError> {
+    let mut data_keys = rewrap_openings(connection, keys).await?;
+    if data_keys == 0 {
+        data_keys = super::reports::rewrap_some(connection, keys, ROWS_AT_A_TIME).await?;
     }
-    match super::reports::rewrap_some(connection, keys, ROWS_AT_A_TIME).await? {
-        0 => super::sums::rewrap_some(connection, keys, ROWS_AT_A_TIME).await,
-        reports => Ok(reports),
+    if data_keys == 0 {
+        data_keys = super::sums::rewrap_some(connection, keys, ROWS_AT_A_TIME).await?;
     }
+    let mut macs = tokens::renew_macs(connection, keys, ROWS_AT_A_TIME).await?;
+    macs.add(readers::renew_macs(connection, keys, ROWS_AT_A_TIME).await?);
+    Ok((data_keys, macs))
 }
 
 /// Wraps the data key of one row anew. The statement that keeps it takes the master key's id, the wrapped key, and what the row

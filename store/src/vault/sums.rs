@@ -345,7 +345,7 @@ impl Store {
         let mut connection = self.inner.pool.get().await?;
         let selected = connection.transaction(async |connection| {
             act(connection, Acting::Service).await?;
-            select(connection, party, size).await
+            select(connection, vault, (party, None), size).await
         });
         let gathered = match selected.await? {
             Ok((selection, rows)) => selection.close(&connection, open(vault, rows)?).await?,

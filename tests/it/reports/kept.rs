@@ -3,14 +3,16 @@
 use chopmark_core::access::ACCESS_SCHEMA;
 use chopmark_core::erased::ErasedClaim;
 use chopmark_core::expenditure::report::verify;
+use chopmark_core::expenditure::{ExpenditureClaim, Nature};
 use chopmark_core::kind::Claim;
+use chopmark_core::statement::StatementId;
 use serde_json::{Value, json};
 
 use super::books::{Books, Company, figures};
 use super::{amounts, ask, audit_and_rebuild, file, made, service, trust};
 use crate::harness::{Client, Service, place};
 use crate::replicas::Shared;
-use crate::sealed::{get_as, officer, token_of};
+use crate::sealed::{Desk, get_as, officer, token_of};
 use crate::shared;
 
 #[test]
@@ -230,4 +232,67 @@ fn a_proposed_rule_counts_only_where_it_is_asked_for() {
         "{}",
         refused.text()
     );
+}
+
+#[test]
+fn whoever_is_shown_a_report_is_recorded_also_where_another_had_it_made() {
+    let service = service();
+    let company = Company::new(service, "asks often");
+    Books::of(service, &company).royalty("Licensor", "US", "O-1", &figures("20.00", "HKD"));
+    let (token, party) = (token_of(service, &company.author), company.author.party.to_hex());
+    let request = json!({ "query": { "taxpayer": party } });
+    let number = 12;
+    std::thread::scope(|scope| {
+        for _ in 0..number {
+            scope.spawn(|| {
+                let answer = ask(service, &token, &request);
+                assert_eq!(answer.status, 201, "{}", answer.text());
+            });
+        }
+    });
+    let records = service.sql(&format!("SELECT count(*) FROM vault.access WHERE statement = '\\x{party}'")).unwrap();
+    assert_eq!(records, number.to_string());
+}
+
+#[test]
+fn what_was_said_of_an_asset_is_kept_until_years_after_it_was_sold() {
+    let place = place();
+    let service = Service::start(place.path());
+    let (company, seller) = (Company::new(&service, "holds"), Company::new(&service, "sells"));
+    let mut books = Books::of(&service, &company);
+    let deal = |nature: Nature, asset: StatementId, document: &str, on: &str| {
+        let (own, other) = (company.side(), seller.side());
+        let (payer, payee) = if nature == Nature::Purchase { (own, other) } else { (other, own) };
+        let claim = ExpenditureClaim::unsealed(nature, payer, payee, document.to_owned(), on.parse().unwrap());
+        ExpenditureClaim { asset: Some(asset), ..claim }
+    };
+    let sums = figures("5000.00", "HKD");
+    let (held, sold, long_sold) = (books.asset("held"), books.asset("sold"), books.asset("long sold"));
+    let mut bought =
+        |asset: StatementId, document: &str| books.pay(deal(Nature::Purchase, asset, document, "2010-05-02"), &sums);
+    let purchases = [bought(held, "H-1"), bought(sold, "H-2"), bought(long_sold, "H-3")];
+    let royalty = books.royalty("Licensor", "JP", "H-4", &sums);
+    // Seven years from the entry are over.
+    let over = || service.sql("UPDATE vault.opening SET retained_until = now() - interval '1 day'").unwrap();
+    let desk = Desk::of(&service, &company.author);
+    let asked = |statement: StatementId| desk.json(&["erase", "request", &statement.to_hex()], None);
+    let refused = |statement: StatementId, words: &str| {
+        let (code, refused) = asked(statement);
+        assert_eq!((code, &refused["error"]["code"]), (10, &json!("retention_running")), "{refused}");
+        assert!(refused.to_string().contains(words), "{refused}");
+    };
+    over();
+    for purchase in purchases {
+        refused(purchase, "is held");
+    }
+    books.pay(deal(Nature::Disposal, sold, "H-5", "2020-06-01"), &sums);
+    books.pay(deal(Nature::Disposal, long_sold, "H-6", "2016-06-01"), &sums);
+    over();
+    refused(purchases[0], "is held");
+    refused(purchases[1], "2027-06-");
+    for statement in [purchases[2], royalty] {
+        let (code, erased) = asked(statement);
+        assert_eq!(code, 0, "{erased}");
+    }
+    service.stop();
 }

@@ -306,3 +306,66 @@ fn a_record_that_was_altered_or_removed_is_refused() {
     let shown: Value = mine(&fresh(&desk)).1;
     assert!(shown["accesses"].as_array().is_none_or(|accesses| accesses.len() == 2), "{shown}");
 }
+
+/// Cuts the access log short at two records, so that all that is in the database agrees with that.
+const CUT_SHORT: &str = "
+    DELETE FROM vault.access_leaf WHERE idx >= 2; DELETE FROM vault.access_checkpoint WHERE size > 2;
+    DELETE FROM vault.access WHERE id NOT IN (SELECT access FROM vault.access_leaf);
+    UPDATE vault.access_state SET size = 2, root = sha256('\\x01' || a.leaf_hash || b.leaf_hash)
+        FROM vault.access_leaf AS a, vault.access_leaf AS b WHERE a.idx = 0 AND b.idx = 1";
+
+fn is_halted(service: &Service) -> bool {
+    let metrics = ureq::get(format!("{}/metrics", service.metrics_url())).call().unwrap();
+    let metrics = metrics.into_body().read_to_string().unwrap();
+    let is_one = |name: &str| metrics.lines().any(|line| line == format!("{name} 1"));
+    is_one("chopmark_access_log_halted") && is_one("chopmark_access_log_stalled")
+}
+
+#[test]
+fn nothing_sealed_is_shown_while_the_access_log_is_not_what_was_signed() {
+    let place = crate::harness::place();
+    let start = || Service::try_start(place.path(), "data", &["--metrics-listen", "127.0.0.1:0"]).unwrap();
+    let service = start();
+    let (_, payment, token) = read(&service, "restored", 4);
+    checkpoint(&service, 4);
+    assert!(!is_halted(&service));
+    tamper(&service, CUT_SHORT);
+    service.stop();
+    let service = start();
+    let openings = format!("/v1/statements/{}/openings", payment.id);
+    let authorization = format!("Bearer {token}");
+    let headers = [("Authorization", authorization.as_str())];
+    for answer in
+        [get_as(&service, &openings, &token), service.post_with("/v1/reports/ip-expenditure", b"{}", &headers)]
+    {
+        assert_eq!(
+            (answer.status, &answer.problem()["code"]),
+            (503, &"access_log_damaged".into()),
+            "{}",
+            answer.text()
+        );
+        assert!(!answer.text().contains("4.00"));
+    }
+    assert!(is_halted(&service));
+    assert_eq!(get_as(&service, "/v1/accesses", &token).status, 200, "who has read what is shown");
+    assert!(service.errors().contains("the access log is not what was signed"), "{}", service.errors());
+    service.stop();
+}
+
+#[test]
+fn a_checkpoint_of_another_root_is_not_passed_over() {
+    let place = crate::harness::place();
+    let service = Service::try_start(place.path(), "data", &["--metrics-listen", "127.0.0.1:0"]).unwrap();
+    let (_, payment, token) = read(&service, "another root", 2);
+    checkpoint(&service, 2);
+    tamper(&service, "INSERT INTO vault.access_checkpoint (size, root, note) VALUES (3, sha256('x'), 'unsigned')");
+    let openings = format!("/v1/statements/{}/openings", payment.id);
+    assert_eq!(get_as(&service, &openings, &token).status, 200);
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !is_halted(&service) {
+        assert!(Instant::now() < deadline, "{}", service.errors());
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(get_as(&service, &openings, &token).status, 503);
+    service.stop();
+}

@@ -136,9 +136,9 @@ fn every_endpoint_shows_every_role_what_it_may_see_and_no_more() {
                     ""
                 };
                 let answer = get_as(service, &format!("{filled}{reason}"), token);
+                // Sums of one payment are its amount; with others of the same jurisdiction they are not.
+                let is_sum = path.ends_with("/summary") && answer.status == 200;
                 let may_show = SHOWING.contains(&path.as_str()) && answer.status == 200;
-                // Sums of one payment are its amount.
-                let is_sum = path.ends_with("/summary");
                 assert!(
                     is_sum || answer.text_lossy().contains(CANARY) == may_show,
                     "{role} {path}: {}",
@@ -154,6 +154,18 @@ fn every_endpoint_shows_every_role_what_it_may_see_and_no_more() {
         }
     }
     assert_eq!(asked_of, 1, "reports are made by one endpoint");
+    // Whatever the format, whoever may not gets nothing of it.
+    for format in ["json", "csv", "xlsx"] {
+        let exported = |(role, token): (&&str, &String)| {
+            let reason = if role.starts_with("officer") { "&case_reference=IRD%2F1&purpose=audit" } else { "" };
+            let answer = get_as(service, &format!("/v1/reports/{report_id}/export?format={format}{reason}"), token);
+            let is_there = answer.text_lossy().contains(CANARY);
+            // What is in a workbook is compressed.
+            assert!(is_there == (answer.status == 200) || format == "xlsx" && !is_there, "{role} {format}");
+            answer.status
+        };
+        assert_eq!(ROLES.iter().zip(&tokens).map(exported).collect::<Vec<_>>(), REPORT, "{format}");
+    }
     println!("{asked} requests of {} roles", ROLES.len());
     // Endpoints whose authorisation nothing tests: none, and none may be added.
     let snapshot = Path::new(env!("CARGO_MANIFEST_DIR")).join("it/sealed/untested.txt");
@@ -235,6 +247,11 @@ fn nothing_leaves_without_its_record() {
     let payment = Payment::new(&payer, &payee, "unrecorded", CANARY).entered(&service);
     let officer = officer(&service, "HK");
     let path = format!("/v1/statements/{}/openings?case_reference=C&purpose=P", payment.id);
+    let payers = token_of(&service, &payer);
+    let made = report(&service, &payer, &payers, None);
+    assert_eq!(made.status, 201, "{}", made.text());
+    let id = made.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(service.sql("SELECT count(*) FROM vault.access").unwrap(), "1");
     let columns = "id, statement, role, bound_to, token, body, shown_from";
     service.sql(&format!("REVOKE INSERT ({columns}) ON vault.access FROM chopmark_vault")).unwrap();
     for token in [&officer, &token_of(&service, &payer)] {
@@ -244,11 +261,30 @@ fn nothing_leaves_without_its_record() {
             data_encoding::BASE64.encode(payment.submission.openings.as_ref().unwrap().fields[0].salt.as_bytes());
         assert!(!answer.text().contains(CANARY) && !answer.text().contains(&salt));
     }
+    // Nor anything of reports, by any way that shows some of one.
+    let reason = "case_reference=C&purpose=P";
+    for (path, _) in EXPECTED.iter().filter(|(path, _)| path.starts_with("/v1/reports/")) {
+        for token in [&officer, &payers] {
+            let answer = if path.ends_with("ip-expenditure") {
+                report(&service, &payer, token, (token == &officer).then_some(("C", "P")))
+            } else {
+                let path = path.replace("{id}", &id).replace("{n}", "1");
+                get_as(&service, &format!("{path}?{reason}"), token)
+            };
+            let is_for_officers = path.ends_with("/summary") && token == &payers;
+            assert_eq!(answer.status, if is_for_officers { 401 } else { 503 }, "{path}: {}", answer.text_lossy());
+            let text = answer.text_lossy();
+            assert!(!text.contains(CANARY) && !text.contains("totals"), "{path}: {text}");
+        }
+    }
+    let one =
+        get_as(&service, &format!("/v1/reports/ip-expenditure/summary?taxpayer={}&{reason}", payer.party), &officer);
+    assert!(one.status == 503 && !one.text().contains(CANARY), "{}", one.text());
     service.sql(&format!("GRANT INSERT ({columns}) ON vault.access TO chopmark_vault")).unwrap();
-    assert_eq!(service.sql("SELECT count(*) FROM vault.access").unwrap(), "0");
+    assert_eq!(service.sql("SELECT count(*) FROM vault.access").unwrap(), "1");
     let opened = get_as(&service, &path, &officer);
     assert!(opened.status == 200 && opened.text().contains(CANARY), "{}", opened.text());
-    assert_eq!(service.sql("SELECT count(*) FROM vault.access").unwrap(), "1");
+    assert_eq!(service.sql("SELECT count(*) FROM vault.access").unwrap(), "2");
     service.stop();
 }
 

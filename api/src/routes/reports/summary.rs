@@ -9,7 +9,6 @@ use chopmark_core::expenditure::report::{Summary, Totals};
 use chopmark_core::statement::StatementId;
 use chopmark_core::tax;
 use chopmark_core::tax::year::Year;
-use chopmark_core::time::Timestamp;
 use chopmark_store::{LeftOut, Reading};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -146,7 +145,7 @@ async fn of_all(
         return Err(missing());
     }
     let fields = [format!("/summary/{}", place.as_str())];
-    let reading = reading(principal, &service.registry.operator, &fields, reason)?;
+    let reading = reading(service, principal, &service.registry.operator, &fields, reason)?;
     service.store.record_summary(reading, &place).await?.map_err(|why| refused(why, "query"))?;
     service.recorded.notify_one();
     let size = service.published()?.size;
@@ -179,7 +178,7 @@ async fn of_one(
     };
     let party = taxpayer(service, principal, text).await.map_err(in_query)?;
     let fields = [READ_FIELD.to_owned()];
-    let reading = reading(principal, &party, &fields, reason)?;
+    let reading = reading(service, principal, &party, &fields, reason)?;
     let size = service.published()?.size;
     let summed = service.store.taxpayer_summary(reading, &service.registry.operator, size, rules()?).await?;
     service.recorded.notify_one();
@@ -190,13 +189,13 @@ async fn of_one(
 }
 
 fn reading<'a>(
+    service: &Service,
     principal: &'a Principal,
     statement: &'a StatementId,
     fields: &'a [String],
     reason: Option<&'a Reason>,
 ) -> Result<Reading<'a>, ApiError> {
-    let now = Timestamp::from(chrono::Utc::now());
-    Ok(Reading { principal, statement, fields, reason, now, id: record_id()? })
+    Ok(Reading { principal, statement, fields, reason, now: service.clock.now(), id: record_id()? })
 }
 
 /// Whose sums.

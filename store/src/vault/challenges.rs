@@ -1,0 +1,125 @@
+//! Challenges to log in by. None is kept while it waits for an answer: it says until when it is good, and bears half a MAC.
+//! Kept are those that were used, which are no more than tokens were made.
+
+use chopmark_core::time::Timestamp;
+use data_encoding::HEXLOWER;
+use diesel::sql_types::{Bool, Text, Timestamptz};
+use diesel_async::{AsyncConnection as _, RunQueryDsl as _};
+
+use super::mac::{self, Half};
+use super::{Acting, Vault, act};
+use crate::Store;
+use crate::error::StoreError;
+use crate::fixed::fixed;
+
+/// Bytes of a time in milliseconds: enough for 8,900 years.
+const TIME_BYTES: usize = 6;
+
+/// For how long after it has expired a used challenge is remembered, in hours: clocks of several processes differ.
+const REMEMBERED_HOURS: i64 = 1;
+
+/// Random bytes of a challenge: those of a few minutes don't meet.
+const RANDOM_BYTES: usize = 10;
+
+fn written(time: [u8; TIME_BYTES], random: [u8; RANDOM_BYTES]) -> Vec<u8> {
+    mac::written("challenge", &[&time, &random])
+}
+
+impl Vault {
+    /// A challenge that is good until then: 64 hexadecimal characters.
+    ///
+    /// # Errors
+    /// When there is no master key, which never is.
+    pub fn challenge(&self, random: [u8; RANDOM_BYTES], expires_at: Timestamp) -> Result<String, StoreError> {
+        let [_, _, time @ ..] = expires_at.unix_ms().to_be_bytes();
+        let half = mac::half(&self.keys(), &written(time, random))?;
+        Ok(HEXLOWER.encode(&[time.as_slice(), &random, &half].concat()))
+    }
+
+    /// Until when a challenge is good; `None` when none of this registry's processes has made it.
+    pub fn challenge_expiry(&self, challenge: &str) -> Option<Timestamp> {
+        let bytes = HEXLOWER.decode(challenge.as_bytes()).ok()?;
+        let (time, rest) = bytes.split_first_chunk::<TIME_BYTES>()?;
+        let (random, shown) = rest.split_first_chunk::<RANDOM_BYTES>()?;
+        let (shown, written) = (Half::try_from(shown).ok()?, written(*time, *random));
+        // Another process may have rotated since the keys were read.
+        let is_ours = mac::is_half(&self.keys(), &written, &shown)
+            || self.reload().is_ok_and(|keys| mac::is_half(&keys, &written, &shown));
+        let mut ms = [0; 8];
+        ms.get_mut(2..)?.copy_from_slice(time);
+        Timestamp::from_unix_ms(i64::from_be_bytes(ms)).filter(|_| is_ours)
+    }
+}
+
+impl Store {
+    /// Uses a challenge up, where the login that answers it is right, and forgets those that have expired; false when it was
+    /// used before, or the login is wrong. Either way the database is asked the same.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn use_challenge(
+        &self,
+        challenge: &str,
+        is_right: bool,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let forgotten = now.to_utc() - chrono::TimeDelta::hours(REMEMBERED_HOURS);
+        let mut connection = self.inner.pool.get().await?;
+        connection
+            .transaction(async |connection| {
+                act(connection, Acting::Service).await?;
+                fixed("DELETE FROM vault.challenge WHERE expires_at < $1")
+                    .bind::<Timestamptz, _>(forgotten)
+                    .execute(connection)
+                    .await?;
+                let used = fixed(
+                    "INSERT INTO vault.challenge (id, expires_at) SELECT $1, $2 WHERE $3 ON CONFLICT (id) DO NOTHING",
+                )
+                .bind::<Text, _>(challenge.to_owned())
+                .bind::<Timestamptz, _>(expires_at.to_utc())
+                .bind::<Bool, _>(is_right)
+                .execute(connection)
+                .await?;
+                Ok::<_, StoreError>(used == 1)
+            })
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::{MasterKeys, VaultConfig};
+    use super::*;
+
+    fn vault(number: u8) -> Vault {
+        let config = VaultConfig {
+            keys: Box::new(move || MasterKeys::parse(&MasterKeys::line([number; 10], &[number; 32]))),
+            zones: Vec::new(),
+            retention: Duration::ZERO,
+            officers_shown_after: Duration::ZERO,
+        };
+        Vault::open(config).unwrap()
+    }
+
+    #[test]
+    fn a_challenge_says_itself_until_when_it_is_good_and_no_other_is_believed() {
+        let (own, other) = (vault(1), vault(2));
+        let until = Timestamp::from_unix_ms(1_795_900_000_123).unwrap();
+        let challenge = own.challenge([7; RANDOM_BYTES], until).unwrap();
+        assert_eq!(challenge.len(), 64);
+        assert_eq!((own.challenge_expiry(&challenge), other.challenge_expiry(&challenge)), (Some(until), None));
+        let bytes = HEXLOWER.decode(challenge.as_bytes()).unwrap();
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert_eq!(own.challenge_expiry(&HEXLOWER.encode(&changed)), None, "{at}");
+        }
+        for none in ["", "ab", &"ab".repeat(32), &challenge[2..], &challenge.to_uppercase(), &format!("{challenge}00")]
+        {
+            assert_eq!(own.challenge_expiry(none), None, "{none}");
+        }
+    }
+}
