@@ -1,6 +1,7 @@
 //! The access log proves itself: what it shows is in it, it only grows, and whoever changes it is found out.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -300,6 +301,7 @@ fn a_record_that_was_altered_or_removed_is_refused() {
     let finding = found["finding"].to_string();
     assert!(code == 6 && finding.contains("access"), "{found}");
     let mark = service.directory.join("access.mark");
+    assert_eq!(fs::metadata(&mark).unwrap().permissions().mode() & 0o777, 0o600);
     // Even with a checkpoint of that time, what was signed since is known outside the database.
     tamper(&service, "DELETE FROM vault.access_checkpoint WHERE note = 'unsigned'");
     audited(&format!("the signer's mark {}", mark.display()));
