@@ -1,5 +1,7 @@
 //! Changes to schema `log`: entries, tiles, checkpoints, documents, and the row that says how much there is.
 
+use std::fs;
+
 use chopmark_core::key::PublicKey;
 use chopmark_core::ledger::checkpoint::{Checkpoint, sign_checkpoint};
 use chopmark_core::ledger::edge::Edge;
@@ -174,7 +176,9 @@ fn every_change_to_the_ledger_is_found_and_named() {
 /// The end of the log cut off so well that the database agrees with itself: only what is kept outside knows better.
 fn cut_tail(audited: &Audited) {
     let kept = audited.kept.to_str().unwrap();
-    let cut = audited.size - 3;
+    // One entry before the checkpoint that is kept, however much came after it.
+    let size: u64 = fs::read_to_string(&audited.kept).unwrap().lines().nth(1).unwrap().parse().unwrap();
+    let cut = size - 1;
     let older = format!(
         "CREATE TABLE public.kept_entry AS SELECT * FROM log.entry WHERE idx >= {cut}; DELETE FROM log.entry WHERE idx >= {cut}; \
          CREATE TABLE public.kept_checkpoint AS SELECT * FROM log.checkpoint WHERE size > {cut}; DELETE FROM log.checkpoint WHERE size > {cut}; \
