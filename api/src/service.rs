@@ -205,14 +205,12 @@ impl Service {
             let detail = "the access log was not compared with what was signed yet; try again";
             return Err(ApiError::unavailable("access_log_pending", detail));
         };
-        match &standing.contradiction {
-            None => Ok(()),
-            Some(_) => {
-                let detail =
-                    "the access log is not what was signed: nothing sealed is shown until the operator puts it right";
-                Err(ApiError::unavailable("access_log_damaged", detail))
-            }
+        if standing.contradiction.is_some() {
+            let detail =
+                "the access log is not what was signed: nothing sealed is shown until the operator puts it right";
+            return Err(ApiError::unavailable("access_log_damaged", detail));
         }
+        Ok(())
     }
 
     /// Waits until a published state covers `index`.

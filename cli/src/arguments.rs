@@ -107,6 +107,7 @@ impl Arguments {
 
 /// What every command takes.
 #[expect(clippy::doc_markdown, reason = "clap shows these comments as they are")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalArguments {

@@ -358,7 +358,7 @@ fn a_statement_whose_answer_got_lost_is_sent_again_before_anything_is_judged_ane
     let Registered { url, .. } = registered();
     let (service, home) = (shared::service(), registered().another_home());
     let (_, log_key) = shared::registry(service);
-    let base = crate::make::small_manifest("base of what got lost");
+    let base = small_manifest("base of what got lost");
     let parent = format!("sha256:{}", base.digest());
     fs::write(home.file("tuned.bin"), "tuned").unwrap();
     let register = |url: &str, file: &str, more: &[&str]| {

@@ -375,10 +375,11 @@ fn goodput(service: &Service, clients: usize, bodies: &[Vec<u8>]) -> (f64, usize
     let is_over = AtomicBool::new(false);
     let counted = Mutex::new((0_u32, 0_usize));
     thread::scope(|scope| {
+        let (is_over, counted) = (&is_over, &counted);
         for mine in bodies.chunks(bodies.len() / clients) {
-            scope.spawn(|| {
+            scope.spawn(move || {
                 let client = service.client();
-                for body in mine.iter() {
+                for body in mine {
                     while !is_over.load(Ordering::Relaxed) {
                         let answer = client.post(body);
                         let mut counted = counted.lock().unwrap();

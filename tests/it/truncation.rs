@@ -20,6 +20,8 @@ use crate::make::Random;
 const TRUNCATIONS: usize = 200;
 /// How often it is changed in another way.
 const OTHER_CHANGES: usize = 60;
+/// Changes that come while the file is read, and not before or after, at least.
+const NOTICED_MIN: usize = 130;
 
 /// Size of the file that changes: a few windows of every engine.
 const SIZE_BYTES: u64 = 24 << 20;
@@ -126,7 +128,7 @@ fn two_hundred_truncations_while_hashing_are_named_or_came_too_late() {
     }
     println!("{ends:?}");
     let changed: usize = ends.iter().filter(|((_, end), _)| *end == "file_changed").map(|(_, count)| count).sum();
-    assert!(changed > (TRUNCATIONS + OTHER_CHANGES) / 2, "few changes came while the file was read: {ends:?}");
+    assert!(changed > NOTICED_MIN, "few changes came while the file was read: {ends:?}");
     for kind in CUTS.into_iter().chain(OTHERS) {
         assert!(ends.contains_key(&(kind, "file_changed")), "{kind:?} was never noticed: {ends:?}");
     }

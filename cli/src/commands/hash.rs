@@ -52,7 +52,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &HashArguments) -> Result<Ex
     if digests.with_manifest() == digests {
         let (measured, reading) = recall.measure(&measuring, &arguments.path, aim, context.printer)?;
         let written = sidecar::write(arguments.sidecar.as_deref(), &measured, context.printer);
-        let shown = written.and_then(|_| show_manifest(context, &measuring, arguments, &measured, &reading));
+        let shown = written.and_then(|()| show_manifest(context, &measuring, arguments, &measured, &reading));
         return reading.settle(shown);
     }
     // An empty directory has no digests, and nothing is to be signed.

@@ -20,6 +20,9 @@ use crate::audit::{Finding, JudgedEntry, Stop};
 use crate::error::{StoreError, bigint};
 use crate::fixed::fixed;
 
+/// Terms, their publisher, the party, and the entry that makes it a reader.
+type TermsReader = (Vec<u8>, Vec<u8>, Vec<u8>, i64);
+
 /// What a piece of the log says of sealed values.
 #[derive(Default)]
 pub(crate) struct Told {
@@ -27,8 +30,8 @@ pub(crate) struct Told {
     fields: Vec<(Vec<u8>, String, i64)>,
     /// Readers of statements: statement, party, entry, and whether only where the openings are here.
     readers: Vec<(Vec<u8>, Vec<u8>, i64, bool)>,
-    /// Readers of terms: terms, publisher, party, entry.
-    terms_readers: Vec<(Vec<u8>, Vec<u8>, Vec<u8>, i64)>,
+    /// Readers of terms.
+    terms_readers: Vec<TermsReader>,
     /// Destroyed openings.
     erased: Vec<(Vec<u8>, String, i64)>,
 }

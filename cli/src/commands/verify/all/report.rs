@@ -314,7 +314,7 @@ mod tests {
         let before = exits(&ends);
         End::distrust(&mut ends);
         assert_eq!(exits(&ends), before);
-        let mut ends = Vec::from_iter(ends.into_iter().chain([failed(Exit::Internal, ENGINE_FAULT)]));
+        let mut ends: Vec<End> = ends.into_iter().chain([failed(Exit::Internal, ENGINE_FAULT)]).collect();
         End::distrust(&mut ends);
         let internal = Exit::Internal;
         let expected =
