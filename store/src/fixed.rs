@@ -35,15 +35,21 @@ impl<'a> Fixed<'a> {
 
 impl QueryFragment<Pg> for Fixed<'_> {
     fn walk_ast<'b>(&'b self, mut pass: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        let refuse = |why: String| Error::QueryBuilderError(format!("{why}: {}", self.sql).into());
         // A text with more places than parameters would lose its end below.
         if self.sql.matches('$').count() != self.binds.len() {
-            return Err(Error::QueryBuilderError(format!("{} parameters for: {}", self.binds.len(), self.sql).into()));
+            return Err(refuse(format!("{} parameters", self.binds.len())));
         }
         let mut pieces = self.sql.split('$');
         pass.push_sql(pieces.next().unwrap_or_default());
-        for (piece, bind) in pieces.zip(&self.binds) {
+        for (number, (piece, bind)) in (1..).zip(pieces.zip(&self.binds)) {
+            let after = piece.trim_start_matches(|character: char| character.is_ascii_digit());
+            // Parameters are numbered as they come, whatever number stands in the text.
+            if piece.strip_suffix(after) != Some(u32::to_string(&number).as_str()) {
+                return Err(refuse(format!("parameter ${number} is not the next")));
+            }
             bind.walk_ast(pass.reborrow())?;
-            pass.push_sql(piece.trim_start_matches(|character: char| character.is_ascii_digit()));
+            pass.push_sql(after);
         }
         Ok(())
     }

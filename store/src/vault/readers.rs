@@ -153,13 +153,13 @@ pub(super) async fn admit(
     for NewReader { party, of } in readers {
         if let OpeningsOf::Terms { id, publisher } = of {
             let found: Vec<NewRow> = fixed(
-                "SELECT terms.statement, party.id AS party, party.jurisdiction FROM terms JOIN party ON party.id = $3
-                 WHERE terms.id = $1 AND terms.issuer = $2
+                "SELECT terms.statement, party.id AS party, party.jurisdiction FROM terms JOIN party ON party.id = $1
+                 WHERE terms.id = $2 AND terms.issuer = $3
                  AND EXISTS (SELECT FROM vault.reader AS known WHERE known.statement = terms.statement)",
             )
+            .bind::<Binary, _>(party.as_bytes().to_vec())
             .bind::<Binary, _>(id.as_bytes().to_vec())
             .bind::<Binary, _>(publisher.as_bytes().to_vec())
-            .bind::<Binary, _>(party.as_bytes().to_vec())
             .load(&mut &*connection)
             .await?;
             for row in found {
@@ -290,9 +290,10 @@ async fn authenticate_some(
             && let Ok(id) = terms.0.id()
         {
             let under: Vec<BodyRow> = fixed(
-                "SELECT body FROM log.entry WHERE idx IN (
-                     SELECT idx FROM offer WHERE licensor = $1 AND claim ->> 'terms' = $2
-                     UNION ALL SELECT idx FROM licence WHERE licensor = $1 AND claim ->> 'terms' = $2)",
+                "WITH deal AS (SELECT $1 AS licensor, $2 AS terms)
+                 SELECT body FROM log.entry WHERE idx IN (
+                     SELECT idx FROM offer JOIN deal USING (licensor) WHERE claim ->> 'terms' = deal.terms
+                     UNION ALL SELECT idx FROM licence JOIN deal USING (licensor) WHERE claim ->> 'terms' = deal.terms)",
             )
             .bind::<Binary, _>(statement.issuer().as_bytes().to_vec())
             .bind::<Text, _>(id.to_string())

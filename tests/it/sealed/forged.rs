@@ -4,7 +4,7 @@
 use chopmark_core::key::PublicKey;
 use chopmark_core::token::Token;
 use data_encoding::HEXLOWER;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Desk, Payment, get_as, login, officer, token_made, token_of};
 use crate::harness::{Home, Service, place};
@@ -177,6 +177,46 @@ fn macs_follow_a_new_master_key_and_the_log_says_who_reads() {
     }
     assert_eq!(get_as(&service, &path, &token_of(&service, &stranger)).status, 404);
     assert!(service.errors().contains("readers that the log says nothing of"), "{}", service.errors());
+    service.stop();
+}
+
+/// Whoever an offer names reads what is sealed in its terms; of rows from before there were MACs, that is worked out as well.
+#[test]
+fn readers_of_terms_are_those_that_offers_name() {
+    let place = place();
+    let service = Service::start(place.path());
+    let licensor = shared::author(&service, "licensor with sealed terms");
+    let licensee = shared::author(&service, "licensee of sealed terms");
+    let stranger = shared::author(&service, "stranger to sealed terms");
+    let desk = Desk::of(&service, &licensor);
+    std::fs::write(desk.home.file("m.bin"), "weights under sealed terms").unwrap();
+    let done = |(code, answer): (i32, Value)| {
+        assert_eq!(code, 0, "{answer}");
+        answer
+    };
+    let registered = done(desk.json(&["register", "m.bin", "--licence", "mit"], None));
+    let model = registered["id"].as_str().unwrap();
+    done(desk.home.json(&["licence", "new", "--preset", "commercial-per-seat", "--out", "terms.json"]));
+    desk.home.edit("terms.json", |terms| terms["consideration"][0]["figures"]["amount"] = json!(AMOUNT));
+    let to = licensee.party.to_hex();
+    let offer = ["licence", "offer", "--artefact", model, "--terms", "terms.json", "--to", &to, "--seal", "amount"];
+    let offered = done(desk.json(&offer, None));
+    let terms = service.get(&format!("/v1/terms/{}", offered["terms_id"].as_str().unwrap())).json();
+    let statement = terms["published_by"][0]["statement_id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/statements/{statement}/openings");
+    let reads = |service: &Service| {
+        [&licensor, &licensee, &stranger].map(|party| {
+            let answer = get_as(service, &path, &token_of(service, party));
+            assert_eq!(answer.text().contains(AMOUNT), answer.status == 200, "{}", answer.text());
+            answer.status
+        })
+    };
+    assert_eq!(reads(&service), [200, 200, 404]);
+    service.sql("UPDATE vault.reader SET mac_key = NULL, mac = NULL").unwrap();
+    assert_eq!(reads(&service), [404, 404, 404]);
+    service.stop();
+    let service = Service::start(place.path());
+    assert_eq!(reads(&service), [200, 200, 404]);
     service.stop();
 }
 
