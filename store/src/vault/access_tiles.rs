@@ -28,10 +28,11 @@ struct Numbered {
     bytes: Vec<u8>,
 }
 
+/// How many rows there are.
 #[derive(QueryableByName)]
-struct Number {
+pub(super) struct Number {
     #[diesel(sql_type = BigInt)]
-    number: i64,
+    pub(super) number: i64,
 }
 
 fn malformed(error: impl core::fmt::Display) -> StoreError {

@@ -11,11 +11,12 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Nullable, Text};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
 
+use super::access_tiles::Number;
 use super::mac::{self, MacRow, Renewed};
 use super::openings::usable_keys;
 use super::{Acting, MasterKeys, Vault, act};
 use crate::Store;
-use crate::error::StoreError;
+use crate::error::{StoreError, count};
 use crate::fixed::fixed;
 use crate::project::statement_id;
 
@@ -26,26 +27,22 @@ const STATEMENTS_AT_A_TIME: i64 = 500;
 
 /// A party that may read the openings of a statement, and where it is established.
 #[derive(QueryableByName)]
-pub(super) struct ReaderRow {
+struct Entitled {
     #[diesel(sql_type = Binary)]
     statement: Vec<u8>,
     #[diesel(sql_type = Binary)]
     party: Vec<u8>,
     #[diesel(sql_type = Nullable<Text>)]
     jurisdiction: Option<String>,
-    #[diesel(embed)]
-    mac: MacRow,
 }
 
-/// The same before it has a MAC; of terms, who published them under which id.
+/// The same as it is kept, with its MAC.
 #[derive(QueryableByName)]
-struct NewRow {
-    #[diesel(sql_type = Binary)]
-    statement: Vec<u8>,
-    #[diesel(sql_type = Binary)]
-    party: Vec<u8>,
-    #[diesel(sql_type = Nullable<Text>)]
-    jurisdiction: Option<String>,
+pub(super) struct ReaderRow {
+    #[diesel(embed)]
+    entitled: Entitled,
+    #[diesel(embed)]
+    mac: MacRow,
 }
 
 #[derive(QueryableByName)]
@@ -62,27 +59,31 @@ struct UnsureRow {
     has_openings: bool,
 }
 
-fn written(statement: &[u8], party: &[u8], jurisdiction: Option<&str>) -> Vec<u8> {
-    mac::written("reader", &[statement, party, jurisdiction.unwrap_or_default().as_bytes()])
+impl Entitled {
+    /// What its MAC is over.
+    fn written(&self) -> Vec<u8> {
+        let jurisdiction = self.jurisdiction.as_deref().unwrap_or_default();
+        mac::written("reader", &[&self.statement, &self.party, jurisdiction.as_bytes()])
+    }
 }
 
 impl ReaderRow {
     /// The reader, where the row is this registry's.
     pub(super) fn reader(&self, vault: &Vault) -> Result<Option<Reader>, StoreError> {
-        let jurisdiction = self.jurisdiction.as_deref();
-        if !self.mac.is_of(vault, &written(&self.statement, &self.party, jurisdiction))? {
-            let statement = data_encoding::HEXLOWER.encode(&self.statement);
+        let Self { entitled, mac } = self;
+        if !mac.is_of(vault, &entitled.written())? {
+            let statement = data_encoding::HEXLOWER.encode(&entitled.statement);
             tracing::warn!(statement = %statement, "a reader has no MAC of this registry and is not believed");
             return Ok(None);
         }
-        let jurisdiction = jurisdiction.map(Jurisdiction::new).transpose();
+        let jurisdiction = entitled.jurisdiction.as_deref().map(Jurisdiction::new).transpose();
         let jurisdiction = jurisdiction.map_err(|reason| StoreError::damaged(PLACE, reason))?;
-        Ok(Some(Reader { party: statement_id(&self.party, PLACE)?, jurisdiction }))
+        Ok(Some(Reader { party: statement_id(&entitled.party, PLACE)?, jurisdiction }))
     }
 
     /// Whose openings.
     pub(super) fn statement(&self) -> Result<StatementId, StoreError> {
-        statement_id(&self.statement, PLACE)
+        statement_id(&self.entitled.statement, PLACE)
     }
 }
 
@@ -139,7 +140,7 @@ pub(super) async fn admit(
         }
     }
     if !statements.is_empty() {
-        let rows: Vec<NewRow> = fixed(
+        let rows: Vec<Entitled> = fixed(
             "SELECT new.statement, new.party, party.jurisdiction FROM unnest($1, $2) AS new (statement, party)
              LEFT JOIN party ON party.id = new.party",
         )
@@ -152,7 +153,7 @@ pub(super) async fn admit(
     let mut rows = Vec::new();
     for NewReader { party, of } in readers {
         if let OpeningsOf::Terms { id, publisher } = of {
-            let found: Vec<NewRow> = fixed(
+            let found: Vec<Entitled> = fixed(
                 "SELECT terms.statement, party.id AS party, party.jurisdiction FROM terms JOIN party ON party.id = $1
                  WHERE terms.id = $2 AND terms.issuer = $3
                  AND EXISTS (SELECT FROM vault.reader AS known WHERE known.statement = terms.statement)",
@@ -197,7 +198,7 @@ fn parse(body: &[u8]) -> Result<Statement, StoreError> {
 }
 
 /// Keeps rows with their MACs; without a vault, for the next process that has one.
-async fn insert(connection: &AsyncPgConnection, vault: Option<&Vault>, rows: Vec<NewRow>) -> Result<(), StoreError> {
+async fn insert(connection: &AsyncPgConnection, vault: Option<&Vault>, rows: Vec<Entitled>) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -209,12 +210,12 @@ async fn insert(connection: &AsyncPgConnection, vault: Option<&Vault>, rows: Vec
     let (mut statements, mut parties, mut jurisdictions) = (Vec::new(), Vec::new(), Vec::new());
     let (mut key_ids, mut macs) = (Vec::new(), Vec::new());
     for ((statement, party), jurisdiction) in rows {
-        let written = written(&statement, &party, jurisdiction.as_deref());
-        let mac = keys.as_ref().map(|keys| mac::of(keys, &written)).transpose()?;
+        let entitled = Entitled { statement, party, jurisdiction };
+        let mac = keys.as_ref().map(|keys| mac::of(keys, &entitled.written())).transpose()?;
         let (key_id, bytes) = mac.map(|mac| (mac.key_id, mac.bytes.to_vec())).unzip();
-        statements.push(statement);
-        parties.push(party);
-        jurisdictions.push(jurisdiction);
+        statements.push(entitled.statement);
+        parties.push(entitled.party);
+        jurisdictions.push(entitled.jurisdiction);
         key_ids.push(key_id);
         macs.push(bytes);
     }
@@ -257,9 +258,9 @@ impl Store {
                 None => break,
             }
         }
-        let left = fixed("SELECT statement, false AS has_openings FROM vault.reader WHERE mac IS NULL");
-        let left: Vec<UnsureRow> = self.load_as(Acting::Service, left).await?;
-        Ok(u64::try_from(left.len()).unwrap_or(u64::MAX))
+        let left = fixed("SELECT count(*) AS number FROM vault.reader WHERE mac IS NULL");
+        let left: Vec<Number> = self.load_as(Acting::Service, left).await?;
+        left.into_iter().next().map_or(Ok(0), |left| count(left.number, PLACE))
     }
 }
 
@@ -323,15 +324,15 @@ pub(super) async fn renew_macs(
     .load(&mut &*connection)
     .await?;
     let mut renewed = Renewed::default();
-    for ReaderRow { statement, party, jurisdiction, mac } in rows {
-        let mac = mac.renewed(keys, &written(&statement, &party, jurisdiction.as_deref()))?;
+    for ReaderRow { entitled, mac } in rows {
+        let mac = mac.renewed(keys, &entitled.written())?;
         renewed.count(mac.is_some());
         let (key_id, bytes) = mac.map(|mac| (mac.key_id, mac.bytes.to_vec())).unzip();
         fixed("UPDATE vault.reader SET mac_key = $1, mac = $2 WHERE statement = $3 AND party = $4")
             .bind::<Nullable<Text>, _>(key_id)
             .bind::<Nullable<Binary>, _>(bytes)
-            .bind::<Binary, _>(statement)
-            .bind::<Binary, _>(party)
+            .bind::<Binary, _>(entitled.statement)
+            .bind::<Binary, _>(entitled.party)
             .execute(&mut &*connection)
             .await?;
     }
