@@ -42,8 +42,9 @@ pub(crate) use key::{
 };
 pub(crate) use licence::{
     LicenceAcceptArguments, LicenceCheckArguments, LicenceCommand, LicenceEndArguments, LicenceFileArguments,
-    LicenceGrantArguments, LicenceListArguments, LicenceNewArguments, LicenceOfferArguments, LicencePublishArguments,
-    LicenceReinstateArguments, LicenceShowArguments, Sealing, StatusListArguments,
+    LicenceGrantArguments, LicenceListArguments, LicenceNewArguments, LicenceOfferArguments, LicenceOffersArguments,
+    LicencePublishArguments, LicenceReinstateArguments, LicenceShowArguments, PageArguments, Sealing,
+    StatusListArguments,
 };
 pub(crate) use party::{PartyCommand, PartyRegisterArguments};
 pub(crate) use pay::{

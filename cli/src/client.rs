@@ -26,8 +26,8 @@ pub(crate) use check::{Proved, check_receipt};
 pub(crate) use expenditure::{Asked, Made, ReportRequest};
 pub(crate) use sealed::{LoggedIn, Login};
 pub(crate) use wire::{
-    AboutDescription, AncestryDescription, ArtefactDescription, LicenceDescription, LicencePage, PartyDescription,
-    PartyKey, Problem, Receipt, RegistryDescription, SearchPage, TermsDescription,
+    AboutDescription, AncestryDescription, ArtefactDescription, LicenceDescription, LicencePage, OfferPage,
+    PartyDescription, PartyKey, Problem, Receipt, RegistryDescription, SearchPage, TermsDescription,
 };
 use wire::{ArtefactList, ArtefactSaid, LicenceIds, OperatorDescription, StatementRecord};
 
@@ -293,6 +293,14 @@ impl Client {
     /// A network or service failure.
     pub(crate) fn licences(&self, query: &str) -> Result<LicencePage, Failure> {
         self.get_json(&format!("/v1/licences?{query}"))
+    }
+
+    /// A page of offers.
+    ///
+    /// # Errors
+    /// A network or service failure.
+    pub(crate) fn offers(&self, query: &str) -> Result<OfferPage, Failure> {
+        self.get_json(&format!("/v1/offers?{query}"))
     }
 
     /// Every licence in an artefact.

@@ -76,6 +76,12 @@ impl Report {
         self
     }
 
+    /// Puts an id that is known only now in its place in what was suggested.
+    pub(crate) fn naming(mut self, place: &str, id: &str) -> Self {
+        self.next = self.next.map(|next| next.replace(place, id));
+        self
+    }
+
     /// The whole text.
     pub(crate) fn render(&self, colour: bool) -> String {
         let mut lines: Vec<Cow<'_, str>> = self.lines.iter().map(|line| printable(line)).collect();

@@ -39,6 +39,7 @@ mod logging;
 mod make;
 mod memory;
 mod metrics;
+mod offers;
 mod openapi;
 mod overload;
 mod pay;

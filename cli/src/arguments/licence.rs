@@ -25,6 +25,8 @@ pub(crate) enum LicenceCommand {
     Publish(LicencePublishArguments),
     /// Offer terms for artefacts of yours; publishes the terms where that is not done yet
     Offer(LicenceOfferArguments),
+    /// List offers that may still be accepted
+    Offers(LicenceOffersArguments),
     /// Accept an offer: from then on you hold the licence
     Accept(LicenceAcceptArguments),
     /// Grant a licence without an offer, by a statement that the licensee signs as well
@@ -52,6 +54,7 @@ impl LicenceCommand {
             Self::Check(_) => "licence check",
             Self::Publish(_) => "licence publish",
             Self::Offer(_) => "licence offer",
+            Self::Offers(_) => "licence offers",
             Self::Accept(_) => "licence accept",
             Self::Grant(_) => "licence grant",
             Self::List(_) => "licence list",
@@ -99,8 +102,8 @@ pub(crate) struct LicenceNewArguments {
 /// Arguments of `chopmark licence show`.
 #[derive(Debug, Args)]
 pub(crate) struct LicenceShowArguments {
-    /// The terms document
-    #[arg(value_name = "FILE")]
+    /// The terms document, or the id of terms that are published: whole or shown
+    #[arg(value_name = "TERMS")]
     pub(crate) terms: PathBuf,
     /// Language of the summary
     #[arg(long, value_name = "LANGUAGE", default_value = "en", value_parser = one_of::<Language, 3>(LANGUAGES))]
@@ -206,6 +209,36 @@ pub(crate) enum Sealing {
     Amount,
 }
 
+/// Arguments of `chopmark licence offers`.
+#[derive(Debug, Args)]
+pub(crate) struct LicenceOffersArguments {
+    /// Of this artefact
+    #[arg(long, value_name = "ID")]
+    pub(crate) artefact: Option<String>,
+    /// Made by this party
+    #[arg(long, value_name = "PARTY")]
+    pub(crate) licensor: Option<String>,
+    /// Made to this party alone; offers to anybody are left out then
+    #[arg(long, value_name = "PARTY")]
+    pub(crate) licensee: Option<String>,
+    /// Those that are over as well
+    #[arg(long)]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) page: PageArguments,
+}
+
+/// Which part of a list is shown.
+#[derive(Debug, Args)]
+pub(crate) struct PageArguments {
+    /// Most of them shown
+    #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) limit: u32,
+    /// Where the next page begins, from the answer before
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) cursor: Option<String>,
+}
+
 /// Arguments of `chopmark licence accept`.
 #[derive(Debug, Args)]
 pub(crate) struct LicenceAcceptArguments {
@@ -259,12 +292,8 @@ pub(crate) struct LicenceListArguments {
     /// In force on this day, such as 2027-01-31
     #[arg(long, value_name = "DATE")]
     pub(crate) in_force_on: Option<Date>,
-    /// Most licences shown
-    #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100))]
-    pub(crate) limit: u32,
-    /// Where the next page begins, from the answer before
-    #[arg(long, value_name = "CURSOR")]
-    pub(crate) cursor: Option<String>,
+    #[command(flatten)]
+    pub(crate) page: PageArguments,
 }
 
 /// Arguments of `chopmark licence file`.

@@ -155,6 +155,18 @@ pub(crate) struct LicencePage {
     pub(crate) next: Option<String>,
 }
 
+/// `GET /v1/offers`.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct OfferPage {
+    /// Entries that the list takes into account.
+    pub(crate) applied_size: u64,
+    /// Offers, as the service describes them.
+    pub(crate) offers: Vec<Value>,
+    /// Cursor of the next page.
+    #[serde(default)]
+    pub(crate) next: Option<String>,
+}
+
 /// `GET /v1/artefacts/{id}/ancestry`.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct AncestryDescription {

@@ -14,6 +14,7 @@ use std::path::Path;
 use chopmark_core::compatibility::Licence;
 use chopmark_core::kind::Claim;
 use chopmark_core::licence::DeclaredLicence;
+use chopmark_core::licensing::TermsClaim;
 use chopmark_core::statement::StatementId;
 use chopmark_core::strict::StrictError;
 use chopmark_core::terms::vocabulary::{Language, Vocabulary as _};
@@ -25,6 +26,7 @@ pub(super) use check::{Source, ancestry, conflicts};
 
 use crate::arguments::{LicenceCommand, LicenceNewArguments, LicenceShowArguments};
 use crate::client::Client;
+use crate::config::Overrides;
 use crate::exit::{Exit, Failure};
 use crate::files::{self, Access};
 use crate::printer::{Report, Tone};
@@ -40,6 +42,7 @@ pub(crate) fn run(context: &Context<'_>, command: LicenceCommand) -> Result<Exit
         LicenceCommand::Check(arguments) => check::run(context, &arguments),
         LicenceCommand::Publish(arguments) => offer::publish(context, arguments),
         LicenceCommand::Offer(arguments) => offer::run(context, arguments),
+        LicenceCommand::Offers(arguments) => list::offers(context, &arguments),
         LicenceCommand::Accept(arguments) => accept::run(context, arguments),
         LicenceCommand::Grant(arguments) => grant::run(context, arguments),
         LicenceCommand::List(arguments) => list::run(context, &arguments),
@@ -83,12 +86,16 @@ fn new(context: &Context<'_>, arguments: &LicenceNewArguments) -> Result<Exit, F
     context.done(Value::Object(members), &report)
 }
 
-/// Shows a terms document in words.
+/// Shows a terms document in words, or terms that are published.
 ///
 /// # Errors
-/// A usage failure that names the place in the document when it is none.
+/// A usage failure that names the place in the document when it is none; a network or service failure for terms that are
+/// published, or are said to be.
 fn show(context: &Context<'_>, arguments: &LicenceShowArguments) -> Result<Exit, Failure> {
-    let terms = read(&arguments.terms)?;
+    let terms = match published_id(&arguments.terms) {
+        Some(id) => published(&Client::of(&context.settings(Overrides::default())?)?, id)?,
+        None => read(&arguments.terms)?,
+    };
     let report = summarised(&terms, arguments.lang)?
         .headline(Tone::Neutral, format!("{} is terms {}", arguments.terms.display(), id(&terms)?));
     context.done(Value::Object(members(&terms)?), &report)
@@ -102,6 +109,25 @@ fn read(path: &Path) -> Result<Terms, Failure> {
     })?;
     let malformed = |error| Failure::new(Exit::Usage, "terms_malformed", format!("{}, {error}", path.display()));
     Terms::parse(&bytes).map_err(malformed)
+}
+
+/// The id of terms, where one was given in the place of a document.
+fn published_id(given: &Path) -> Option<&str> {
+    let text = given.to_str().filter(|_| !given.exists())?;
+    (text.starts_with("trm_") || text.parse::<TermsId>().is_ok()).then_some(text)
+}
+
+/// Terms that a registry has, by their id, whole or shown.
+fn published(client: &Client, id: &str) -> Result<Terms, Failure> {
+    let unknown = || Failure::new(Exit::NotRegistered, "not_registered", format!("no terms {id} are published here"));
+    let known = client.terms(id)?.ok_or_else(unknown)?;
+    let by = known.published_by.first().ok_or_else(unknown)?;
+    let other = || Failure::proof(format!("the statement {} does not publish the terms {id}", by.statement_id));
+    let Claim::Terms(TermsClaim(terms)) = client.statement(&by.statement_id.to_string())?.claim else {
+        return Err(other());
+    };
+    let found = terms.id().map_err(|error| unwritable(&error))?;
+    if found.to_string() == id || found.shown().to_string() == id { Ok(*terms) } else { Err(other()) }
 }
 
 fn id(terms: &Terms) -> Result<String, Failure> {

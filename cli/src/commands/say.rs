@@ -391,11 +391,15 @@ pub(super) fn recorded(
     members: Value,
 ) -> Result<Exit, Failure> {
     let (statement, proved) = (registered.statement(), &registered.proved);
+    let prefix = statement.claim.id_prefix();
+    let shown = statement.id.shown(prefix).to_string();
     let report = report
+        .row("id", &shown)
         .row("index", format!("{} in a log of {}, proved", proved.index, proved.checkpoint.size()))
+        .naming(&format!("{prefix}_…"), &shown)
         .headline(Tone::Good, format!("RECORDED: {said}"));
     let mut all = json!({
-        "id": statement.id.shown(statement.claim.id_prefix()),
+        "id": shown,
         "statement_id": statement.id,
         "party_id": party.party_id,
         "index": proved.index,
