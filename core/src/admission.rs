@@ -16,7 +16,7 @@ pub use evidence::{
     EvidenceChange, EvidenceKind, EvidenceReads, EvidenceRecord, Evidenced, PaymentKey, Subject, UseKey,
 };
 pub use licensing::{
-    LatestEvent, LicenceChange, LicenceEventRecord, LicenceRecord, Licensing, LicensingReads, OfferRecord, TermsRecord,
+    DatedEvent, LicenceChange, LicenceEventRecord, LicenceRecord, Licensing, LicensingReads, OfferRecord, TermsRecord,
     keeps_others_out,
 };
 pub use rejection::{Class, Code, Document, Rejection};
@@ -24,12 +24,16 @@ pub use rejection::{Class, Code, Document, Rejection};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::key::KeyId;
+use crate::kind::Claim;
 use crate::party::KeyRole;
 use crate::sealed::Field;
-use crate::statement::{Envelope, Issuer, Nonce, RegistryRef, Statement, StatementId};
+use crate::statement::{Envelope, Header, Issuer, Nonce, RegistryRef, Statement, StatementId};
 use crate::strict::StrictError;
 use crate::text::{Names, skeleton};
 use crate::time::Timestamp;
+
+/// How far the clock of whoever signs may be ahead of the registry's.
+const CLOCK_MINUTES_MAX: u16 = 10;
 
 /// An entry about to be folded: a statement and its position.
 #[derive(Debug, Clone, Copy)]
@@ -274,18 +278,24 @@ impl View {
         Ok(changes)
     }
 
-    /// Checks that a statement is for this registry and not too late: all that admission asks of it without a look at the
-    /// log.
+    /// Checks that a statement is for this registry, not too late, and not of a day to come where that day counts: all that
+    /// admission asks of it without a look at the log.
     ///
     /// # Errors
     /// A [`Rejection`] naming the member of its header.
     pub fn check_place_and_time(&self, statement: &Statement, now: Timestamp) -> Result<(), Rejection> {
         self.check_registry(statement)?;
-        if now <= statement.header.not_after {
-            return Ok(());
+        let Header { issued_at, not_after, .. } = &statement.header;
+        if now > *not_after {
+            let reason = format!("the statement could be admitted until {not_after}; sign a new one");
+            return Err(Rejection::in_payload(Code::Expired, StrictError::new("/predicate/not_after", reason)));
         }
-        let reason = format!("the statement could be admitted until {}; sign a new one", statement.header.not_after);
-        Err(Rejection::in_payload(Code::Expired, StrictError::new("/predicate/not_after", reason)))
+        // What becomes of a licence counts from the day on which it was said.
+        if matches!(statement.claim, Claim::LicenceStatus(_)) && *issued_at > now.plus_minutes(CLOCK_MINUTES_MAX) {
+            let reason = format!("it is {now} here, and this was not made yet; set the clock, and sign a new one");
+            return Err(Rejection::in_payload(Code::NotYetValid, StrictError::new("/predicate/issued_at", reason)));
+        }
+        Ok(())
     }
 
     fn check_registry(&self, statement: &Statement) -> Result<(), Rejection> {

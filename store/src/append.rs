@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chopmark_core::admission::{Change, Reads, Rejection, View};
+use chopmark_core::admission::{Change, Class, Reads, Rejection, View};
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::kind::Claim;
 use chopmark_core::ledger::edge::Edge;
@@ -292,7 +292,7 @@ async fn existing(
         .collect()
 }
 
-/// Loads what judging the batch needs, one query per table.
+/// Loads what judging the batch needs, one query per table; for grants, one more of the licences in their way.
 async fn load_view(
     connection: &mut AsyncPgConnection,
     (size, now): (u64, Timestamp),
@@ -313,7 +313,27 @@ async fn load_view(
     }
     project::load(connection, &reads, &mut view).await?;
     view.load_openings(vault::kept(connection, &reads.openings, now).await?);
+    if !reads.licensing.licences_of.is_empty() {
+        let new = batch.iter().copied();
+        let new = new.filter(|submission| !known.contains_key(&submission.statement.id));
+        let (reads, after) = possible(&view, new, now);
+        project::load_in_the_way(connection, &reads.licensing, &after, &mut view).await?;
+    }
     Ok(view)
+}
+
+/// What is read by statements that may be admitted when nothing is in the way of a grant, and the view with those that
+/// were. Others are not worth a look at all licences of what they are about. A refusal by which one statement is in the
+/// way of another is not final: without the first, the second may be admitted.
+fn possible<'a>(view: &View, batch: impl Iterator<Item = &'a Submission>, now: Timestamp) -> (Reads, View) {
+    let (mut reads, mut view) = (Reads::default(), view.clone());
+    for submission in batch {
+        match view.admit(&submission.statement, &submission.envelope, now) {
+            Err(rejection) if rejection.code.class() != Class::Conflict => {}
+            Ok(_) | Err(_) => reads.add(&submission.statement),
+        }
+    }
+    (reads, view)
 }
 
 /// Columns of new entries, for one `unnest`.

@@ -292,5 +292,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     party_page
 );
 diesel::allow_tables_to_appear_in_same_query!(checkpoint, log_state);
-diesel::allow_tables_to_appear_in_same_query!(licence, licence_artefact);
+diesel::allow_tables_to_appear_in_same_query!(licence, licence_artefact, licence_event);
 diesel::allow_tables_to_appear_in_same_query!(offer, offer_artefact);

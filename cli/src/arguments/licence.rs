@@ -33,7 +33,7 @@ pub(crate) enum LicenceCommand {
     List(LicenceListArguments),
     /// Write an offline licence: one file that proves the licence and its artefact without a network
     File(LicenceFileArguments),
-    /// Write the signed list of licences that are suspended or terminated, for verifiers without a network
+    /// Write the signed list of what suspended, reinstated or terminated licences, for verifiers without a network
     StatusList(StatusListArguments),
     /// Suspend a licence
     Suspend(LicenceEndArguments),

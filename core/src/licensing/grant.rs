@@ -112,7 +112,12 @@ impl GrantClaim {
         Ok(())
     }
 
-    fn admit_start(&self, statement: &Statement, terms: &Terms) -> Result<(), Rejection> {
+    /// Whether it begins when it has to, and ends on a day that can be written, unless it has no end.
+    fn admit_term(&self, statement: &Statement, terms: &Terms) -> Result<(), Rejection> {
+        if terms.term.duration.is_some_and(|duration| self.starts_on.last_day_of(duration).is_none()) {
+            let reason = "it would end after the year 9999; begin earlier, or take terms that are perpetual".to_owned();
+            return Err(refuse(Code::InvalidStatement, "/claim/starts_on", reason));
+        }
         let day = Date::in_hong_kong(statement.header.issued_at);
         let expected = match (terms.term.start, self.offer) {
             (Some(start), _) => start,
@@ -175,7 +180,7 @@ impl Kind for GrantClaim {
             None => self.admit_agreement(statement, view)?,
         }
         let terms = self.deal().admit(view)?;
-        self.admit_start(statement, terms)?;
+        self.admit_term(statement, terms)?;
         if let Some((position, existing)) = licensing.collision(self, terms) {
             let reason = format!(
                 "licence {} and these terms can't both stand: one of them is exclusive, and they share a right, a place, \
@@ -207,7 +212,7 @@ impl LicenceRecord {
             claim: change.claim.clone(),
             terms,
             ends_on,
-            event: None,
+            events: Vec::new(),
             event_seq: 0,
             event_head: change.id,
         }
