@@ -275,13 +275,38 @@ fn an_exclusive_licence_keeps_others_from_making_things_of_it() {
     let offered = id(&done(&alice, &offer));
     let refusal = refused(&carol, &["licence", "accept", &offered], 10, "exclusive_overlap");
     assert_eq!(refusal["existing"], granted["statement_id"]);
-    let check = |home: &Home, holder: &str| {
+    let is_kept_out = |home: &Home, holder: &str, base: &str| {
         let check =
-            ["licence", "check", "--parent", &base, "--relation", "finetune", "--terms", "mit", "--holder", holder];
+            ["licence", "check", "--parent", base, "--relation", "finetune", "--terms", "mit", "--holder", holder];
         let (_, verdict) = run(home, &check);
         verdict["conflicts"].as_array().unwrap().iter().any(|one| one["code"] == "EXCLUSIVITY")
     };
-    assert!(check(&carol, &carols) && !check(&bob, &bobs));
+    assert!(is_kept_out(&carol, &carols, &base) && !is_kept_out(&bob, &bobs, &base));
+
+    // Whoever has a sublicence is not kept out by the licence that it rests on.
+    let (dave, daves) = party("Sublicensed Dave Limited");
+    assert!(is_kept_out(&dave, &daves, &base));
+    done(&bob, &["licence", "new", "--preset", "exclusive-territorial", "--out", "exclusive.json"]);
+    bob.edit("exclusive.json", |terms| {
+        terms["sublicensing"] = json!({ "permission": "none", "transferable": "none" });
+    });
+    let head = id(&granted);
+    let offer =
+        ["licence", "offer", "--artefact", &base, "--terms", "exclusive.json", "--under", &head, "--to", &daves];
+    done(&dave, &["licence", "accept", &id(&done(&bob, &offer))]);
+    assert!(!is_kept_out(&dave, &daves, &base) && is_kept_out(&carol, &carols, &base));
+
+    // A suspension does not let others in.
+    done(&alice, &["licence", "suspend", &head, "--reason", "non_payment"]);
+    assert!(is_kept_out(&carol, &carols, &base));
+
+    // What is exclusive from next month on is in the way of what has no end.
+    fs::write(alice.file("next.bin"), "a base model that one company may distribute from next month on").unwrap();
+    let next = id(&done(&alice, &["register", "next.bin", "--licence", "mit"]));
+    alice.edit("exclusive.json", |terms| terms["term"]["start"] = json!(today_plus(30)));
+    let offer = ["licence", "offer", "--artefact", &next, "--terms", "exclusive.json", "--to", &bobs];
+    done(&bob, &["licence", "accept", &id(&done(&alice, &offer))]);
+    assert!(is_kept_out(&carol, &carols, &next));
 }
 
 #[test]
