@@ -73,6 +73,8 @@ vocabulary! {
         Expiry = "EXPIRY",
         /// What it rests on has ended.
         Expired = "EXPIRED",
+        /// What it rests on has not begun.
+        NotBegun = "NOT_BEGUN",
         /// Beyond a cap.
         Ceiling = "CEILING",
         /// No derivatives are allowed.

@@ -285,6 +285,37 @@ fn an_exclusive_licence_keeps_others_from_making_things_of_it() {
 }
 
 #[test]
+fn shares_of_revenue_under_licences_that_are_held_add_up() {
+    let ((alice, _), (bob, bobs)) = (party("Stacking Alice Limited"), party("Stacking Bob Limited"));
+    done(&alice, &["licence", "new", "--preset", "commercial-revenue-share", "--out", "terms.json"]);
+    alice.edit("terms.json", |terms| {
+        let share = terms["consideration"][1].clone();
+        terms["consideration"] = json!([share]);
+        terms["consideration"][0]["figures"] = json!({ "rate": "0.6" });
+    });
+    let base = |name: &str| {
+        fs::write(alice.file(name), format!("weights of {name}, not for commerce unless licensed")).unwrap();
+        let base = id(&done(&alice, &["register", name, "--licence", "cc-by-nc-4.0"]));
+        let offer = ["licence", "offer", "--artefact", &base, "--terms", "terms.json", "--to", &bobs];
+        done(&bob, &["licence", "accept", &id(&done(&alice, &offer))]);
+        base
+    };
+    let bases = ["one.bin", "other.bin"].map(base);
+    done(&bob, &["licence", "new", "--preset", "commercial-revenue-share", "--out", "own.json"]);
+    bob.edit("own.json", |terms| terms["sublicensing"]["max_depth"] = json!(1));
+    let check = |parents: &[&String]| {
+        let mut check = vec!["licence", "check", "--terms", "own.json", "--relation", "merge", "--holder", &bobs];
+        check.extend(parents.iter().flat_map(|parent| ["--parent", parent.as_str()]));
+        let (_, verdict) = run(&bob, &check);
+        let conflicts = verdict["conflicts"].as_array().unwrap().clone();
+        conflicts.iter().map(|one| json!([one["code"], one["about"]])).collect::<Vec<_>>()
+    };
+    let [one, other] = &bases;
+    assert_eq!(check(&[one]), [Value::Null; 0]);
+    assert_eq!(check(&[one, other]), [json!(["ROYALTY_STACK", ["120"]])]);
+}
+
+#[test]
 fn a_grant_without_an_offer_is_signed_by_both_sides() {
     let ((alice, _), (bob, bobs), (carol, _)) = (
         party("Granting Both Alice Limited"),
