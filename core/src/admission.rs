@@ -95,6 +95,7 @@ impl Reads {
 #[derive(Debug, Clone, Default)]
 pub struct View {
     size: u64,
+    now: Option<Timestamp>,
     registry: Option<RegistryRef>,
     operator: Option<StatementId>,
     parties: BTreeMap<StatementId, PartyRecord>,
@@ -124,6 +125,11 @@ impl View {
     /// Entries so far: the next index.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// The registry's clock as a statement is admitted; none in a replay, which knows no more of it than the log does.
+    pub fn now(&self) -> Option<Timestamp> {
+        self.now
     }
 
     /// The operator's party.
@@ -253,9 +259,14 @@ impl View {
         signed: &Envelope,
         now: Timestamp,
     ) -> Result<Vec<Change>, Rejection> {
+        self.check_place_and_time(statement, now)?;
+        self.now = Some(now);
+        self.judge(statement, signed)
+    }
+
+    fn judge(&mut self, statement: &Statement, signed: &Envelope) -> Result<Vec<Change>, Rejection> {
         let refuse =
             |code, pointer: &str, reason: String| Rejection::in_payload(code, StrictError::new(pointer, reason));
-        self.check_place_and_time(statement, now)?;
         let nonce = (statement.issuer(), statement.header.nonce.clone());
         if self.nonces.contains(&nonce) {
             let reason = "this issuer has used the nonce before; sign with a new random one".to_owned();
@@ -319,7 +330,9 @@ impl View {
     /// A [`Rejection`] when the log holds what should never have been admitted.
     pub fn replay(&mut self, index: u64, statement: &Statement, signed: &Envelope) -> Result<Vec<Change>, Rejection> {
         self.size = index;
-        self.admit(statement, signed, statement.header.not_after)
+        self.check_registry(statement)?;
+        self.now = None;
+        self.judge(statement, signed)
     }
 
     /// Names the registry, once its genesis entry was folded.

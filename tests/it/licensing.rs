@@ -1,5 +1,7 @@
 //! Licences over HTTP and offline: who may offer and accept what, which of two stands, and what a file proves.
 
+mod sublicences;
+
 use chopmark_core::artefact::{ArtefactClaim, Parent, ParentSource, Relation};
 use chopmark_core::bundle::Bundle;
 use chopmark_core::digest::Sha256Digest;
@@ -472,12 +474,14 @@ fn a_sublicence_stays_within_the_licence_it_rests_on_and_ends_with_it() {
     let licensor = Licensor::new(service, "sublicence", &head);
     let (bob, carol) = (author(service, "sublicence bob"), author(service, "sublicence carol"));
     let licence = licensor.grant("sublicence", &bob);
+    let mut below = head.clone();
+    (below.sublicensing.permission, below.sublicensing.max_depth) = (Permission::None, None);
+    let below_id = below.id().unwrap();
     for author in [&bob, &carol] {
-        enter(
-            service,
-            &say(author, &format!("terms of {}", author.party), &Claim::Terms(TermsClaim(Box::new(head.clone())))),
-            &log_key,
-        );
+        for terms in [&head, &below] {
+            let label = format!("terms {} of {}", terms.id().unwrap(), author.party);
+            enter(service, &say(author, &label, &Claim::Terms(TermsClaim(Box::new(terms.clone())))), &log_key);
+        }
     }
     let wider = Preset::Permissive.terms().unwrap();
     let offer = |author: &Author, label: &str, under: Vec<StatementId>, terms: TermsId| {
@@ -498,14 +502,18 @@ fn a_sublicence_stays_within_the_licence_it_rests_on_and_ends_with_it() {
     enter(service, &say(&bob, "wider terms", &Claim::Terms(TermsClaim(Box::new(wider.clone())))), &log_key);
     let too_wide = offer(&bob, "sub 3", vec![licence], wider.id().unwrap());
     refused(service, &too_wide, "beyond_head_licence", "/predicate/claim/artefacts/0");
-    let offered = offer(&bob, "sub 4", vec![licence], licensor.terms);
+    // A hand further has one hand fewer.
+    let as_deep = offer(&bob, "sub 3 again", vec![licence], licensor.terms);
+    let problem = refused(service, &as_deep, "beyond_head_licence", "/predicate/claim/artefacts/0");
+    assert!(problem["detail"].as_str().unwrap().contains("(its terms, /sublicensing)"), "{problem}");
+    let offered = offer(&bob, "sub 4", vec![licence], below_id);
     enter(service, &offered, &log_key);
-    let sub =
-        GrantClaim { licensor: bob.party, under: vec![licence], ..licensor.acceptance(offered.statement.id, &carol) };
+    let accepted = licensor.acceptance(offered.statement.id, &carol);
+    let sub = GrantClaim { licensor: bob.party, under: vec![licence], terms: below_id, ..accepted };
     let sub = say(&carol, "sub 5", &Claim::Grant(sub));
     enter(service, &sub, &log_key);
     // One hand, and no more.
-    let further = offer(&carol, "sub 6", vec![sub.statement.id], licensor.terms);
+    let further = offer(&carol, "sub 6", vec![sub.statement.id], below_id);
     refused(service, &further, "beyond_head_licence", "/predicate/claim/artefacts/0");
 
     let file = |id: StatementId| service.get(&format!("/v1/licences/{id}/file?ttl=P30D"));

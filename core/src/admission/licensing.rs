@@ -188,7 +188,7 @@ impl Licensing {
     }
 
     /// These licences and all that they rest on.
-    fn all_under(&self, under: &[StatementId]) -> BTreeSet<StatementId> {
+    pub(crate) fn all_under(&self, under: &[StatementId]) -> BTreeSet<StatementId> {
         let mut all = BTreeSet::new();
         let mut waiting = under.to_vec();
         while let Some(id) = waiting.pop() {

@@ -86,6 +86,23 @@ pub(super) fn judge(part: &Part, offer: &Offer, making: Making) -> Vec<Found> {
     judge.found
 }
 
+/// Judges a sublicence, as something that contains the whole work.
+pub(super) fn judge_sublicence(parent: &Clauses, offer: &Offer, hands_on_less: bool) -> Vec<Found> {
+    let (child, derivation) = (&offer.clauses, Derivation::Derived);
+    let mut judge = Judge { parent, child, offer, derivation, is_softened: false, found: Vec::new() };
+    judge.passing_on();
+    judge.bounds();
+    judge.caps();
+    judge.prohibitions();
+    if hands_on_less && !parent.restrictions.is_empty() {
+        let about = codes(parent.restrictions.iter().copied());
+        judge.mismatch(FindingCode::UseRestriction, "/use_restrictions/propagates", about);
+    }
+    judge.obligations();
+    judge.derivatives();
+    judge.found
+}
+
 fn codes<T: crate::terms::vocabulary::Vocabulary>(values: impl Iterator<Item = T>) -> Vec<String> {
     values.map(|value| value.as_str().to_owned()).collect()
 }
@@ -312,6 +329,24 @@ impl Judge<'_> {
         let is_told = self.contains() || matches!(self.derivation, Derivation::Adapter | Derivation::Distilled);
         if self.parent.lineage && !self.child.lineage && is_told {
             self.mismatch(FindingCode::Lineage, "/derivatives/lineage_disclosure", Vec::new());
+        }
+    }
+
+    /// Is more permitted of what others make with it?
+    fn derivatives(&mut self) {
+        if self.child.derivatives_allowed {
+            if !self.parent.derivatives_allowed {
+                self.mismatch(FindingCode::Derivatives, "/derivatives/allowed", Vec::new());
+            }
+            if self.parent.approval_required && !self.child.approval_required {
+                self.mismatch(FindingCode::Approval, "/derivatives/approval_required", Vec::new());
+            }
+            if self.child.share_alike < self.parent.share_alike {
+                self.mismatch(FindingCode::ShareAlike, "/derivatives/share_alike", Vec::new());
+            }
+        }
+        if self.child.outputs_training && !self.parent.outputs_training {
+            self.mismatch(FindingCode::OutputTraining, "/outputs/may_train_on_outputs", Vec::new());
         }
     }
 

@@ -43,8 +43,7 @@ impl GrantClaim {
 
     /// The last day under these terms; `None` when they are perpetual, and when they renew themselves.
     pub fn ends_on(&self, terms: &Terms) -> Option<Date> {
-        let renews = terms.term.renewal.as_ref().is_some_and(|renewal| renewal.mode == RenewalMode::Automatic);
-        if renews { None } else { terms.term.duration.and_then(|duration| self.starts_on.last_day_of(duration)) }
+        ends_on(terms, self.starts_on)
     }
 
     fn deal(&self) -> Deal<'_> {
@@ -130,6 +129,12 @@ impl GrantClaim {
 
 fn refuse(code: Code, pointer: &str, reason: String) -> Rejection {
     Rejection::in_payload(code, StrictError::new(format!("/predicate{pointer}"), reason))
+}
+
+/// The last day of a licence under these terms that starts on a day.
+pub(super) fn ends_on(terms: &Terms, starts_on: Date) -> Option<Date> {
+    let renews = terms.term.renewal.as_ref().is_some_and(|renewal| renewal.mode == RenewalMode::Automatic);
+    if renews { None } else { terms.term.duration.and_then(|duration| starts_on.last_day_of(duration)) }
 }
 
 impl Kind for GrantClaim {
