@@ -48,21 +48,20 @@ fn a_licence_is_offered_accepted_filed_verified_and_revoked() {
     // Only the party it was made to accepts it, once.
     let (carol, _) = party("Curious Carol Limited");
     refused(&carol, &["licence", "accept", &id(&offered)], 4, "not_authorised");
-    let words = bob.run(&[
-        "licence",
-        "accept",
-        &id(&offered),
-        "--lang",
-        "zh-Hant",
-        "--dry-run",
-        "--url",
-        shared::service().url(),
-    ]);
-    assert_eq!(words.code, 0, "{words:?}");
+    // What is agreed to is shown before anything is signed.
+    let offer_id = id(&offered);
+    let accept = ["licence", "accept", &offer_id, "--lang", "zh-Hant", "--url", shared::service().url()];
+    let summary = terms["summary"]["zh-Hant"].as_str().unwrap();
+    let says_all = |text: &str| summary.lines().all(|line| text.lines().any(|said| said.trim_end() == line));
+    assert!(summary.lines().count() > 10 && summary.contains("50"), "{summary}");
+    let words = bob.run(&[&accept[..], &["--dry-run"]].concat());
+    assert!(words.code == 0 && says_all(&words.stdout), "{words:?}");
     let granted = done(&bob, &["licence", "accept", &id(&offered)]);
     let licence = id(&granted);
     assert!(licence.starts_with("lic_"), "{granted}");
     refused(&bob, &["licence", "accept", &id(&offered)], 10, "already_registered");
+    let again = bob.run(&accept);
+    assert!(again.code == 10 && says_all(&again.stderr), "it was shown, and then refused: {again:?}");
     refused(&bob, &["licence", "accept", &model], 2, "usage");
     let list = done(&alice, &["licence", "list", "--artefact", &model, "--licensee", &bobs]);
     assert_eq!(
@@ -357,6 +356,13 @@ fn a_grant_without_an_offer_is_signed_by_both_sides() {
     for said in ["Granting Both Alice Limited", "Granting Both Bob Limited", "2027-01-31", "50"] {
         assert!(explained.contains(said), "{said}: {explained}");
     }
+    // In the language asked for.
+    hand(&bob);
+    let ran = bob.run(&["sign", "grant.json", "--dry-run", "--lang", "zh-Hans"]);
+    let shown = done(&alice, &["licence", "show", "terms.json"]);
+    let last = shown["summary"]["zh-Hans"].as_str().unwrap().lines().last().unwrap().to_owned();
+    assert!(ran.code == 0 && ran.stdout.contains(&last), "{ran:?}");
+    done(&bob, &["sign", "grant.json", "--accept-public-record"]);
     let entered = done(&bob, &["submit", "grant.json"]);
     assert!(id(&entered).starts_with("lic_") && entered["complete"] == true, "{entered}");
     let list = done(&bob, &["licence", "list", "--licensee", &bobs]);
@@ -395,6 +401,13 @@ fn a_sealed_fee_is_opened_by_its_parties_and_stands_nowhere_else() {
     assert_eq!(code, 5, "what is not hers is not there: {refusal}");
     let checked = done(&bob, &["disclose", "--check", "fee.chop"]);
     assert_eq!((&checked["value"], &checked["field"]), (&json!("31337.25"), &json!("/consideration/0/amount")));
+    // What has to be paid is shown to whoever is going to pay it, and to nobody else.
+    let accept =
+        |home: &Home, offer: &str| done(home, &["licence", "accept", offer, "--dry-run"])["agreed"].to_string();
+    assert!(accept(&bob, &id(&offered)).contains("31,337.25"), "{}", accept(&bob, &id(&offered)));
+    let to_anybody = done(&alice, &[&offer[..6], &offer[8..]].concat());
+    let unread = accept(&carol, &id(&to_anybody));
+    assert!(!unread.contains("31,337.25") && unread.contains("ask the licensor"), "{unread}");
     done(&bob, &["licence", "accept", &id(&offered)]);
     // What is sealed already can't be sealed again, and what costs nothing has no fee.
     done(&alice, &["licence", "new", "--preset", "permissive", "--out", "free.json"]);

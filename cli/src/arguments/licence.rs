@@ -80,7 +80,7 @@ const DERIVATIONS: [&str; 8] =
     ["finetune", "adapter", "merge", "quantized", "derived", "distilled", "dataset", "dependency"];
 
 /// Languages, as typed.
-const LANGUAGES: [&str; 3] = ["en", "zh-Hant", "zh-Hans"];
+pub(super) const LANGUAGES: [&str; 3] = ["en", "zh-Hant", "zh-Hans"];
 
 /// Arguments of `chopmark licence new`.
 #[derive(Debug, Args)]
