@@ -4,6 +4,7 @@
 //! a transaction that did not. Values leave only after the record of their being read was committed.
 
 mod access_audit;
+mod access_columns;
 mod access_tiles;
 mod accesses;
 mod challenges;

@@ -1,6 +1,7 @@
 //! Confidential values: what is sealed stays sealed, for everybody but those concerned, until it is destroyed.
 
 mod accesses;
+mod delayed;
 mod erasure;
 mod forged;
 mod guessing;

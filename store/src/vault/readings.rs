@@ -1,5 +1,7 @@
 //! Reading openings: the record of it is written in the same transaction, first, and nothing leaves before its commit.
 
+use core::time::Duration;
+
 use chopmark_core::access::{ACCESS_SCHEMA, AccessRecord, Action, Principal, Reason, Refused, Resource, authorize};
 use chopmark_core::sealed::{Field, Opening};
 use chopmark_core::statement::StatementId;
@@ -112,7 +114,7 @@ pub(super) async fn record(
     reading: Reading<'_>,
 ) -> Result<(), StoreError> {
     let Reading { principal, statement, fields, reason, now, id } = reading;
-    let is_officer = principal.who.role() == "officer";
+    let delay = if principal.who.role() == "officer" { vault.config.officers_shown_after } else { Duration::ZERO };
     let record = AccessRecord {
         schema: ACCESS_SCHEMA.to_owned(),
         id: HEXLOWER.encode(&id),
@@ -123,20 +125,20 @@ pub(super) async fn record(
         bound_to: principal.who.bound_to(),
         token: principal.token.to_string(),
         reason: reason.cloned(),
+        shown_from: (!delay.is_zero()).then(|| Timestamp::from(now.to_utc() + delay)),
     };
     let body = strict::to_canonical(&record).map_err(|error| StoreError::damaged("vault.access", error))?;
-    let delay = if is_officer { vault.config.officers_shown_after } else { core::time::Duration::ZERO };
     fixed(
         "INSERT INTO vault.access (id, statement, role, bound_to, token, body, shown_from)
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind::<Binary, _>(id.to_vec())
     .bind::<Binary, _>(statement.as_bytes().to_vec())
-    .bind::<Text, _>(record.role)
-    .bind::<Text, _>(record.bound_to)
-    .bind::<Text, _>(record.token)
+    .bind::<Text, _>(record.role.clone())
+    .bind::<Text, _>(record.bound_to.clone())
+    .bind::<Text, _>(record.token.clone())
     .bind::<Binary, _>(body)
-    .bind::<Timestamptz, _>(now.to_utc() + delay)
+    .bind::<Timestamptz, _>(record.visible_from().to_utc())
     .execute(&mut &*connection)
     .await?;
     fixed("INSERT INTO vault.access_pending (access) VALUES ($1)")
