@@ -84,8 +84,7 @@ fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, ApiError> {
 }
 
 fn vault(service: &Service) -> Result<&Vault, ApiError> {
-    let detail = "this process has no master key and knows no tokens; ask one that has";
-    service.store.vault().ok_or_else(|| ApiError::unavailable("no_master_key", detail))
+    crate::sealed::vault(service, "knows no tokens")
 }
 
 /// Ask for a challenge to sign.
