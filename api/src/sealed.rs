@@ -42,8 +42,8 @@ pub async fn check(service: &Service, submission: &Submission) -> Result<(), Api
         (false, false) => {
             let zones = vault.map_or_else(|| "no zone".to_owned(), Vault::zones);
             let reason = format!(
-                "the vault here serves {zones}, not {zone}; send the openings to a vault of that zone, and the statement \
-                 here without them"
+                "the vault here serves {zones}, not {zone}; send the statement with its openings to a vault of that zone, \
+                 and here without them (\"fields\": [])"
             );
             refuse(Code::ZoneNotServed, "/openings/zone", reason)
         }

@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chopmark_core::code::ResidencyZone;
 use chopmark_store::{MASTER_KEY_FORMAT, MasterKeys, Store, Vault, VaultConfig};
 use zeroize::Zeroizing;
 
@@ -157,7 +158,7 @@ pub(crate) async fn attach(
     }
     let config = VaultConfig {
         keys: Box::new(move || source.read()),
-        zones: arguments.zones.clone(),
+        zones: arguments.zones.zones.clone(),
         retention: DAY * u32::from(arguments.retention_days),
         officers_shown_after: DAY * u32::from(arguments.officers_shown_after_days),
     };
@@ -192,7 +193,7 @@ pub(crate) async fn attach_for_tokens(
     if source.is_missing() && is_private {
         make_first(&source, store).await?;
     }
-    attach_for_reading(store, directory, arguments)
+    attach_for_reading(store, directory, arguments, &[])
 }
 
 /// The store with its vault where its keys are at hand, and without it elsewhere.
@@ -207,10 +208,10 @@ pub(crate) fn attach_where_keys_are(
     if arguments.vault_key.is_none() && MasterKeySource::of(directory, arguments).is_missing() {
         return Ok(store.clone());
     }
-    attach_for_reading(store, directory, arguments)
+    attach_for_reading(store, directory, arguments, &[])
 }
 
-/// The store with its vault, for reading what is in it.
+/// The store with its vault, for reading what is in it: openings of these zones, for whoever asks for them.
 ///
 /// # Errors
 /// When the keys can't be read.
@@ -218,12 +219,13 @@ pub(crate) fn attach_for_reading(
     store: &Store,
     directory: &DataDirectory,
     arguments: &VaultKeyArguments,
+    zones: &[ResidencyZone],
 ) -> Result<Store, Failure> {
     let source = MasterKeySource::of(directory, arguments);
     source.read().map_err(Failure::usage)?;
     let config = VaultConfig {
         keys: Box::new(move || source.read()),
-        zones: Vec::new(),
+        zones: zones.to_vec(),
         retention: Duration::MAX,
         officers_shown_after: Duration::ZERO,
     };

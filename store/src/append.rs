@@ -46,7 +46,7 @@ pub enum Outcome {
         /// When it was entered, by the registry's clock.
         recorded_at: Timestamp,
     },
-    /// The log holds this statement already; nothing was written.
+    /// The log holds this statement already; nothing was written, but openings that it came without before.
     Existing {
         /// Position in the log.
         index: u64,
@@ -225,7 +225,7 @@ async fn transact(
     let mut rows = EntryRows::default();
     let mut tiles = Vec::new();
     let mut changes = Vec::new();
-    let mut appended = Vec::new();
+    let (mut appended, mut again) = (Vec::new(), Vec::new());
     head.recorded_at = head.recorded_at.max(now.to_utc());
     let recorded_at = Timestamp::from(head.recorded_at);
     for submission in batch {
@@ -233,6 +233,7 @@ async fn transact(
         let id = submission.statement.id;
         if let Some((index, stored)) = known.get(&id) {
             outcomes.push(Outcome::Existing { index: *index, signatures_differ: *stored != leaf });
+            again.push(*submission);
             continue;
         }
         match view.admit(&submission.statement, &submission.envelope, now) {
@@ -266,8 +267,8 @@ async fn transact(
             advance(connection, before, &head.edge),
         );
         first_failure([written.0, written.1, written.2, written.3, written.4, written.5])?;
-        vault::insert(connection, vault, &appended, recorded_at).await?;
     }
+    vault::insert(connection, vault, (&appended, &again), recorded_at).await?;
     Ok(Effects { head, outcomes })
 }
 

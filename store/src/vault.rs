@@ -49,7 +49,7 @@ use crate::fixed::{Fixed, fixed};
 pub struct VaultConfig {
     /// Reads the master keys: at the start, and again when the database knows a newer one.
     pub keys: Box<dyn Fn() -> Result<MasterKeys, String> + Send + Sync>,
-    /// Zones whose openings are kept here.
+    /// Zones whose openings are taken in and shown here.
     pub zones: Vec<ResidencyZone>,
     /// How long openings have to be kept before they may be erased.
     pub retention: Duration,
@@ -74,9 +74,14 @@ impl Vault {
         Ok(Self { config, keys, sums: tokio::sync::Mutex::default() })
     }
 
-    /// Whether openings of this zone are kept here.
+    /// Whether openings of this zone are taken in and shown here.
     pub fn serves(&self, zone: ResidencyZone) -> bool {
         self.config.zones.contains(&zone)
+    }
+
+    /// The zones, as rows name them.
+    fn zone_names(&self) -> Vec<&'static str> {
+        self.config.zones.iter().map(|zone| zone.as_str()).collect()
     }
 
     /// How long openings have to be kept before they may be erased.
@@ -86,7 +91,7 @@ impl Vault {
 
     /// The zones, for a sentence.
     pub fn zones(&self) -> String {
-        self.config.zones.iter().map(|zone| zone.as_str()).collect::<Vec<_>>().join(", ")
+        self.zone_names().join(", ")
     }
 
     fn keys(&self) -> MasterKeys {

@@ -7,6 +7,7 @@ mod forged;
 mod guessing;
 mod matrix;
 mod tokens;
+mod zones;
 
 use std::sync::OnceLock;
 

@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 
 use super::pay::NATURES;
 use super::register::IP_TYPES;
-use super::sealed::{LoginArguments, ReasonArguments, VaultKeyArguments};
+use super::sealed::{LoginArguments, ReasonArguments, VaultKeyArguments, ZoneArguments};
 use super::service::StoreArguments;
 use super::{languages, one_of};
 
@@ -177,6 +177,8 @@ pub(crate) struct ReportRecomputeArguments {
     pub(crate) store: StoreArguments,
     #[command(flatten)]
     pub(crate) key: VaultKeyArguments,
+    #[command(flatten)]
+    pub(crate) zones: ZoneArguments,
 }
 
 #[cfg(test)]

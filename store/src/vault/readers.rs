@@ -282,32 +282,43 @@ async fn authenticate_some(
     let mut readers = Vec::new();
     for row in &unsure {
         let Ok(statement) = statement(connection, &row.statement).await else { continue };
-        if row.has_openings {
-            let of = OpeningsOf::Statement(statement.id);
-            readers.extend(signers(&statement).into_iter().map(|party| NewReader { party, of }));
-        }
-        readers.extend(statement.claim.kind().new_readers(&statement));
-        if let Claim::Terms(terms) = &statement.claim
-            && let Ok(id) = terms.0.id()
-        {
-            let under: Vec<BodyRow> = fixed(
-                "WITH deal AS (SELECT $1 AS licensor, $2 AS terms)
-                 SELECT body FROM log.entry WHERE idx IN (
-                     SELECT idx FROM offer JOIN deal USING (licensor) WHERE claim ->> 'terms' = deal.terms
-                     UNION ALL SELECT idx FROM licence JOIN deal USING (licensor) WHERE claim ->> 'terms' = deal.terms)",
-            )
-            .bind::<Binary, _>(statement.issuer().as_bytes().to_vec())
-            .bind::<Text, _>(id.to_string())
-            .load(&mut &*connection)
-            .await?;
-            for BodyRow { body } in under {
-                let deal = parse(&body)?;
-                readers.extend(deal.claim.kind().new_readers(&deal));
-            }
-        }
+        readers.extend(by_the_log(connection, &statement, row.has_openings).await?);
     }
     admit(connection, Some(vault), &readers).await?;
     Ok(unsure.into_iter().next_back().map(|row| row.statement))
+}
+
+/// All that the log, as it is now, lets read the openings of a statement in it.
+pub(super) async fn by_the_log(
+    connection: &AsyncPgConnection,
+    statement: &Statement,
+    has_openings: bool,
+) -> Result<Vec<NewReader>, StoreError> {
+    let mut readers = Vec::new();
+    if has_openings {
+        let of = OpeningsOf::Statement(statement.id);
+        readers.extend(signers(statement).into_iter().map(|party| NewReader { party, of }));
+    }
+    readers.extend(statement.claim.kind().new_readers(statement));
+    if let Claim::Terms(terms) = &statement.claim
+        && let Ok(id) = terms.0.id()
+    {
+        let under: Vec<BodyRow> = fixed(
+            "WITH deal AS (SELECT $1 AS licensor, $2 AS terms)
+             SELECT body FROM log.entry WHERE idx IN (
+                 SELECT idx FROM offer JOIN deal USING (licensor) WHERE claim ->> 'terms' = deal.terms
+                 UNION ALL SELECT idx FROM licence JOIN deal USING (licensor) WHERE claim ->> 'terms' = deal.terms)",
+        )
+        .bind::<Binary, _>(statement.issuer().as_bytes().to_vec())
+        .bind::<Text, _>(id.to_string())
+        .load(&mut &*connection)
+        .await?;
+        for BodyRow { body } in under {
+            let deal = parse(&body)?;
+            readers.extend(deal.claim.kind().new_readers(&deal));
+        }
+    }
+    Ok(readers)
 }
 
 /// Puts the MACs of some rows under the master key in use: how many. What has no right MAC under the one before gets none.

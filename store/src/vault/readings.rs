@@ -9,7 +9,7 @@ use chopmark_core::strict;
 use chopmark_core::time::Timestamp;
 use data_encoding::HEXLOWER;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Binary, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
 
 use super::seal::{self, SealedOpening};
@@ -89,7 +89,7 @@ impl Store {
                 return Ok(Err(refused));
             }
             record(connection, vault, reading).await?;
-            Ok::<_, StoreError>(Ok(rows(connection, reading.statement).await?))
+            Ok::<_, StoreError>(Ok(rows(connection, vault, reading.statement).await?))
         });
         // Only what is recorded for good is decrypted.
         let rows = match read.await? {
@@ -148,11 +148,18 @@ pub(super) async fn record(
     Ok(())
 }
 
-async fn rows(connection: &AsyncPgConnection, statement: &StatementId) -> Result<Vec<OpeningRow>, StoreError> {
+/// The openings of a statement, where this vault serves their zone.
+async fn rows(
+    connection: &AsyncPgConnection,
+    vault: &Vault,
+    statement: &StatementId,
+) -> Result<Vec<OpeningRow>, StoreError> {
     let query = fixed(
-        "SELECT field, key_id, wrapped_key, sealed, erased_by FROM vault.opening WHERE statement = $1 ORDER BY position",
+        "SELECT field, key_id, wrapped_key, sealed, erased_by FROM vault.opening
+         WHERE statement = $1 AND zone = ANY ($2) ORDER BY position",
     );
-    Ok(query.bind::<Binary, _>(statement.as_bytes().to_vec()).load(&mut &*connection).await?)
+    let query = query.bind::<Binary, _>(statement.as_bytes().to_vec());
+    Ok(query.bind::<Array<Text>, _>(vault.zone_names()).load(&mut &*connection).await?)
 }
 
 /// Decrypts a row.

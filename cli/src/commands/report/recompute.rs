@@ -76,7 +76,7 @@ async fn work(
     directory: &DataDirectory,
     store: &Store,
 ) -> Result<(Jurisdiction, Recomputed), Failure> {
-    let store = vault::attach_for_reading(store, directory, &arguments.key)?;
+    let store = vault::attach_for_reading(store, directory, &arguments.key, &arguments.zones.zones)?;
     let now = Timestamp::from(chrono::Utc::now());
     let refused = || Failure::new(Exit::NotAuthorised, "not_authorised", "CHOPMARK_TOKEN is no officer's token here");
     let principal = store.principal(Some(shown), Scope::Openings, now).await?.ok_or_else(refused)?;
