@@ -1,11 +1,11 @@
 //! Confidential values: what is sealed stays sealed, for everybody but those concerned, until it is destroyed.
 
 mod accesses;
-mod delayed;
 mod erasure;
 mod forged;
 mod guessing;
 mod matrix;
+mod shown;
 mod tokens;
 mod zones;
 

@@ -1,13 +1,14 @@
-//! Where the operator says so, parties see an officer's readings later, and the record itself says when.
+//! Who is shown a record, and from when on: the record itself says so, also where parties see an officer's readings later.
 
 use chopmark_core::access::AccessRecord;
 
+use super::accesses::tamper;
 use super::{Payment, get_as, officer, token_made, token_of};
 use crate::harness::{Home, Service, place};
 use crate::shared;
 
 #[test]
-fn an_officers_reading_is_shown_later_and_its_record_says_when() {
+fn a_record_says_who_is_shown_it_and_from_when_on() {
     let place = place();
     let service = Service::try_start(place.path(), "data", &["--officers-shown-after-days", "30"]).unwrap();
     let (payer, payee) = (shared::author(&service, "waits"), shared::author(&service, "waits, too"));
@@ -36,13 +37,31 @@ fn an_officers_reading_is_shown_later_and_its_record_says_when() {
         let later = (record.role == "officer").then(|| record.at.unix_ms() + 30 * 86_400_000);
         assert_eq!(record.shown_from.map(|shown_from| shown_from.unix_ms()), later);
     }
-    let (code, audited) = Home::new().json(&["audit", "--data-dir", service.directory.to_str().unwrap()]);
-    assert_eq!(code, 0, "{audited}");
+    // What decides who sees it is as the record says, or the audit names it.
+    let audit = || Home::new().json(&["audit", "--data-dir", service.directory.to_str().unwrap()]);
+    let clean = audit();
+    assert_eq!(clean.0, 0, "{}", clean.1);
+    let id = service.sql("SELECT encode(access, 'hex') FROM vault.access_leaf WHERE idx = 1").unwrap();
+    for (column, hidden) in [
+        ("shown_from", "'infinity'"),
+        ("shown_from", "'290000-01-01'"),
+        ("shown_from", "shown_from + interval '1 hour'"),
+        ("statement", "sha256('another')"),
+        ("role", "'auditor'"),
+        ("bound_to", "'SG'"),
+        ("token", "'another'"),
+    ] {
+        service.sql(&format!("CREATE TABLE public.was AS SELECT * FROM vault.access WHERE id = '\\x{id}'")).unwrap();
+        tamper(&service, &format!("UPDATE vault.access SET {column} = {hidden} WHERE id = '\\x{id}'"));
+        let (code, found) = audit();
+        assert_eq!((code, &found["finding"]["object"]), (6, &format!("vault.access {id}").into()), "{column}: {found}");
+        let back = format!("UPDATE vault.access SET {column} = was.{column} FROM public.was WHERE access.id = was.id");
+        tamper(&service, &back);
+        service.sql("DROP TABLE public.was").unwrap();
+    }
+    assert_eq!(audit().0, 0, "as it was");
     // Once the time has come, as whoever sets the clock has it.
-    let come = "UPDATE vault.access SET shown_from = now()";
-    service
-        .sql(&format!("SET session_replication_role = replica; ALTER TABLE vault.access DISABLE TRIGGER USER; {come}"))
-        .unwrap();
+    tamper(&service, "UPDATE vault.access SET shown_from = now()");
     assert_eq!(roles(&own).len(), 2);
     service.stop();
 }
