@@ -60,8 +60,8 @@ pub use party::FoundParty;
 pub use query::{Head, StoredCheckpoint, StoredEntry, StoredLeaf};
 pub use rebuild::Rebuilt;
 pub use vault::{
-    AccessHead, AccessLog, KeptOpening, LeftOut, ListedAccess, MASTER_KEY_FORMAT, MasterKeys, NotGathered, Reading,
-    Rotated, StoredReport, StoredToken, SummedUp, Vault, VaultConfig,
+    AccessHead, AccessLog, KeptOpening, LeftOut, ListedAccess, MASTER_KEY_FORMAT, MASTER_KEY_RETIRED, MasterKeys,
+    NotGathered, Reading, Rotated, StoredReport, StoredToken, SummedUp, Vault, VaultConfig,
 };
 
 use connect::ReadPool;

@@ -4,6 +4,7 @@ mod accesses;
 mod erasure;
 mod forged;
 mod guessing;
+mod master_keys;
 mod matrix;
 mod tokens;
 

@@ -144,24 +144,32 @@ pub(crate) async fn kept(
 /// for a rotation.
 pub(super) async fn usable_keys(connection: &AsyncPgConnection, vault: &Vault) -> Result<MasterKeys, StoreError> {
     let keys = vault.keys();
-    if is_usable(connection, keys.current_id()).await? {
+    if is_usable(connection, &keys).await? {
         return Ok(keys);
     }
     let keys = vault.reload()?;
-    if is_usable(connection, keys.current_id()).await? {
+    if is_usable(connection, &keys).await? {
         return Ok(keys);
     }
-    let reason = format!("the master key {} was retired; put the newer one first in the key file", keys.current_id());
+    let id = keys.current_id();
+    let reason = format!("the master key {id} is not the one in use here; put that one first in the key file");
     Err(StoreError::Vault(reason))
 }
 
-async fn is_usable(connection: &AsyncPgConnection, id: &str) -> Result<bool, StoreError> {
-    fixed("INSERT INTO vault.wrapping_key (id) VALUES ($1) ON CONFLICT (id) DO NOTHING")
-        .bind::<Text, _>(id.to_owned())
-        .execute(&mut &*connection)
-        .await?;
+/// Whether the first key may wrap. One that was never used here may where it stands beside one in use, or where none ever was:
+/// another registry's does not.
+async fn is_usable(connection: &AsyncPgConnection, keys: &MasterKeys) -> Result<bool, StoreError> {
+    fixed(
+        "INSERT INTO vault.wrapping_key (id) SELECT $1 WHERE NOT EXISTS (SELECT FROM vault.wrapping_key)
+             OR EXISTS (SELECT FROM vault.wrapping_key WHERE id = ANY ($2) AND retired_at IS NULL)
+         ON CONFLICT (id) DO NOTHING",
+    )
+    .bind::<Text, _>(keys.current_id().to_owned())
+    .bind::<Array<Text>, _>(keys.ids().collect::<Vec<_>>())
+    .execute(&mut &*connection)
+    .await?;
     let rows: Vec<KeyRow> = fixed("SELECT id FROM vault.wrapping_key WHERE id = $1 AND retired_at IS NULL FOR SHARE")
-        .bind::<Text, _>(id.to_owned())
+        .bind::<Text, _>(keys.current_id().to_owned())
         .load(&mut &*connection)
         .await?;
     Ok(!rows.is_empty())
