@@ -62,13 +62,17 @@ impl Kept {
                 service.recorded.notify_one();
                 Ok(Self { id, file })
             }
-            Ok(StoredReport::Erased { index }) => {
-                let detail =
-                    format!("a value in this report was erased by entry {index}, and the report with it; ask anew");
-                Err(ApiError::new(StatusCode::GONE, "report_erased", "path", "/id", detail))
-            }
+            Ok(StoredReport::Erased { index }) => Err(erased(index)),
             Err(why) => Err(refused(why, "query")),
         }
+    }
+
+    /// Refuses a report that was made before a value in it was erased, for whoever is shown it from memory.
+    ///
+    /// # Errors
+    /// 410.
+    pub async fn refuse_erased(service: &Service, id: &Sha256Digest) -> Result<(), ApiError> {
+        service.store.report_erased_by(id).await?.map_or(Ok(()), |index| Err(erased(index)))
     }
 
     /// The parts of the file.
@@ -84,6 +88,11 @@ impl Kept {
             _ => Err(damaged()),
         }
     }
+}
+
+fn erased(index: u64) -> ApiError {
+    let detail = format!("a value in this report was erased by entry {index}, and the report with it; ask anew");
+    ApiError::new(StatusCode::GONE, "report_erased", "path", "/id", detail)
 }
 
 impl Content {

@@ -83,6 +83,12 @@ struct PartyRow {
 }
 
 #[derive(QueryableByName)]
+struct ErasedRow {
+    #[diesel(sql_type = Nullable<BigInt>)]
+    erased_by: Option<i64>,
+}
+
+#[derive(QueryableByName)]
 struct FieldRow {
     #[diesel(sql_type = Text)]
     #[expect(dead_code, reason = "rows are counted")]
@@ -215,6 +221,17 @@ impl Store {
             Ok::<_, StoreError>(Some(id))
         });
         kept.await
+    }
+
+    /// The entry that had a report destroyed; `None` while it is there.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn report_erased_by(&self, id: &Sha256Digest) -> Result<Option<u64>, StoreError> {
+        let query = fixed("SELECT erased_by FROM vault.report WHERE id = $1").bind::<Binary, _>(id.as_bytes().to_vec());
+        let rows: Vec<ErasedRow> = self.load_as(Acting::Service, query).await?;
+        let erased_by = rows.into_iter().find_map(|row| row.erased_by);
+        erased_by.map(|index| count(index, "vault.report")).transpose()
     }
 
     /// A kept report, for somebody, and records that. What the reading says of a statement does not matter: the record is
