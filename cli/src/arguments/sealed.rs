@@ -164,7 +164,7 @@ pub(crate) struct AccessLogArguments {
     /// What was read of your party's sealed values, with your key; otherwise what the token in CHOPMARK_TOKEN may see
     #[arg(long)]
     pub(crate) mine: bool,
-    /// Most records
+    /// Most records: the newest of them
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) limit: u32,
     #[command(flatten)]

@@ -151,7 +151,12 @@ fn every_record_is_proved_and_the_log_only_grows() {
     let accesses = listed["accesses"].as_array().unwrap();
     assert!(accesses.len() == 270 && accesses.iter().all(|access| access["proved"] == true));
     let (code, listed) = desk.json(&["access", "log", "--mine", "--limit", "10"], None);
-    assert_eq!((code, listed["accesses"].as_array().unwrap().len(), &listed["complete"]), (0, 10, &false.into()));
+    let newest: Vec<Value> = (260..270).map(Value::from).collect();
+    let shown: Vec<Value> =
+        listed["accesses"].as_array().unwrap().iter().map(|access| access["index"].clone()).collect();
+    assert_eq!((code, shown, &listed["complete"]), (0, newest, &false.into()));
+    let shown = desk.run(&["access", "log", "--mine", "--limit", "10"], None);
+    assert!(shown.stdout.contains("260 older readings not shown"), "{}", shown.stdout);
     let (code, clean) = Home::new().json(&["audit", "--data-dir", service.directory.to_str().unwrap()]);
     assert_eq!((code, &clean["accesses"]), (0, &270.into()), "{clean}");
     service.stop();
@@ -307,6 +312,38 @@ fn a_record_that_was_altered_or_removed_is_refused() {
     audited(&format!("the signer's mark {}", mark.display()));
     let shown: Value = mine(&fresh(&desk)).1;
     assert!(shown["accesses"].as_array().is_none_or(|accesses| accesses.len() == 2), "{shown}");
+}
+
+#[test]
+fn parties_see_what_officers_read_once_the_delay_is_over() {
+    let place = crate::harness::place();
+    let service = Service::try_start(place.path(), "data", &["--officers-shown-after-days", "1"]).unwrap();
+    let (_, payment, token) = read(&service, "delayed", 1);
+    let officer = officer(&service, "HK");
+    let openings = format!("/v1/statements/{}/openings?case_reference=A&purpose=B", payment.id);
+    assert_eq!(get_as(&service, &openings, &officer).status, 200);
+    let report = serde_json::json!({ "query": { "taxpayer": payment.submission.statement.issuer().to_hex() }, "case_reference": "A", "purpose": "B" });
+    let authorization = format!("Bearer {officer}");
+    let headers = [("Authorization", authorization.as_str())];
+    let made = service.post_with("/v1/reports/ip-expenditure", report.to_string().as_bytes(), &headers);
+    assert_eq!(made.status, 201, "{}", made.text());
+    checkpoint(&service, 3);
+    let roles = |token: &str| {
+        let listed = get_as(&service, "/v1/accesses", token).json();
+        let roles = listed["accesses"].as_array().unwrap().iter().map(|access| access["record"]["role"].clone());
+        roles.collect::<Vec<_>>()
+    };
+    assert_eq!(roles(&token), ["party"], "not yet");
+    assert_eq!(roles(&token_made(&service, &["--role", "auditor"]).0).len(), 3);
+    service.stop();
+    // Whatever is recorded from now on is shown at once; the delay of what was read before stays.
+    let service = Service::start(place.path());
+    assert_eq!(get_as(&service, &openings, &officer).status, 200);
+    checkpoint(&service, 4);
+    let listed = get_as(&service, "/v1/accesses", &token).json();
+    let indices: Vec<&Value> = listed["accesses"].as_array().unwrap().iter().map(|access| &access["index"]).collect();
+    assert_eq!(indices, [0, 3]);
+    service.stop();
 }
 
 /// Cuts the access log short at two records, so that all that is in the database agrees with that.
