@@ -20,7 +20,8 @@ pub(crate) fn rotate(context: &Context<'_>, arguments: &VaultRotateArguments) ->
     let directory = DataDirectory::of(&arguments.store)?;
     let source = MasterKeySource::of(&directory, &arguments.key);
     if arguments.destroy_old && !source.is_file() {
-        let message = "the environment is not changed from here: rotate without --destroy-old, then remove the older lines from it";
+        let message =
+            "--destroy-old changes a file: without it, rotate, then remove the older lines from the environment";
         return Err(Failure::usage(message));
     }
     let mut keys = source.read().map_err(Failure::usage)?;

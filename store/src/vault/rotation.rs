@@ -143,8 +143,8 @@ impl Store {
     }
 }
 
-/// Takes their MACs from rows under a key that was retired before. All of this registry's were moved then, so somebody else has put
-/// these there; the key itself may be gone.
+/// Takes their MACs from rows under a key that was retired before. All of this registry's were moved then, so somebody else has
+/// put these there; the key itself may be gone.
 async fn forget_retired(connection: &AsyncPgConnection, keys: &MasterKeys) -> Result<Renewed, StoreError> {
     let current = fixed("SELECT id FROM vault.wrapping_key WHERE id = $1 AND retired_at IS NOT NULL");
     let current: Vec<KeyRow> = current.bind::<Text, _>(keys.current_id().to_owned()).load(&mut &*connection).await?;

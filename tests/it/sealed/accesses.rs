@@ -322,7 +322,8 @@ fn parties_see_what_officers_read_once_the_delay_is_over() {
     let officer = officer(&service, "HK");
     let openings = format!("/v1/statements/{}/openings?case_reference=A&purpose=B", payment.id);
     assert_eq!(get_as(&service, &openings, &officer).status, 200);
-    let report = serde_json::json!({ "query": { "taxpayer": payment.submission.statement.issuer().to_hex() }, "case_reference": "A", "purpose": "B" });
+    let taxpayer = payment.submission.statement.issuer().to_hex();
+    let report = serde_json::json!({ "query": { "taxpayer": taxpayer }, "case_reference": "A", "purpose": "B" });
     let authorization = format!("Bearer {officer}");
     let headers = [("Authorization", authorization.as_str())];
     let made = service.post_with("/v1/reports/ip-expenditure", report.to_string().as_bytes(), &headers);
