@@ -20,6 +20,7 @@ use crate::money::{Amount, Decimal, Fraction};
 pub use crate::artefact::IpType;
 pub(crate) use event::read_treaty_cap;
 pub use read::{ASSETS_MAX, EVENTS_MAX, FACTS_BYTES_MAX};
+pub(crate) use words::NOT_DESIGNATED;
 pub use words::{Acquires, AttestedBy, Funding, LapseCause, PerformedBy, ResearchPlace, UsedBy, UsedIn};
 
 /// The format of facts read here.
@@ -72,9 +73,9 @@ pub struct Taxpayer {
     pub trade: Trade,
     /// The part of its profits that is of Hong Kong, for overseas research that says no proportion itself.
     pub hk_proportion: Option<Fraction>,
-    /// The day on which its business began: purchases before count from it.
+    /// The day on which its business began: purchases and research before count from it.
     pub commenced: Option<Date>,
-    /// The day on which its business ended: sales after count on it.
+    /// The day on which its business ended: receipts after count on it, and no year after it has a slice.
     pub ceased: Option<Date>,
 }
 
@@ -178,6 +179,8 @@ pub struct Purchase {
 pub struct Use {
     /// How much of the right was used so.
     pub fraction: Fraction,
+    /// Whether it was a licensee's.
+    pub is_licensed: bool,
     /// Whether a licensee used it abroad.
     pub is_abroad: bool,
     /// Whether the income from a licensee abroad is taxed here, for the proposed rule.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::read::{name, parsed, rate};
 use super::wire::{RawEvent, RawNature, RawPayee};
 use super::{
-    Acquires, Counterparty, EndUser, Event, Funding, LapseCause, Money, Nature, Payee, PerformedBy, Purchase, Research,
-    ResearchPlace, Royalty, Taxpayer, Trade, TreatyCap, Use, UsedBy, UsedIn,
+    Acquires, Counterparty, EndUser, Event, Funding, LapseCause, Money, NOT_DESIGNATED, Nature, Payee, PerformedBy,
+    Purchase, Research, ResearchPlace, Royalty, Taxpayer, Trade, TreatyCap, Use, UsedBy, UsedIn,
 };
 use crate::code::Jurisdiction;
 use crate::money::{Amount, Currency, Decimal, FRACTION_DECIMALS_MAX, Fraction, parse_minor};
@@ -141,9 +141,12 @@ impl<'a> Reader<'a> {
         }
         let purse = self.purse(&place, day)?;
         let nature = self.nature(&place, &purse)?;
-        // Money spent before the business began counts from its first day (sections 16E(3A), 16EA(10)).
-        let day = match raw.nature {
-            RawNature::Purchase => day.max(self.taxpayer.commenced.filter(|_| day.is_some())),
+        // Money spent before the business began counts from its first day (sections 16E(3A), 16EA(10), Schedule 45 section
+        // 7(2)). When a predecessor's began is not known.
+        let is_spent = matches!(raw.nature, RawNature::Purchase | RawNature::RndTypeA | RawNature::RndTypeB);
+        let commenced = self.taxpayer.commenced.filter(|_| is_spent);
+        let day = match (day, commenced) {
+            (Some(day), Some(commenced)) if self.predecessor(asset, day).is_none() => Some(day.max(commenced)),
             _ => day,
         };
         let year = match (day, &raw.year) {
@@ -166,9 +169,14 @@ impl<'a> Reader<'a> {
         found.map(Some).ok_or_else(|| place.error("asset", format!("there is no asset {id:?}")))
     }
 
-    fn year_of(&self, asset: Option<usize>, day: Date) -> Year {
+    /// When the predecessor closed its accounts, where the asset was still its own on that day.
+    fn predecessor(&self, asset: Option<usize>, day: Date) -> Option<YearEnd> {
         let succession = asset.and_then(|asset| self.successions.get(&asset)).filter(|(on, _)| day <= *on);
-        succession.map_or(self.taxpayer.year_end, |(_, year_end)| *year_end).year_of(day)
+        succession.map(|(_, year_end)| *year_end)
+    }
+
+    fn year_of(&self, asset: Option<usize>, day: Date) -> Year {
+        self.predecessor(asset, day).unwrap_or(self.taxpayer.year_end).year_of(day)
     }
 
     fn purse<'p>(&self, place: &'p Place<'p>, day: Option<Date>) -> Result<Purse<'p>, StrictError> {
@@ -198,6 +206,7 @@ impl<'a> Reader<'a> {
             RawNature::Purchase => Nature::Purchase(Box::new(purchase(place, purse)?)),
             RawNature::Use => Nature::Use(Use {
                 fraction: place.fraction("fraction", raw.fraction.as_deref())?.unwrap_or(Fraction::ONE),
+                is_licensed: matches!(raw.by, Some(UsedBy::LicenseeHk | UsedBy::LicenseeAbroad)),
                 is_abroad: raw.by == Some(UsedBy::LicenseeAbroad),
                 is_taxed_here: raw.taxed_in_hk.unwrap_or(false),
             }),
@@ -255,6 +264,9 @@ impl<'a> Reader<'a> {
         let is_overseas = raw.place == Some(ResearchPlace::Overseas);
         if is_type_b && is_overseas {
             return Err(place.error("place", "what is spent overseas is type A (Schedule 45, section 2)"));
+        }
+        if is_type_b && raw.performed_by == Some(PerformedBy::RdInstitution) {
+            return Err(place.error("performed_by", NOT_DESIGNATED));
         }
         let stated = place.fraction("proportion", raw.proportion.as_deref())?.or(self.taxpayer.hk_proportion);
         let proportion = if is_overseas && self.taxpayer.trade == Trade::PartlyHk {

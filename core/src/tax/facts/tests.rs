@@ -158,6 +158,11 @@ fn what_is_missing_or_contradicts_is_named() {
             "/events/0/place",
         ),
         (
+            json!([{ "id": "a", "nature": "rnd_type_b", "date": "2020-05-01", "amount": "1.00",
+                     "performed_by": "rd_institution" }]),
+            "/events/0/performed_by",
+        ),
+        (
             json!([{ "id": "a", "nature": "rnd_type_a", "date": "2018-05-01", "amount": "1.00", "met_by_others": "2.00" }]),
             "/events/0/met_by_others",
         ),
