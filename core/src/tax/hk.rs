@@ -111,6 +111,12 @@ impl<'a> Draft<'a> {
             .into())
     }
 
+    /// Whether the business had ended before a year, which then has no basis period.
+    fn is_over_before(&self, year: Year) -> bool {
+        let taxpayer = &self.facts.taxpayer;
+        taxpayer.ceased.is_some_and(|ceased| taxpayer.year_end.year_of(ceased) < year)
+    }
+
     /// Raises a flag over events.
     fn flag(&mut self, code: FlagCode, year: Option<Year>, asset: Option<&'a str>, mut events: Vec<&'a str>) {
         events.sort_unstable();
@@ -133,7 +139,8 @@ fn claimant_of(event: &Event, succession: Option<&Event>) -> Claimant {
     }
 }
 
-/// The year in which a sale accrues: one after the end of the business immediately before it (16E(3), 16EB(2), DIPN 49 ¶66).
+/// The year in which a receipt accrues: from a sale after the end of the business immediately before it (16E(3), 16EB(2),
+/// Schedule 45 section 17, DIPN 49 ¶66, DIPN 55 ¶107).
 fn accrual_year(draft: &Draft<'_>, sale: &Event) -> Year {
     let taxpayer = &draft.facts.taxpayer;
     let ceased = taxpayer.ceased.filter(|ceased| sale.day.is_some_and(|day| *ceased < day));

@@ -158,6 +158,23 @@ impl<'a> Line<'a> {
         }
     }
 
+    /// Rests it on a proposed rule, where there is one, under whatever section it stands.
+    pub(super) fn resting_on(mut self, proposal: Option<&'a Rule>) -> Self {
+        if let Some(rule) = proposal {
+            (self.rule, self.citation, self.status) = (&rule.id, &rule.citation, rule.status);
+        }
+        self
+    }
+
+    /// Moves it to the section of a rule that denies it. What rests on a proposed rule goes on resting on that.
+    pub(super) fn moved_to(mut self, denial: &'a Rule) -> Self {
+        self.section = &denial.section;
+        if self.status == Status::Enacted {
+            (self.rule, self.citation) = (&denial.id, &denial.citation);
+        }
+        self
+    }
+
     /// Nothing, for this reason.
     pub(super) fn denied(mut self, reason: Reason, events: Vec<&'a str>) -> Self {
         (self.kind, self.reason, self.events) = (Kind::Denied, Some(reason), events);

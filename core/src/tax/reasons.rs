@@ -44,7 +44,7 @@ codes! {
         AssociateSeller = "associate_seller",
         /// It was bought from and licensed back to its user.
         LicenceBack = "sale_and_licence_back",
-        /// It was bought mainly with non-recourse debt.
+        /// It was bought mainly with non-recourse debt, and licensed.
         NonRecourse = "leveraged",
         /// A licence was ended early for the purchase.
         EarlyTermination = "early_termination",

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use super::lines::{Flag, Line};
+use super::rules::Status;
 
 /// The words as shipped.
 const WORDS: &str = include_str!("../../rules/words.toml");
@@ -133,7 +134,11 @@ pub fn sentence(line: &Line<'_>, language: Language) -> String {
         ("what", &what),
         ("reason", &reason),
     ];
-    fill(&say(Group::Sentence, template, language), &values)
+    let sentence = fill(&say(Group::Sentence, template, language), &values);
+    match line.status {
+        Status::Enacted => sentence,
+        Status::Proposed => format!("[{}] {sentence}", say(Group::Status, line.status.as_str(), language)),
+    }
 }
 
 /// The sentence of a flag.

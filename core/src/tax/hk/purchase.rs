@@ -26,6 +26,8 @@ pub(super) struct Bought<'a> {
     pub treatment: Treatment,
     /// The rule of it.
     pub rule: &'a Rule,
+    /// The rule that denies it as soon as somebody holds a licence, where it was bought with non-recourse debt.
+    pub denied_if_licensed: Option<&'a Rule>,
     /// The expenditure.
     pub cost: Amount,
     /// How it was computed.
@@ -71,15 +73,21 @@ pub(super) fn decide<'a>(
             return Ok(None);
         }
     };
+    let leveraged = draft.law(Topic::DenyLeveraged, asset.ip_type.as_str(), event);
+    let denied_if_licensed = leveraged.filter(|_| purchase.is_non_recourse);
+    if denied_if_licensed.is_some() {
+        // A licence at any time while it is owned denies the deduction (DIPN 49 ¶86); use tells of those that were used.
+        draft.flag(FlagCode::NeedsReview, None, Some(&asset.id), vec![&event.id]);
+    }
     let mut working = Working::default();
     let mut cost = cost(&mut working, purchase)?;
     if let Some(proposal) = proposal {
         cost = proposed_cost(&mut working, event, purchase, cost)?;
         let treatment = treatment(draft, history, event, rule)?.0;
-        return Ok(Some(Bought { treatment, rule: proposal, cost, steps: working.into_steps() }));
+        return Ok(Some(Bought { treatment, rule: proposal, denied_if_licensed, cost, steps: working.into_steps() }));
     }
     let (treatment, rule) = treatment(draft, history, event, rule)?;
-    Ok(Some(Bought { treatment, rule, cost, steps: working.into_steps() }))
+    Ok(Some(Bought { treatment, rule, denied_if_licensed, cost, steps: working.into_steps() }))
 }
 
 /// The taxpayer's own expenditure: its share of the price and its legal and valuation fees (16E(1A), 16EA(11)).
@@ -169,11 +177,13 @@ fn refusal<'a>(
     if is_over || history.lapsed_by(event.day).is_some() {
         return Ok(Some(Refusal { rule, section: plain, reason: Reason::RightLapsed }));
     }
+    // Non-recourse debt denies where somebody else holds a licence as well (DIPN 49 ¶86).
+    let is_licensed = purchase.is_licensed_back || history.is_licensed(event.year..=event.year);
     let denials = [
         (Topic::DenyAssociate, purchase.seller.is_associate && proposal.is_none(), Reason::AssociateSeller),
         (Topic::DenyLicenceBack, purchase.is_licensed_back, Reason::LicenceBack),
         (Topic::DenyEarlyTermination, purchase.is_early_termination, Reason::EarlyTermination),
-        (Topic::DenyLeveraged, purchase.is_non_recourse, Reason::NonRecourse),
+        (Topic::DenyLeveraged, purchase.is_non_recourse && is_licensed, Reason::NonRecourse),
     ];
     for (topic, happened, reason) in denials {
         if !happened {

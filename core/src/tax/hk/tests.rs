@@ -372,3 +372,5 @@ fn every_flag_fires() {
     all.sort_unstable();
     assert_eq!(flags, all);
 }
+
+mod spending;
