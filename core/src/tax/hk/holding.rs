@@ -30,6 +30,8 @@ pub(super) struct Lot<'a> {
     pub allowed: Amount,
     /// How it is deducted; nothing where it is denied altogether.
     pub treatment: Option<(Treatment, &'a Rule)>,
+    /// The section of that.
+    pub section: &'a str,
     /// The rule that denies it from the year in which somebody holds a licence.
     pub denied_if_licensed: Option<&'a Rule>,
     /// The proposed rule without which less would have been allowed.
@@ -43,8 +45,8 @@ pub(super) fn compute<'a>(draft: &mut Draft<'a>, history: &History<'a>) -> Resul
     for (event, purchase) in &history.purchases {
         let bought = purchase::decide(draft, history, event, purchase)?;
         let mut lot = Lot::denied(event, purchase.share.parts());
-        if let Some(Bought { treatment, rule, denied_if_licensed, cost, steps }) = bought {
-            (lot.cost, lot.steps, lot.treatment) = (cost, steps, Some((treatment, rule)));
+        if let Some(Bought { treatment, rule, section, denied_if_licensed, cost, steps }) = bought {
+            (lot.cost, lot.steps, lot.treatment, lot.section) = (cost, steps, Some((treatment, rule)), section);
             lot.denied_if_licensed = denied_if_licensed;
             lot.proposal = Some(rule).filter(|rule| rule.status == Status::Proposed);
         }
@@ -78,9 +80,18 @@ pub(super) fn compute<'a>(draft: &mut Draft<'a>, history: &History<'a>) -> Resul
 impl<'a> Lot<'a> {
     /// One for which nothing is deducted.
     const fn denied(event: &'a Event, parts: u32) -> Self {
-        let (cost, sliced, allowed) = (Amount::ZERO, Amount::ZERO, Amount::ZERO);
-        let steps = Vec::new();
-        Self { event, parts, cost, steps, sliced, allowed, treatment: None, denied_if_licensed: None, proposal: None }
+        Self {
+            event,
+            parts,
+            cost: Amount::ZERO,
+            steps: Vec::new(),
+            sliced: Amount::ZERO,
+            allowed: Amount::ZERO,
+            treatment: None,
+            section: "",
+            denied_if_licensed: None,
+            proposal: None,
+        }
     }
 
     fn last_year(&self) -> Year {
@@ -103,11 +114,8 @@ fn at_once<'a>(
     let year = lot.event.year;
     let mut line = Line::under(rule, year, Some(&history.asset.id));
     line.claimant = claimant_of(lot.event, history.succession);
-    line.needs_review = lot.denied_if_licensed.is_some();
-    if rule.topic == Topic::DenyAssociate {
-        line.section = "16E(1)";
-        line.needs_review = true;
-    }
+    line.section = lot.section;
+    line.needs_review = lot.denied_if_licensed.is_some() || rule.status == Status::Proposed;
     let mut events = vec![lot.event.id.as_str()];
     let at = At { year, day: lot.event.day };
     let fraction = match usable(draft, history, at) {
@@ -149,11 +157,8 @@ fn slice<'a>(
         Some(succession) if year <= succession.year => Claimant::Predecessor,
         _ => Claimant::Taxpayer,
     };
-    line.needs_review = lot.denied_if_licensed.is_some();
-    if rule.topic == Topic::DenyAssociate {
-        line.section = "16EA(3)";
-        line.needs_review = true;
-    }
+    line.section = lot.section;
+    line.needs_review = lot.denied_if_licensed.is_some() || rule.status == Status::Proposed;
     let mut events = vec![lot.event.id.as_str()];
     if lot.parts == 0 {
         // Not sold by the end of the basis period is a condition (¶55(c)); after the year of the sale there is nothing.

@@ -26,6 +26,8 @@ pub(super) struct Bought<'a> {
     pub treatment: Treatment,
     /// The rule of it.
     pub rule: &'a Rule,
+    /// The section of it, which a proposed rule leaves as it is.
+    pub section: &'a str,
     /// The rule that denies it as soon as somebody holds a licence, where it was bought with non-recourse debt.
     pub denied_if_licensed: Option<&'a Rule>,
     /// The expenditure.
@@ -81,13 +83,12 @@ pub(super) fn decide<'a>(
     }
     let mut working = Working::default();
     let mut cost = cost(&mut working, purchase)?;
-    if let Some(proposal) = proposal {
+    if proposal.is_some() {
         cost = proposed_cost(&mut working, event, purchase, cost)?;
-        let treatment = treatment(draft, history, event, rule)?.0;
-        return Ok(Some(Bought { treatment, rule: proposal, denied_if_licensed, cost, steps: working.into_steps() }));
     }
     let (treatment, rule) = treatment(draft, history, event, rule)?;
-    Ok(Some(Bought { treatment, rule, denied_if_licensed, cost, steps: working.into_steps() }))
+    let (rule, section) = (proposal.unwrap_or(rule), rule.section.as_str());
+    Ok(Some(Bought { treatment, rule, section, denied_if_licensed, cost, steps: working.into_steps() }))
 }
 
 /// The taxpayer's own expenditure: its share of the price and its legal and valuation fees (16E(1A), 16EA(11)).
