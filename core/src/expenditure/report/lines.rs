@@ -167,7 +167,7 @@ impl<'a> Maker<'a> {
         if purchase.share != Fraction::ONE {
             cost = working.times(cost, purchase.share.decimal())?;
         }
-        cost = cost.plus(purchase.fees)?;
+        cost = cost.plus(purchase.fees.amount)?;
         let sum = self.deducted.entry(name).or_default();
         if line.kind == Kind::Deduction {
             *sum = sum.plus(line.amount)?;

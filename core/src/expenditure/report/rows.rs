@@ -92,6 +92,7 @@ fn rate(used: &UsedRate) -> Option<Rate> {
         rate: number(&used.rate)?,
         source: used.source.clone(),
         date: used.date,
+        since: None,
     })
 }
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::read::{name, parsed, rate};
 use super::wire::{RawEvent, RawNature, RawPayee};
 use super::{
-    Acquires, Counterparty, EndUser, Event, Funding, LapseCause, Money, Nature, Payee, PerformedBy, Purchase, Research,
-    ResearchPlace, Royalty, Taxpayer, Trade, TreatyCap, Use, UsedBy, UsedIn,
+    Acquires, Counterparty, EndUser, Event, Funding, LapseCause, Money, Nature, PatentBox, Payee, PerformedBy,
+    Purchase, Research, ResearchPlace, Royalty, Taxpayer, Trade, TreatyCap, Use, UsedBy, UsedIn,
 };
 use crate::code::Jurisdiction;
 use crate::money::{Amount, Currency, Decimal, FRACTION_DECIMALS_MAX, Fraction, parse_minor};
@@ -93,8 +93,8 @@ impl Purse<'_> {
         self.money("amount", self.place.raw.amount.as_deref().unwrap_or_default())
     }
 
-    fn other(&self, member: &str, text: Option<&str>) -> Result<Option<Amount>, StrictError> {
-        text.map(|text| self.money(member, text).map(|money| money.amount)).transpose()
+    fn other(&self, member: &str, text: Option<&str>) -> Result<Option<Money>, StrictError> {
+        text.map(|text| self.money(member, text)).transpose()
     }
 }
 
@@ -139,16 +139,19 @@ impl<'a> Reader<'a> {
         if raw.nature == RawNature::Reversal {
             return Ok(None);
         }
-        let purse = self.purse(&place, day)?;
+        let stated = parsed(place.at("year"), raw.year.as_deref().map(str::parse::<Year>).transpose())?;
+        // What is about a year has the rate of its last day: a rate of later is none of that year's.
+        let last_day = || Some(self.taxpayer.year_end.basis_period(stated?)?.1);
+        let purse = self.purse(&place, day.or_else(last_day))?;
         let nature = self.nature(&place, &purse)?;
         // Money spent before the business began counts from its first day (sections 16E(3A), 16EA(10)).
         let day = match raw.nature {
             RawNature::Purchase => day.max(self.taxpayer.commenced.filter(|_| day.is_some())),
             _ => day,
         };
-        let year = match (day, &raw.year) {
+        let year = match (day, stated) {
             (Some(day), _) => self.year_of(asset, day),
-            (None, Some(year)) => parsed(place.at("year"), year.parse())?,
+            (None, Some(year)) => year,
             (None, None) => return Err(place.error("date", "this member is missing")),
         };
         if year < Year::FIRST {
@@ -183,10 +186,13 @@ impl<'a> Reader<'a> {
             return Ok(Purse { place, currency, rate: None });
         }
         let known = self.rates.iter().filter(|rate| rate.is_for(currency.as_str()));
-        let known = known.filter(|rate| rate.date.is_none_or(|date| day.is_none_or(|day| date <= day)));
-        let newest = own.or_else(|| known.max_by_key(|rate| rate.date).cloned());
-        let Some(rate) = newest else {
-            let reason = format!("there is no rate from {currency} to HKD for it; add `fx` here, or one to `rates`");
+        let found = own.or_else(|| Rate::of_day(known.clone(), day?).cloned());
+        let Some(rate) = found else {
+            let day = day.map(|day| format!(" for {day}")).unwrap_or_default();
+            let first = known.filter_map(|rate| rate.since.or(rate.date)).min();
+            let first = first.map(|first| format!("; those there are begin with {first}")).unwrap_or_default();
+            let reason =
+                format!("there is no rate from {currency} to HKD{day}{first}; add `fx` here, or one to `rates`");
             return Err(place.error("currency", reason));
         };
         Ok(Purse { place, currency, rate: Some(rate) })
@@ -212,30 +218,28 @@ impl<'a> Reader<'a> {
                 }
                 Nature::UpfrontFee(purse.main()?, raw.term_years)
             }
-            RawNature::Royalty => {
-                counterparty(place)?;
-                Nature::Royalty(Box::new(Royalty {
-                    gross: purse.main()?,
-                    payee: raw.payee.as_ref().map(|payee| read_payee(place, payee)).transpose()?,
-                    withheld: purse.other("withheld", raw.withheld.as_deref())?.unwrap_or_default(),
-                    is_used_abroad: raw.used_in == Some(UsedIn::Abroad),
-                    is_film: raw.film.unwrap_or(false),
-                }))
-            }
+            RawNature::Royalty => Nature::Royalty(Box::new(Royalty {
+                gross: purse.main()?,
+                payee: raw.payee.as_ref().map(|payee| read_payee(place, payee)).transpose()?,
+                withheld: purse.other("withheld", raw.withheld.as_deref())?.unwrap_or_default().amount,
+                is_used_abroad: raw.used_in == Some(UsedIn::Abroad),
+                is_film: raw.film.unwrap_or(false),
+            })),
             RawNature::Registration => Nature::Registration(purse.main()?),
             RawNature::RndTypeA | RawNature::RndTypeB => Nature::Research(Box::new(self.research(place, purse)?)),
             RawNature::Succession => Nature::Succession,
             RawNature::PatentBox => {
-                let amount = |member, text: &Option<String>| purse.other(member, text.as_deref());
-                let profit = amount("profit", &raw.profit)?.unwrap_or_default();
-                let (ee, ne) = (amount("ee", &raw.ee)?.unwrap_or_default(), amount("ne", &raw.ne)?.unwrap_or_default());
-                if ee.is_zero() && ne.is_zero() {
+                let money =
+                    |member, text: &Option<String>| purse.other(member, text.as_deref()).map(Option::unwrap_or_default);
+                let (eligible, other) = (money("ee", &raw.ee)?, money("ne", &raw.ne)?);
+                if eligible.amount.is_zero() && other.amount.is_zero() {
                     return Err(place.error("ee", "without any expenditure there is no fraction"));
                 }
-                Nature::PatentBox(profit, ee, ne, raw.elected.unwrap_or(true))
+                let (profit, is_elected) = (money("profit", &raw.profit)?, raw.elected.unwrap_or(true));
+                Nature::PatentBox(Box::new(PatentBox { profit, eligible, other, is_elected }))
             }
             RawNature::Lapse => Nature::Lapse(raw.cause.unwrap_or(LapseCause::Expired)),
-            RawNature::Claim => Nature::Claim(purse.main()?.amount),
+            RawNature::Claim => Nature::Claim(purse.main()?),
             RawNature::TitleLeft | RawNature::Reversal => {
                 counterparty(place)?;
                 Nature::TitleLeft
@@ -248,7 +252,7 @@ impl<'a> Reader<'a> {
         counterparty(place)?;
         let spent = purse.main()?;
         let met_by_others = purse.other("met_by_others", raw.met_by_others.as_deref())?.unwrap_or_default();
-        if met_by_others > spent.amount {
+        if met_by_others.amount > spent.amount {
             return Err(place.error("met_by_others", "more than what was spent"));
         }
         let is_type_b = raw.nature == RawNature::RndTypeB;

@@ -163,7 +163,14 @@ pub(super) fn rate(pointer: &str, raw: &RawRate) -> Result<Rate, StrictError> {
         }
         Err(StrictError::new(format!("{pointer}/{member}"), "a rate is more than nothing"))
     };
-    let date = raw.date.as_deref().map(str::parse).transpose();
+    let day = |member: &str, text: &Option<String>| {
+        parsed(format!("{pointer}/{member}"), text.as_deref().map(str::parse).transpose())
+    };
+    let (date, since) = (day("date", &raw.date)?, day("since", &raw.since)?);
+    if since.is_some() && since > date {
+        let reason = "the average of a period has a `date` too, its last day, which is no earlier";
+        return Err(StrictError::new(format!("{pointer}/since"), reason));
+    }
     let source = raw.source.as_deref().map(str::trim).filter(|source| !source.is_empty());
     Ok(Rate {
         from: raw.from.clone(),
@@ -171,7 +178,8 @@ pub(super) fn rate(pointer: &str, raw: &RawRate) -> Result<Rate, StrictError> {
         to: raw.to.clone(),
         rate: positive("rate", &raw.rate)?,
         source: source.map(str::to_owned),
-        date: parsed(format!("{pointer}/date"), date)?,
+        date,
+        since,
     })
 }
 

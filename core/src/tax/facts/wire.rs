@@ -62,6 +62,7 @@ pub(super) struct RawRate {
     pub rate: String,
     pub source: Option<String>,
     pub date: Option<String>,
+    pub since: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -89,8 +89,9 @@ fn cost(working: &mut Working, purchase: &Purchase) -> Result<Amount, TaxError> 
     if purchase.share != Fraction::ONE {
         cost = steps.times(cost, purchase.share.decimal())?;
     }
-    if !purchase.fees.is_zero() {
-        cost = steps.plus(cost, purchase.fees)?;
+    if !purchase.fees.amount.is_zero() {
+        steps.extend(purchase.fees.step());
+        cost = steps.plus(cost, purchase.fees.amount)?;
     }
     working.extend(purchase.price.conversion.as_ref().map(|conversion| conversion.step.clone()));
     working.extend(steps.into_steps());
@@ -107,8 +108,10 @@ fn proposed_cost(working: &mut Working, event: &Event, purchase: &Purchase, cost
         }
         Some("HK") => {
             let reason = "the proposed rule needs the seller's deductible cost and its research expenditure";
-            let seller_cost = purchase.seller_cost.ok_or_else(|| StrictError::new(at("seller_cost"), reason))?;
-            Ok(working.least(cost, seller_cost))
+            let seller_cost = purchase.seller_cost.as_ref();
+            let seller_cost = seller_cost.ok_or_else(|| StrictError::new(at("seller_cost"), reason))?;
+            working.extend(seller_cost.step());
+            Ok(working.least(cost, seller_cost.amount))
         }
         Some(_) => Ok(cost),
     }

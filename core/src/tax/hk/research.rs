@@ -74,16 +74,17 @@ fn deduct<'a>(
     let mut working = Working::default();
     working.extend(research.spent.conversion.as_ref().map(|conversion| conversion.step.clone()));
     let mut net = research.spent.amount;
-    if !research.met_by_others.is_zero() {
+    if !research.met_by_others.amount.is_zero() {
         // Only what the taxpayer bears in the end qualifies (DIPN 55 ¶99).
-        net = working.minus(net, research.met_by_others)?;
+        working.extend(research.met_by_others.step());
+        net = working.minus(net, research.met_by_others.amount)?;
     }
     let refusals = [
         (research.is_avoidance, Reason::Avoidance),
         (research.performed_by == PerformedBy::Other, Reason::PerformedByOther),
         (!research.is_vested, Reason::NotVested),
         (research.is_for_another, Reason::ForAnother),
-        (net.is_zero() && !research.met_by_others.is_zero(), Reason::MetByOthers),
+        (net.is_zero() && !research.met_by_others.amount.is_zero(), Reason::MetByOthers),
     ];
     if let Some((_, reason)) = refusals.into_iter().find(|(happened, _)| *happened) {
         let rule = draft.standing(Topic::ResearchDenied, "", event)?;

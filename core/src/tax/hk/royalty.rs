@@ -103,7 +103,7 @@ fn withholding<'a>(
     let is_whole = is_whole(payee);
     let cap = cap(draft.rules, event, payee, is_whole)?;
     let mut working = Working::default();
-    working.extend(royalty.gross.conversion.as_ref().map(|conversion| conversion.step.clone()));
+    working.extend(royalty.gross.step());
     let gross = royalty.gross.amount;
     let rate = deemed.rate(if is_whole { "associate_rate" } else { "rate" })?;
     let mut profits = working.times(gross, rate)?;

@@ -1,5 +1,7 @@
 //! Worked examples of the practice notes, and what they leave open. The whole set is under `tests/fixtures/tax`.
 
+mod money;
+
 use serde_json::{Value, json};
 
 use super::*;
