@@ -88,7 +88,7 @@ codes! {
         AssociateSeller = "ASSOCIATE_SELLER",
         /// One registration claimed twice, or shares of more than the whole: DIPN 49, paragraphs 49 and 50.
         DuplicateClaim = "DUPLICATE_CLAIM",
-        /// The title left the taxpayer, and nothing says it was sold: sections 16E(3), 16EB.
+        /// The title left the taxpayer while it held something, and nothing says that was sold: sections 16E(3), 16EB.
         DisposalWithoutClawback = "DISPOSAL_WITHOUT_CLAWBACK",
         /// A slice was claimed for a year in which the right was sold or not used: section 16EA(5), (6).
         SliceWhenUnused = "SLICE_WHEN_UNUSED",

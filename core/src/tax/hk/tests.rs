@@ -1,6 +1,7 @@
 //! Worked examples of the practice notes, and what they leave open. The whole set is under `tests/fixtures/tax`.
 
 mod money;
+mod titles;
 
 use serde_json::{Value, json};
 
