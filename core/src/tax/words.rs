@@ -191,6 +191,13 @@ mod tests {
         }
     }
 
+    /// A nil may be a receipt that is not taxed, so its kind says nothing about deductions.
+    #[test]
+    fn nothing_is_called_nothing() {
+        let said = Language::ALL.map(|language| word(Group::Kind, Kind::Denied.as_str(), language).unwrap());
+        assert_eq!(said, ["nil", "款額為零", "款额为零"]);
+    }
+
     /// Each variant is written in its own characters: the table of differences knows which belong to which.
     #[test]
     fn traditional_and_simplified_are_not_mixed() {
