@@ -123,7 +123,7 @@ pub struct Line<'a> {
     pub steps: Vec<Step>,
     /// Whose it is.
     pub claimant: Claimant,
-    /// Whether facts are missing that could change it.
+    /// Whether facts, or a rule of the year, are missing that could change it.
     pub needs_review: bool,
     /// Which slice.
     pub slice: Option<Slice>,

@@ -102,13 +102,13 @@ codes! {
         RightLapsed = "RIGHT_LAPSED",
         /// A royalty to a non-resident from which nothing was withheld: section 20B.
         NoWithholding = "NO_WITHHOLDING",
-        /// An associate's royalty for what was once owned in Hong Kong, not withheld on the 100% basis: section 21A.
+        /// An associate's royalty for what was or may have been owned here, not withheld on the 100% basis: section 21A.
         Deemed100 = "DEEMED_100",
         /// Only one side attested the payment.
         Unconfirmed = "UNCONFIRMED",
         /// A conversion rate without a source.
         FxUnsourced = "FX_UNSOURCED",
-        /// Facts are missing that could change a line.
+        /// Facts, or a rule of the year, are missing that could change a line.
         NeedsReview = "NEEDS_REVIEW",
     }
 }

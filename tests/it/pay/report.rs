@@ -259,7 +259,7 @@ fn three_companies_end_in_a_report_that_anybody_can_check() {
         report["report"]["flags"].as_array().unwrap().iter().map(|flag| flag["code"].as_str().unwrap()).collect();
     flags.sort_unstable();
     flags.dedup();
-    assert_eq!(flags, ["ASSOCIATE_SELLER", "NO_WITHHOLDING", "UNCONFIRMED"]);
+    assert_eq!(flags, ["ASSOCIATE_SELLER", "NEEDS_REVIEW", "NO_WITHHOLDING", "UNCONFIRMED"]);
     let added = added_up(&home.file("ip.json"));
     assert_eq!(
         added,

@@ -45,7 +45,11 @@ impl Place<'_> {
     fn members(&self) -> Result<(), StrictError> {
         let nature = self.raw.nature;
         if let Some(stray) = self.raw.members().find(|member| !nature.has(member)) {
-            return Err(self.error(stray, "events of this nature have no such member"));
+            let reason = match (nature, stray) {
+                (RawNature::Royalty, "counterparty") => "who receives a royalty is its `payee`",
+                _ => "events of this nature have no such member",
+            };
+            return Err(self.error(stray, reason));
         }
         let present: BTreeSet<&str> = self.raw.members().collect();
         match nature.members().0.iter().find(|member| !present.contains(**member)) {

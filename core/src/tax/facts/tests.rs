@@ -99,6 +99,7 @@ fn bad_facts_are_refused_at_their_place() {
         ("/events/1/id", json!("")),
         ("/events/2/date", json!("2016-06-29")),
         ("/events/2/share", json!("1.1")),
+        ("/events/3/counterparty", json!({ "associate": true, "residence": "US" })),
         ("/events/3/fx/rate", json!("0")),
         ("/events/3/fx/rate", json!("7,8")),
         ("/events/3/fx/since", json!("2018-04-01")),

@@ -208,7 +208,7 @@ impl RawNature {
             Self::Use => (&["asset", "year"], &["fraction", "by", "taxed_in_hk"]),
             Self::Disposal => (&["asset", "date", "amount"], &["share", "counterparty"]),
             Self::UpfrontFee => (&["asset", "date", "amount"], &["term_years", "counterparty"]),
-            Self::Royalty => (&["date", "amount"], &["asset", "payee", "counterparty", "withheld", "used_in", "film"]),
+            Self::Royalty => (&["date", "amount"], &["asset", "payee", "withheld", "used_in", "film"]),
             Self::Registration => (&["asset", "date", "amount"], &[]),
             Self::RndTypeA => (
                 &["date", "amount"],
