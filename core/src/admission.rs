@@ -299,14 +299,15 @@ impl View {
         Err(Rejection::in_payload(Code::WrongRegistry, StrictError::new("/predicate/registry", reason)))
     }
 
-    /// Takes in an entry that a proven log holds and that rests on others which are not at hand: who signed it is judged,
-    /// what it rests on is not.
+    /// Takes in an entry that a proven log holds and that rests on others which are not at hand: who signed it and whether
+    /// they may say it is judged, what else it names is not.
     ///
     /// # Errors
-    /// A [`Rejection`] when it is of another registry, or not signed by whoever must.
+    /// A [`Rejection`] when it is of another registry, not signed by whoever must, or not theirs to say.
     pub fn accept(&mut self, index: u64, statement: &Statement, signed: &Envelope) -> Result<(), Rejection> {
         self.check_registry(statement)?;
         self.check_signers(statement, signed)?;
+        statement.claim.kind().may_be_said(statement, self)?;
         for change in (Entry { index, statement }).apply() {
             self.absorb(&change);
         }

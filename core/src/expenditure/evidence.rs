@@ -17,7 +17,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::asset::AssetClaim;
-use super::correction::{CorrectionReason, Replacement};
+use super::correction::{CorrectionClaim, CorrectionReason, Replacement};
 use super::payment::ExpenditureClaim;
 use super::profile::TaxProfileClaim;
 use super::rate::FxRateClaim;
@@ -258,6 +258,9 @@ impl Evidence {
             Claim::Policy(PolicyClaim::Descriptor(_)) if index == 0 => self.operator = issuer,
             Claim::Party(_) | Claim::Key(_) if index > 0 => {}
             Claim::Asset(claim) => first.begin(&mut self.assets, claim),
+        if payment(&statement.claim).is_some_and(|claim| !signs_for_a_side(claim, &statement)) {
+            return Err("neither payer nor payee signs this payment".to_owned());
+        }
             Claim::Expenditure(claim) => {
                 self.payment_of.insert(first.id, first.id);
                 first.begin(&mut self.payments, claim);
@@ -319,7 +322,7 @@ impl Evidence {
         match (attests(&claim.payer), attests(&claim.payee)) {
             (true, true) => AttestedBy::Both,
             (false, true) => AttestedBy::Payee,
-            _ => AttestedBy::Payer,
+            (_, false) => AttestedBy::Payer,
         }
     }
 
@@ -385,3 +388,16 @@ fn openings_digest(items: &[Item]) -> Result<Sha256Digest, StrictError> {
         items.iter().filter(|item| !item.openings.is_empty()).map(|item| (item.index, &item.openings)).collect();
     Ok(Sha256Digest::of(&strict::to_canonical(&opened)?))
 }
+/// What a version of a payment says.
+fn payment(claim: &Claim) -> Option<&ExpenditureClaim> {
+    match claim {
+        Claim::Expenditure(claim) => Some(claim),
+        Claim::Correction(CorrectionClaim { replacement: Some(Replacement::Expenditure(claim)), .. }) => Some(claim),
+        _ => None,
+    }
+}
+
+fn signs_for_a_side(claim: &ExpenditureClaim, statement: &Statement) -> bool {
+    signing_parties(statement).into_iter().any(|party| claim.payer.is(party) || claim.payee.is(party))
+}
+

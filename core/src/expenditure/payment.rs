@@ -301,6 +301,14 @@ impl ExpenditureClaim {
         reads.licensing.licences.extend(self.licence);
     }
 
+    /// Whether one of its sides says it.
+    pub(super) fn is_said_by_a_side(&self, statement: &Statement) -> Result<(), Rejection> {
+        if [&self.payer, &self.payee].into_iter().any(|side| side.is(statement.issuer())) {
+            return Ok(());
+        }
+        Err(refuse(Code::NotAuthorised, "/issuer", "payer or payee says that something was paid"))
+    }
+
     /// Whether everything it names is there and fits; `at` is where the claim stands in the predicate.
     pub(super) fn admit_at(&self, at: &str, statement: &Statement, view: &View) -> Result<(), Rejection> {
         let place = |member: &str| format!("{at}/{member}");
@@ -310,9 +318,7 @@ impl ExpenditureClaim {
                 return Err(refuse(Code::UnknownParty, &place(member), reason));
             }
         }
-        if ![&self.payer, &self.payee].into_iter().any(|side| side.is(statement.issuer())) {
-            return Err(refuse(Code::NotAuthorised, "/issuer", "payer or payee says that something was paid"));
-        }
+        self.is_said_by_a_side(statement)?;
         let other = match self.nature {
             Nature::Purchase => Some(&self.payee),
             Nature::Disposal => Some(&self.payer),
@@ -394,6 +400,10 @@ impl Kind for ExpenditureClaim {
             }
             None => Ok(()),
         }
+    }
+
+    fn may_be_said(&self, statement: &Statement, _: &View) -> Result<(), Rejection> {
+        self.is_said_by_a_side(statement)
     }
 
     fn apply(&self, entry: &Entry<'_>) -> Vec<Change> {
