@@ -296,17 +296,22 @@ impl Evidence {
         Ok(())
     }
 
-    /// Whether two sides are associates on a day: either has said so, and what it said last of that relation covers the day.
-    /// Known of the taxpayer and others; of nobody else.
+    /// Whether two sides are associates on a day.
     pub fn are_associates(&self, left: &Side, right: &Side, day: Date) -> bool {
-        let mut latest: BTreeMap<(StatementId, RelationKind, Date), &RelationClaim> = BTreeMap::new();
+        self.relation_on(left, right, day).is_some()
+    }
+
+    /// The entry by which two sides are associates on a day: either has said so, and what it said last of that relation covers
+    /// the day; the last of several. Known of the taxpayer and others; of nobody else.
+    pub fn relation_on(&self, left: &Side, right: &Side, day: Date) -> Option<u64> {
+        let mut latest: BTreeMap<(StatementId, RelationKind, Date), &Said<RelationClaim>> = BTreeMap::new();
         for said in &self.relations {
             let is_between = |one: &Side, other: &Side| one.is(said.issuer) && said.claim.other == *other;
             if is_between(left, right) || is_between(right, left) {
                 latest.insert((said.issuer, said.claim.relation, said.claim.from), &said.claim);
             }
         }
-        latest.values().any(|relation| relation.holds_on(day))
+        latest.values().filter(|said| said.claim.holds_on(day)).map(|said| said.index).max()
     }
 
     /// The profile of a party that counts in a year; the latest of all where no year is said.

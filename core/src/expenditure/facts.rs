@@ -24,7 +24,7 @@ use crate::strict::{self, StrictError};
 use crate::tax::facts::{AttestedBy, Facts, SCHEMA};
 use crate::tax::year::Year;
 
-pub use money::{Figures, UsedRate};
+pub use money::{Credit, Figures, RateOf, UsedRate};
 
 /// Most entries set aside one after the other because they contradict others: each makes the facts be read once more.
 const CONFLICTS_MAX: usize = 100;
@@ -42,7 +42,7 @@ pub enum SetAsideCode {
     BadFigure,
     /// There is no rate for its currency on or before its day.
     RateMissing,
-    /// A credit of more than is left of what it credits, or in another currency.
+    /// A credit of more than is left of what it credits, in another currency, or of a credit.
     CreditMismatch,
     /// What it credits, or the asset it is about, was reversed or is not here.
     Gone,
@@ -217,7 +217,8 @@ impl<'a> Draft<'a> {
                 self.set_aside(paid.version.index, SetAsideCode::Gone, "the payment that it credits does not stand");
                 continue;
             };
-            if !credited.take_off(&credit) {
+            let attested_by = Evidence::attested_by(paid.version, paid.claim);
+            if !credited.take_off(&credit, Credit { index: paid.version.index, attested_by }) {
                 let reason = "a credit is in the currency of what it credits, and no more than is left of it";
                 self.set_aside(paid.version.index, SetAsideCode::CreditMismatch, reason);
             }
@@ -229,6 +230,15 @@ impl<'a> Draft<'a> {
         for paid in self.standing() {
             if !self.figures.contains_key(&paid.id) {
                 continue;
+            let is_of_credit = |id: &StatementId| {
+                let credited = self.evidence.payments.get(id).and_then(Versions::standing);
+                credited.is_some_and(|(_, claim)| claim.nature.is_credit())
+            };
+            if paid.claim.credits.as_ref().is_some_and(is_of_credit) {
+                let reason = "what it credits is a credit itself, which is corrected and not credited";
+                self.set_aside(paid.version.index, SetAsideCode::CreditMismatch, reason);
+                continue;
+            }
             }
             let own = match (paid.claim.nature, paid.is_payer) {
                 (Nature::CreditNote | Nature::Refund, _) => continue,

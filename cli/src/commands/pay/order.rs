@@ -204,6 +204,10 @@ impl Order {
             given.licence.as_deref().map(|id| lookup.licence(id)).transpose().map_err(at("licence"))?.unzip();
         let (credits, credited) =
             given.credits.as_deref().map(|id| lookup.payment(id)).transpose().map_err(at("credits"))?.unzip();
+        if credited.as_ref().is_some_and(|claim| claim.nature.is_credit()) {
+            let reason = "that is a credit note or refund itself; put it right with chopmark pay correct";
+            return Err(Fault::at("credits", reason));
+        }
         let payer = given_side(lookup, "payer", payer(given, beside.payer_brn))?;
         let payee = given_side(lookup, "payee", payee(given, beside.payee_brn))?;
         let known = before.as_ref().map(|order| (order.claim.payer.clone(), order.claim.payee.clone()));

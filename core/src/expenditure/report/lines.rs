@@ -6,12 +6,12 @@ use super::breakdown::breakdown;
 use super::query::Query;
 use super::{BasisPeriod, ComputeError, Flag, Line, Payment, Report, Taxpayer, TypeRow, Withholding, rows};
 use crate::artefact::IpType;
-use crate::expenditure::evidence::{Evidence, Status};
-use crate::expenditure::facts::{self, Mapped};
+use crate::expenditure::evidence::{Evidence, Status, Versions};
+use crate::expenditure::facts::{self, Mapped, Origin};
 use crate::money::{Amount, Fraction, Overflow};
 use crate::statement::StatementId;
-use crate::tax::facts::{Event, Nature};
-use crate::tax::lines::{Kind, Line as EngineLine, Report as Answer};
+use crate::tax::facts::{AttestedBy, Entity, Event, Nature};
+use crate::tax::lines::{FlagCode, Kind, Line as EngineLine, Report as Answer};
 use crate::tax::rules::{At, Parameter, RuleSet, Topic};
 use crate::tax::steps::Working;
 use crate::tax::year::Year;
@@ -121,7 +121,7 @@ impl<'a> Maker<'a> {
         let ip_type = known.or_else(|| payment.as_ref().and_then(|payment| payment.ip_type));
         let basis_period = self.mapped.facts.taxpayer.year_end.basis_period(line.year);
         let (cumulative, unallowed) = self.balance(line).map_err(TaxError::from)?.unzip();
-        let entries: BTreeSet<u64> = origins.iter().map(|origin| origin.index).collect();
+        let entries: BTreeSet<u64> = origins.iter().flat_map(|origin| self.entries(origin)).collect();
         Ok(Line {
             line: line.line,
             taxpayer: self.evidence.taxpayer,
@@ -154,6 +154,36 @@ impl<'a> Maker<'a> {
     /// Deductions for a purchase up to and with this line, and what of its cost is left.
     fn balance(&mut self, line: &EngineLine<'a>) -> Result<Option<(Amount, Amount)>, Overflow> {
         let Some(name) = line.events.first().copied() else { return Ok(None) };
+    /// Entries that an event rests on: its own, and of a payment whatever its figures and its treatment come from.
+    fn entries(&self, origin: &Origin) -> BTreeSet<u64> {
+        let mut entries = BTreeSet::from([origin.index]);
+        let Some(id) = origin.payment else { return entries };
+        if let Some(figures) = self.mapped.figures.get(&id) {
+            entries.extend(figures.credits.iter().map(|credit| credit.index));
+            entries.extend(figures.rate.as_ref().map(|rate| rate.index));
+        }
+        let is_associate = self.payments.get(&id).is_some_and(|payment| payment.counterparty.associate);
+        let claim = self.evidence.payments.get(&id).and_then(Versions::said).map(|(_, claim)| claim);
+        if let Some(claim) = claim.filter(|_| is_associate) {
+            entries.extend(self.evidence.relation_on(&claim.payer, &claim.payee, claim.on));
+        }
+        entries
+    }
+
+    /// Those of them that raise a flag.
+    fn raising(&self, code: FlagCode, origin: &Origin) -> Vec<u64> {
+        let figures = origin.payment.and_then(|id| self.mapped.figures.get(&id));
+        let payment = origin.payment.and_then(|id| self.payments.get(&id));
+        match (code, figures.zip(payment)) {
+            (FlagCode::Unconfirmed, Some((figures, payment))) => {
+                let credits = figures.credits.iter().map(|credit| (credit.index, credit.attested_by));
+                let all = core::iter::once((origin.index, payment.attested_by)).chain(credits);
+                all.filter(|(_, by)| *by != AttestedBy::Both).map(|(index, _)| index).collect()
+            }
+            _ => vec![origin.index],
+        }
+    }
+
         let is_sale = line.events.iter().filter_map(|name| self.events.get(name));
         let is_sale = is_sale.clone().any(|event| matches!(event.nature, Nature::Disposal(..)));
         let Some(Nature::Purchase(purchase)) = self.events.get(name).map(|event| &event.nature) else {
@@ -191,7 +221,7 @@ impl<'a> Maker<'a> {
     fn flags(&self, answer: &Answer<'_>) -> Vec<Flag> {
         let flag = |flag: &crate::tax::lines::Flag<'_>| {
             let origins = flag.events.iter().filter_map(|name| self.mapped.origins.get(*name));
-            let entries: BTreeSet<u64> = origins.map(|origin| origin.index).collect();
+            let entries: BTreeSet<u64> = origins.flat_map(|origin| self.raising(flag.code, origin)).collect();
             let asset = flag.asset.and_then(|name| self.mapped.assets.get(name).copied().flatten());
             Flag { code: flag.code, year: flag.year, asset, entries: entries.into_iter().collect() }
         };

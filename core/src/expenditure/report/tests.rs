@@ -5,6 +5,7 @@ mod properties;
 mod scenario;
 mod schema;
 mod signers;
+mod sources;
 
 use super::*;
 use crate::expenditure::fixtures::{self, Author, World};
