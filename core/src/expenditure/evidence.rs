@@ -321,7 +321,14 @@ impl Evidence {
         in_force.max_by_key(|said| (said.claim.from, said.index)).map(|said| &said.claim)
     }
 
-    /// Who attests a version of a payment.
+    /// The profiles of a party by the year from which on they count, the latest for each.
+    pub fn profiles_by_year(&self, party: StatementId) -> Vec<&TaxProfileClaim> {
+        let own = self.profiles.iter().filter(|said| said.issuer == party);
+        let by_year: BTreeMap<Year, &TaxProfileClaim> = own.map(|said| (said.claim.from, &said.claim)).collect();
+        by_year.into_values().collect()
+    }
+
+    /// Who attests a version of a payment: one of its sides at least, or it is no evidence.
     pub fn attested_by(version: &Version<ExpenditureClaim>, claim: &ExpenditureClaim) -> AttestedBy {
         let attests = |side: &Side| side.party().is_some_and(|party| version.attesting.contains(&party));
         match (attests(&claim.payer), attests(&claim.payee)) {

@@ -83,9 +83,9 @@ pub struct Taxpayer {
     pub file_number: Option<String>,
     /// What it is.
     pub entity: Entity,
-    /// When it closes its accounts.
+    /// When it closes its accounts, in the last year asked about.
     pub year_end: YearEnd,
-    /// Where it trades.
+    /// Where it trades, in that year.
     pub trade: Trade,
     /// Whether a profile says so; else it is what goes without saying.
     pub has_profile: bool,
@@ -342,8 +342,7 @@ pub fn compute(
     rules: &RuleSet,
 ) -> Result<Report, ComputeError> {
     query.validate().map_err(ComputeError::Query)?;
-    let last = query.years.last().copied();
-    let mut mapped = facts::facts(evidence, last, &query.proposed_rules).map_err(ComputeError::Facts)?;
+    let mut mapped = facts::facts(evidence, &query.proposed_rules).map_err(ComputeError::Facts)?;
     // The engine names what it can't compute; that is set aside, too, and everything is computed again.
     for _ in 0..CONFLICTS_MAX {
         match jurisdiction.compute(&mapped.facts, rules) {
@@ -364,7 +363,7 @@ const CONFLICTS_MAX: usize = 50;
 /// # Errors
 /// As [`compute`].
 pub fn facts_document(evidence: &Evidence, query: &Query) -> Result<Value, ComputeError> {
-    let mapped = facts::facts(evidence, query.years.last().copied(), &query.proposed_rules);
+    let mapped = facts::facts(evidence, &query.proposed_rules);
     mapped.map(|mapped| mapped.document).map_err(ComputeError::Facts)
 }
 

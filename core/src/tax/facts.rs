@@ -8,18 +8,20 @@
 mod event;
 mod history;
 mod read;
+mod taxpayer;
 mod wire;
 mod words;
 
 use serde::{Deserialize, Serialize};
 
 use super::fx::Conversion;
-use super::year::{Date, Year, YearEnd};
+use super::year::{Date, Year};
 use crate::money::{Amount, Decimal, Fraction};
 
 pub use crate::artefact::IpType;
 pub(crate) use event::read_treaty_cap;
 pub use read::{ASSETS_MAX, EVENTS_MAX, FACTS_BYTES_MAX};
+pub use taxpayer::{Assessed, Taxpayer};
 pub use words::{Acquires, AttestedBy, Funding, LapseCause, PerformedBy, ResearchPlace, UsedBy, UsedIn};
 
 /// The format of facts read here.
@@ -55,27 +57,6 @@ pub enum Trade {
     WhollyHk,
     /// Partly elsewhere.
     PartlyHk,
-}
-
-/// Whose tax it is.
-#[derive(Debug, Clone)]
-pub struct Taxpayer {
-    /// Its name.
-    pub name: String,
-    /// Its business registration number, eight digits.
-    pub brn: Option<String>,
-    /// What it is.
-    pub entity: Entity,
-    /// When it closes its accounts.
-    pub year_end: YearEnd,
-    /// Where it trades.
-    pub trade: Trade,
-    /// The part of its profits that is of Hong Kong, for overseas research that says no proportion itself.
-    pub hk_proportion: Option<Fraction>,
-    /// The day on which its business began: purchases before count from it.
-    pub commenced: Option<Date>,
-    /// The day on which its business ended: sales after count on it.
-    pub ceased: Option<Date>,
 }
 
 /// An intellectual property right, by registration: the same mark in two places is two assets.

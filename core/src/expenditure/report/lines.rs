@@ -98,13 +98,15 @@ impl<'a> Maker<'a> {
         let profile = self.evidence.profile(party, last);
         let taxpayer = &self.mapped.facts.taxpayer;
         Taxpayer {
+        let latest = taxpayer.changes.last().map_or(&taxpayer.first, |(_, latest)| latest);
+        let assessed = last.map_or(latest, |year| taxpayer.assessed(year));
             party,
             name: self.evidence.parties.get(&party).map(|record| record.name.clone()).unwrap_or_default(),
             brn: self.brn.clone(),
             file_number: profile.and_then(|profile| profile.file_number.clone()),
-            entity: taxpayer.entity,
-            year_end: taxpayer.year_end,
-            trade: taxpayer.trade,
+            entity: profile.map_or_else(Entity::default, |profile| profile.entity),
+            year_end: assessed.year_end,
+            trade: assessed.trade,
             has_profile: profile.is_some(),
         }
     }
@@ -119,7 +121,7 @@ impl<'a> Maker<'a> {
         let asset = asset_id.and_then(|id| rows::asset(self.evidence, id));
         let known = line.asset.and_then(|name| self.types.get(name).copied());
         let ip_type = known.or_else(|| payment.as_ref().and_then(|payment| payment.ip_type));
-        let basis_period = self.mapped.facts.taxpayer.year_end.basis_period(line.year);
+        let basis_period = self.mapped.facts.taxpayer.basis_period(line.year);
         let (cumulative, unallowed) = self.balance(line).map_err(TaxError::from)?.unzip();
         let entries: BTreeSet<u64> = origins.iter().flat_map(|origin| self.entries(origin)).collect();
         Ok(Line {

@@ -11,14 +11,13 @@ use crate::expenditure::side::Side;
 use crate::money::{Amount, Decimal, RATE_DECIMALS_MAX};
 use crate::sealed::Opening;
 use crate::statement::StatementId;
+use crate::tax::facts::Taxpayer;
 use crate::tax::fx::Rate;
-use crate::tax::year::YearEnd;
 
 /// Every payment of the evidence, by the statement that entered it.
 pub(super) fn payments(evidence: &Evidence, mapped: &Mapped) -> BTreeMap<StatementId, Payment> {
-    let year_end = mapped.facts.taxpayer.year_end;
     let rows = evidence.payments.values().filter_map(|versions| {
-        let row = payment(evidence, versions, mapped.figures.get(&versions.id), year_end)?;
+        let row = payment(evidence, versions, mapped.figures.get(&versions.id), &mapped.facts.taxpayer)?;
         Some((versions.id, row))
     });
     rows.collect()
@@ -28,7 +27,7 @@ fn payment(
     evidence: &Evidence,
     versions: &Versions<ExpenditureClaim>,
     figures: Option<&Figures>,
-    year_end: YearEnd,
+    taxpayer: &Taxpayer,
 ) -> Option<Payment> {
     let (version, claim) = versions.said()?;
     let role = if claim.payer.is(evidence.taxpayer) { Role::Payer } else { Role::Payee };
@@ -47,7 +46,7 @@ fn payment(
         nature: claim.nature,
         role,
         date: claim.on,
-        year: year_end.year_of(claim.on),
+        year: taxpayer.year_of(claim.on),
         counterparty: Counterparty {
             party: other.party(),
             name,

@@ -6,6 +6,7 @@ mod scenario;
 mod schema;
 mod signers;
 mod sources;
+mod years;
 
 use super::*;
 use crate::expenditure::fixtures::{self, Author, World};

@@ -22,8 +22,8 @@ pub(super) struct Reader<'a> {
     taxpayer: &'a Taxpayer,
     assets: &'a BTreeMap<&'a str, usize>,
     rates: &'a [Rate],
-    /// By asset: when the taxpayer succeeded to it, and when its predecessor closes its accounts.
-    successions: BTreeMap<usize, (Date, YearEnd)>,
+    /// By asset: when the taxpayer succeeded to it, and when its predecessor closes its accounts, if said.
+    successions: BTreeMap<usize, (Date, Option<YearEnd>)>,
 }
 
 /// One event and its place, for pointers.
@@ -120,7 +120,7 @@ impl<'a> Reader<'a> {
             let Some((asset, day)) = reader.asset(&place)?.zip(place.day()?) else { continue };
             let year_end = raw.predecessor.as_ref().and_then(|predecessor| predecessor.year_end.as_deref());
             let year_end = parsed(place.at("predecessor/year_end"), year_end.map(str::parse).transpose())?;
-            if reader.successions.insert(asset, (day, year_end.unwrap_or(taxpayer.year_end))).is_some() {
+            if reader.successions.insert(asset, (day, year_end)).is_some() {
                 return Err(place.error("asset", "this asset has a succession already"));
             }
         }
@@ -168,7 +168,8 @@ impl<'a> Reader<'a> {
 
     fn year_of(&self, asset: Option<usize>, day: Date) -> Year {
         let succession = asset.and_then(|asset| self.successions.get(&asset)).filter(|(on, _)| day <= *on);
-        succession.map_or(self.taxpayer.year_end, |(_, year_end)| *year_end).year_of(day)
+        let predecessor = succession.and_then(|(_, year_end)| *year_end);
+        predecessor.map_or_else(|| self.taxpayer.year_of(day), |year_end| year_end.year_of(day))
     }
 
     fn purse<'p>(&self, place: &'p Place<'p>, day: Option<Date>) -> Result<Purse<'p>, StrictError> {
@@ -256,8 +257,10 @@ impl<'a> Reader<'a> {
         if is_type_b && is_overseas {
             return Err(place.error("place", "what is spent overseas is type A (Schedule 45, section 2)"));
         }
-        let stated = place.fraction("proportion", raw.proportion.as_deref())?.or(self.taxpayer.hk_proportion);
-        let proportion = if is_overseas && self.taxpayer.trade == Trade::PartlyHk {
+        let assessed =
+            place.day()?.map_or(&self.taxpayer.first, |day| self.taxpayer.assessed(self.taxpayer.year_of(day)));
+        let stated = place.fraction("proportion", raw.proportion.as_deref())?.or(assessed.hk_proportion);
+        let proportion = if is_overseas && assessed.trade == Trade::PartlyHk {
             let reason = "overseas research of a trade partly outside Hong Kong needs its deductible proportion";
             stated.ok_or_else(|| place.error("proportion", reason))?
         } else {

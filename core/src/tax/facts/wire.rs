@@ -34,8 +34,18 @@ pub(super) struct RawTaxpayer {
     pub _two_tier: Option<bool>,
     pub trade: Option<Trade>,
     pub hk_proportion: Option<String>,
+    pub changes: Option<Vec<RawAssessed>>,
     pub commenced: Option<String>,
     pub ceased: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAssessed {
+    pub from: String,
+    pub year_end: Option<String>,
+    pub trade: Option<Trade>,
+    pub hk_proportion: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -154,7 +154,7 @@ fn slice<'a>(
     working.extend(lot.steps.clone());
     let whole = purchase::slice(&mut working, lot.cost, number.number.saturating_sub(1), number.of)?;
     lot.sliced = lot.sliced.plus(whole)?;
-    let first_day = draft.facts.taxpayer.year_end.basis_period(year).map(|(first, _)| first);
+    let first_day = draft.facts.taxpayer.basis_period(year).map(|(first, _)| first);
     if let Some(lapse) = history.lapsed_by(first_day) {
         line.section = "16EA(6)";
         events.push(&lapse.id);

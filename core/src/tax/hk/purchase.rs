@@ -128,12 +128,12 @@ fn treatment<'a>(
     let slices = rule.count("slices")?;
     // The registration of a trade mark can be renewed for ever: it has no maximum period of protection (DIPN 49 ¶38).
     let ends = asset.protection_ends.filter(|_| asset.ip_type != IpType::RegisteredTradeMark);
-    let year_end = draft.facts.taxpayer.year_end;
-    let last_day = year_end.basis_period(event.year.plus(slices.saturating_sub(1))).map(|(_, last)| last);
+    let taxpayer = &draft.facts.taxpayer;
+    let last_day = taxpayer.basis_period(event.year.plus(slices.saturating_sub(1))).map(|(_, last)| last);
     let Some(ends) = ends.filter(|ends| last_day.is_some_and(|last| *ends < last)) else {
         return Ok((Treatment::Slices(slices), rule));
     };
-    let years = year_end.year_of(ends).years_since(event.year).map_or(1, |years| years.saturating_add(1));
+    let years = taxpayer.year_of(ends).years_since(event.year).map_or(1, |years| years.saturating_add(1));
     let short = draft.standing(Topic::ShortProtection, asset.ip_type.as_str(), event)?;
     Ok((Treatment::Slices(years.min(slices)), short))
 }
