@@ -261,6 +261,7 @@ diesel::table! {
         idx -> BigInt,
         id -> Binary,
         entry -> Binary,
+        assets -> Nullable<Array<Binary>>,
     }
 }
 

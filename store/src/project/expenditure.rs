@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chopmark_core::admission::{EvidenceChange, EvidenceKind, EvidenceReads, EvidenceRecord, Subject, View};
 use chopmark_core::digest::Sha256Digest;
-use chopmark_core::expenditure::{Replacement, Side};
+use chopmark_core::expenditure::{ExpenditureClaim, Replacement, Side};
 use chopmark_core::kind::Claim;
 use chopmark_core::statement::StatementId;
 use chopmark_core::strict;
@@ -150,6 +150,7 @@ async fn write_versions(connection: &AsyncPgConnection, changes: &[&EvidenceChan
             evidence_version::idx.eq(bigint(change.index)),
             evidence_version::id.eq(change.id.as_bytes().to_vec()),
             evidence_version::entry.eq(entry.as_bytes().to_vec()),
+            evidence_version::assets.eq(assets(change)),
         ))
     };
     let rows: Vec<_> = changes.iter().filter_map(|change| version(change)).collect();
@@ -186,24 +187,34 @@ async fn write_parties(connection: &AsyncPgConnection, changes: &[&EvidenceChang
     Ok(())
 }
 
+/// What a version of a payment says.
+fn payment(change: &EvidenceChange) -> Option<&ExpenditureClaim> {
+    match &change.claim {
+        Claim::Expenditure(claim) => Some(claim),
+        Claim::Correction(claim) => match &claim.replacement {
+            Some(Replacement::Expenditure(claim)) => Some(claim),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The assets that a version of a payment names.
+fn assets(change: &EvidenceChange) -> Option<Vec<Vec<u8>>> {
+    let claim = payment(change)?;
+    let assets: Vec<Vec<u8>> =
+        [claim.asset, claim.counter_asset].into_iter().flatten().map(|asset| asset.as_bytes().to_vec()).collect();
+    (!assets.is_empty()).then_some(assets)
+}
+
 /// Whose entry it is, and for a payment or a relation between whom; of a correction, whoever signs it.
 fn parties(change: &EvidenceChange) -> BTreeSet<StatementId> {
     let mut parties = BTreeSet::from([change.issuer]);
-    let payment = match &change.claim {
-        Claim::Expenditure(claim) => Some(claim),
-        Claim::Correction(claim) => {
-            parties.extend(&change.signers);
-            match &claim.replacement {
-                Some(Replacement::Expenditure(claim)) => Some(&**claim),
-                _ => None,
-            }
-        }
-        Claim::Relation(claim) => {
-            parties.extend(claim.other.party());
-            None
-        }
-        _ => None,
-    };
-    parties.extend(payment.into_iter().flat_map(|claim| [&claim.payer, &claim.payee]).filter_map(Side::party));
+    match &change.claim {
+        Claim::Correction(_) => parties.extend(&change.signers),
+        Claim::Relation(claim) => parties.extend(claim.other.party()),
+        _ => {}
+    }
+    parties.extend(payment(change).into_iter().flat_map(|claim| [&claim.payer, &claim.payee]).filter_map(Side::party));
     parties
 }
