@@ -272,6 +272,7 @@ diesel::table! {
         kind -> Text,
         currency -> Nullable<Text>,
         brn -> Nullable<Text>,
+        signs -> Bool,
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod books;
 mod dataset;
 mod exports;
+mod flood;
 mod kept;
 mod pdf;
 mod sums;

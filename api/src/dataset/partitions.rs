@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::expenditure::report::Report;
 use chopmark_core::ledger::note::Note;
+use chopmark_store::LeftOut;
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
@@ -58,8 +59,8 @@ impl Partitions {
         Ok(())
     }
 
-    /// Ends every file, describes and signs them, and puts the directory where it belongs.
-    pub(super) fn finish(self, asked: Asked<'_>) -> Result<Vec<PathBuf>, DatasetError> {
+    /// Ends every file, describes and signs them and whose lines are missing, and puts the directory where it belongs.
+    pub(super) fn finish(self, asked: Asked<'_>, left_out: &[LeftOut]) -> Result<Vec<PathBuf>, DatasetError> {
         let (mut files, mut listed) = (Vec::new(), Vec::new());
         for (name, table) in self.tables {
             let path = self.directory.path().join(&name);
@@ -83,6 +84,7 @@ impl Partitions {
             "checkpoint": checkpoint.note,
             "rules_digest": crate::reports::rules().map_err(|error| DatasetError::Internal(error.0.detail))?.digest(),
             "files": listed,
+            "left_out": left_out.iter().map(|out| json!({ "party": out.party, "reason": out.reason })).collect::<Vec<_>>(),
         });
         let description = format!("{description:#}\n");
         let mut written = vec![("dataset.json", description.clone())];

@@ -68,6 +68,8 @@ pub struct Report {
     pub corrections: Vec<Correction>,
     /// Entries that were not taken in, ascending.
     pub set_aside: Vec<SetAside>,
+    /// How many entries that others alone say of the taxpayer are not looked at, because there are too many; the registry says so.
+    pub left_out: u64,
 }
 
 /// Whose report it is.

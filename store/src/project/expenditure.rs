@@ -177,6 +177,7 @@ async fn write_parties(connection: &AsyncPgConnection, changes: &[&EvidenceChang
                     evidence_party::kind.eq(change.claim.name()),
                     evidence_party::currency.eq(currency.clone()),
                     evidence_party::brn.eq(brn.clone()),
+                    evidence_party::signs.eq(change.signers.contains(&party)),
                 )
             })
         })

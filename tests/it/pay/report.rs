@@ -300,7 +300,8 @@ fn three_companies_end_in_a_report_that_anybody_can_check() {
     let explain = ["report", "explain", "ip.json", "--line", &number, "--trust", "policy.toml"];
     let (code, explained) = stranger.json(&explain);
     assert_eq!(code, 0, "{explained}");
-    let entry = &explained["entries"][0];
+    let [rate, entry] = explained["entries"].as_array().unwrap().as_slice() else { panic!("{explained}") };
+    assert_eq!(rate["says"], json!("1 USD = 7.8 HKD, of 2026-03-31; source: IRD, closing rate, March 2026"));
     assert_eq!((&entry["document"], &entry["opened"]["amount"]), (&json!("G-2"), &json!("100000.00")), "{explained}");
     assert_eq!(entry["file"], json!(Sha256Digest::of(b"G-2")));
     assert_eq!(
@@ -309,7 +310,7 @@ fn three_companies_end_in_a_report_that_anybody_can_check() {
     );
     assert_eq!((&explained["line"]["citation"], &explained["line"]["steps"]), (&line["citation"], &line["steps"]));
     let words = stranger.run(&explain);
-    for part in ["G-2, SHA-256", "signed by", "confirmed", "780000.00"] {
+    for part in ["1 USD = 7.8 HKD", "G-2, SHA-256", "signed by", "confirmed", "780000.00"] {
         assert!(words.stdout.contains(part), "{part}: {words:?}");
     }
     assert_eq!(stranger.json(&["report", "explain", "ip.json", "--line", "99", "--trust", "policy.toml"]).0, 2);

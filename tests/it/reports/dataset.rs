@@ -164,3 +164,25 @@ fn a_jurisdiction_is_computed_anew_and_its_dataset_adds_up() {
     assert_eq!((differs.code, &differs.document()["error"]["code"]), (6, &json!("sums_differ")), "{differs:?}");
     service.stop();
 }
+
+/// Sales of what was never bought, more of them than can be set aside.
+#[test]
+fn a_dataset_names_the_taxpayers_that_are_not_in_it() {
+    let place = place();
+    let service = Service::start(place.path());
+    let (one, lost) = (Company::new(&service, "dataset shown"), Company::new(&service, "dataset lost"));
+    Books::of(&service, &one).royalty("Licensor", "GB", "L-1", &figures("77.77", "HKD"));
+    let mut books = Books::of(&service, &lost);
+    let right = books.asset("軟件版權");
+    for number in 0..102 {
+        books.sale(right, &format!("S-{number}"), &figures("1.00", "HKD"));
+    }
+    let dataset = place.path().join("dataset");
+    let done = recompute(&service, Some(&officer(&service, "HK")), &["--parquet", dataset.to_str().unwrap()]);
+    assert_eq!(done.code, 0, "{done:?}");
+    let described: Value = serde_json::from_slice(&fs::read(dataset.join("dataset.json")).unwrap()).unwrap();
+    assert_eq!(described["left_out"], done.document()["left_out"]);
+    assert_eq!(described["left_out"][0]["party"], json!(lost.author.party.to_hex()));
+    assert!(described["left_out"][0]["reason"].as_str().unwrap().contains("contradict"), "{described}");
+    service.stop();
+}

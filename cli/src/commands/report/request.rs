@@ -242,6 +242,11 @@ pub(super) fn described(verified: &Verified) -> Report {
     for set_aside in &report.set_aside {
         described = described.row("set aside", format!("entry {}: {}", set_aside.index, set_aside.reason));
     }
+    if report.left_out > 0 {
+        let left_out =
+            format!("{} of entries, which others alone say of the taxpayer: there are too many", report.left_out);
+        described = described.row("left out", left_out);
+    }
     described.row("proven", PROVEN).row("its word", ASSERTED)
 }
 
@@ -272,6 +277,7 @@ pub(super) fn members(verified: &Verified) -> Result<Map<String, Value>, Failure
         "lines": report.lines.len(),
         "flags": report.flags,
         "set_aside": report.set_aside,
+        "left_out": report.left_out,
         "totals": report.breakdown.totals,
         "entries": verified.items.len(),
         "proven": PROVEN,

@@ -87,6 +87,7 @@ pub(super) fn report(
         payments,
         corrections: rows::corrections(evidence),
         set_aside: mapped.set_aside.clone(),
+        left_out: evidence.left_out,
         jurisdiction,
         lines,
     })
@@ -97,9 +98,9 @@ impl<'a> Maker<'a> {
         let party = self.evidence.taxpayer;
         let profile = self.evidence.profile(party, last);
         let taxpayer = &self.mapped.facts.taxpayer;
-        Taxpayer {
         let latest = taxpayer.changes.last().map_or(&taxpayer.first, |(_, latest)| latest);
         let assessed = last.map_or(latest, |year| taxpayer.assessed(year));
+        Taxpayer {
             party,
             name: self.evidence.parties.get(&party).map(|record| record.name.clone()).unwrap_or_default(),
             brn: self.brn.clone(),
@@ -153,9 +154,6 @@ impl<'a> Maker<'a> {
         })
     }
 
-    /// Deductions for a purchase up to and with this line, and what of its cost is left.
-    fn balance(&mut self, line: &EngineLine<'a>) -> Result<Option<(Amount, Amount)>, Overflow> {
-        let Some(name) = line.events.first().copied() else { return Ok(None) };
     /// Entries that an event rests on: its own, and of a payment whatever its figures and its treatment come from.
     fn entries(&self, origin: &Origin) -> BTreeSet<u64> {
         let mut entries = BTreeSet::from([origin.index]);
@@ -186,6 +184,9 @@ impl<'a> Maker<'a> {
         }
     }
 
+    /// Deductions for a purchase up to and with this line, and what of its cost is left.
+    fn balance(&mut self, line: &EngineLine<'a>) -> Result<Option<(Amount, Amount)>, Overflow> {
+        let Some(name) = line.events.first().copied() else { return Ok(None) };
         let is_sale = line.events.iter().filter_map(|name| self.events.get(name));
         let is_sale = is_sale.clone().any(|event| matches!(event.nature, Nature::Disposal(..)));
         let Some(Nature::Purchase(purchase)) = self.events.get(name).map(|event| &event.nature) else {
