@@ -57,6 +57,7 @@ pub use lineage::{
 };
 pub use news::{News, NewsLine};
 pub use party::FoundParty;
+pub use project::KnownPayment;
 pub use query::{Head, StoredCheckpoint, StoredEntry, StoredLeaf};
 pub use rebuild::Rebuilt;
 pub use vault::{
@@ -352,6 +353,14 @@ impl Store {
     /// When the database can't be read.
     pub async fn correction_head(&self, id: &StatementId) -> Result<Option<StatementId>, StoreError> {
         project::correction_head(&mut *self.inner.pool.get().await?, id).await
+    }
+
+    /// Which of these payments – digests of their subjects – are on record, in the order of the log.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn payments(&self, subjects: &[Sha256Digest]) -> Result<Vec<KnownPayment>, StoreError> {
+        project::payments(&mut *self.inner.pool.get().await?, subjects).await
     }
 
     /// An artefact by id, as the first `below` entries of the log have it.

@@ -8,7 +8,8 @@ mod following;
 mod licensing;
 
 pub(crate) use admitted::{KeyRow, PartyRow, insert_nonces, load, write};
-pub(crate) use expenditure::head as correction_head;
+pub use expenditure::KnownPayment;
+pub(crate) use expenditure::{head as correction_head, payments};
 pub(crate) use following::{Content, Followed, follow};
 pub(crate) use licensing::{GRANTED, LatestRow, LicenceRow, OfferRow, TermsRow, records, with_all_under};
 

@@ -7,7 +7,6 @@ use chopmark_core::digest::Sha256Digest;
 use chopmark_core::expenditure::{Replacement, Side};
 use chopmark_core::kind::Claim;
 use chopmark_core::statement::StatementId;
-use chopmark_core::strict;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
@@ -43,8 +42,8 @@ const fn word(kind: EvidenceKind) -> &'static str {
 }
 
 fn digest(subject: &Subject) -> Result<Vec<u8>, StoreError> {
-    let canonical = strict::to_canonical(subject).map_err(|error| StoreError::damaged("a subject", error))?;
-    Ok(Sha256Digest::of(&canonical).as_bytes().to_vec())
+    let digest = subject.digest().map_err(|error| StoreError::damaged("a subject", error))?;
+    Ok(digest.as_bytes().to_vec())
 }
 
 impl EvidenceRow {
@@ -104,6 +103,37 @@ pub(super) async fn load(
         view.evidence_mut().load(row.record()?);
     }
     Ok(())
+}
+
+/// A payment that is on record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownPayment {
+    /// Digest of what makes it this payment: payer, payee and document.
+    pub subject: Sha256Digest,
+    /// The statement that entered it.
+    pub id: StatementId,
+    /// Its latest correction, or itself.
+    pub head: StatementId,
+}
+
+/// Which of these payments are on record, in the order of the log.
+pub(crate) async fn payments(
+    connection: &mut AsyncPgConnection,
+    subjects: &[Sha256Digest],
+) -> Result<Vec<KnownPayment>, StoreError> {
+    let subjects: Vec<Vec<u8>> = subjects.iter().map(|subject| subject.as_bytes().to_vec()).collect();
+    let query = evidence::table
+        .filter(evidence::subject_sha256.eq_any(subjects).and(evidence::kind.eq(word(EvidenceKind::Expenditure))))
+        .order(evidence::idx)
+        .select((evidence::subject_sha256, evidence::id, evidence::head));
+    let rows: Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> = query.load(connection).await?;
+    let known = rows.into_iter().map(|(subject, id, head)| {
+        let place = "view.evidence";
+        let subject = Sha256Digest::from_slice(&subject);
+        let subject = subject.ok_or_else(|| StoreError::damaged(place, "a digest of another length"))?;
+        Ok(KnownPayment { subject, id: statement_id(&id, place)?, head: statement_id(&head, place)? })
+    });
+    known.collect()
 }
 
 /// The latest correction of an asset, a payment or a use, or itself.
