@@ -98,14 +98,6 @@ impl Content {
     }
 }
 
-/// Whether an entry of a line raises a flag in the line's year.
-pub fn raises(flag: &Value, line: &Value) -> bool {
-    let entries = |of: &Value| of.get("entries").and_then(Value::as_array).cloned().unwrap_or_default();
-    let year = flag.get("year").filter(|year| !year.is_null());
-    let rests_on = entries(line);
-    year.is_none_or(|year| line.get("year") == Some(year)) && entries(flag).iter().any(|entry| rests_on.contains(entry))
-}
-
 /// Sums of lines of each kind, in Hong Kong dollars.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct TotalsView {

@@ -98,7 +98,7 @@ pub struct ReportQuery {
     /// Only payments of at most this many.
     #[schema(required = false)]
     amount_max: String,
-    /// Only lines with an entry that raises this flag.
+    /// Only lines of which this is flagged.
     #[schema(required = false)]
     flag: String,
     /// Only what is `active`, `corrected` or `reversed`.

@@ -8,6 +8,7 @@
 
 pub mod breakdown;
 pub mod document;
+pub mod export;
 mod lines;
 pub mod query;
 mod rows;
@@ -16,9 +17,12 @@ pub mod verify;
 
 pub use breakdown::{Level, Node, Totals};
 pub use document::{REPORT_BYTES_MAX, REPORT_NOTE_HEADER, REPORT_SCHEMA, TreeHead, document};
+pub use export::{DATASET_NOTE_HEADER, DatasetNote, ExportNote};
 pub use query::Query;
 pub use summary::{Cell, Summary};
-pub use verify::{ReportError, Verified, verify};
+pub use verify::{ReportError, Verified, open_note, verify};
+
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -259,6 +263,8 @@ pub struct Line {
     pub claimant: Claimant,
     /// Whether facts are missing that could change it.
     pub needs_review: bool,
+    /// What is flagged about it: of an entry it rests on, in its year, or of its asset as a whole.
+    pub flags: BTreeSet<FlagCode>,
     /// Whether the payment it stands under was corrected.
     pub status: Status,
 }
@@ -308,10 +314,21 @@ pub struct Correction {
     pub reason: CorrectionReason,
     /// `reversed` where nothing stands in its place.
     pub status: Status,
-    /// What a payment amounted to before, in its currency, where that was opened.
+    /// What says something else now, ascending: members of the claim and names of its sealed fields, where those were opened.
+    /// Nothing where it was reversed.
+    pub changed: BTreeSet<String>,
+    /// What a payment amounted to before, where that was opened.
     pub amount_before: Option<String>,
+    /// In which currency.
+    pub currency_before: Option<String>,
     /// What it amounts to now.
     pub amount_after: Option<String>,
+    /// In which currency.
+    pub currency_after: Option<String>,
+    /// Which fraction was used before, of a use, where that was opened.
+    pub fraction_before: Option<String>,
+    /// Which fraction is used now.
+    pub fraction_after: Option<String>,
 }
 
 /// Why no report could be computed.

@@ -59,16 +59,8 @@ pub(super) fn report(
         lines.push(maker.line(line)?);
     }
     let flags = maker.flags(answer);
-    let flagged = |line: &Line| {
-        query.flag.is_none_or(|code| {
-            flags.iter().any(|flag| {
-                flag.code == code
-                    && flag.year.is_none_or(|year| year == line.year)
-                    && flag.entries.iter().any(|entry| line.entries.contains(entry))
-            })
-        })
-    };
-    lines.retain(|line| query.admits_line(line) && flagged(line));
+    flag(&mut lines, &flags);
+    lines.retain(|line| query.admits_line(line) && query.flag.is_none_or(|code| line.flags.contains(&code)));
     let payments = maker.shown(query, &lines, &flags);
     let flags = flags.into_iter().filter(|flag| {
         flag.year.is_none_or(|year| query.asks_about(year)) && query.flag.is_none_or(|code| code == flag.code)
@@ -148,6 +140,7 @@ impl<'a> Maker<'a> {
             steps: line.steps.iter().map(ToString::to_string).collect(),
             claimant: line.claimant,
             needs_review: line.needs_review,
+            flags: BTreeSet::new(),
         })
     }
 
@@ -202,9 +195,13 @@ impl<'a> Maker<'a> {
     fn shown(&self, query: &Query, lines: &[Line], flags: &[Flag]) -> Vec<Payment> {
         let under: BTreeSet<u64> = lines.iter().flat_map(|line| &line.entries).copied().collect();
         let is_flagged = |payment: &Payment| {
-            query
-                .flag
-                .is_none_or(|code| flags.iter().any(|flag| flag.code == code && flag.entries.contains(&payment.index)))
+            query.flag.is_none_or(|code| {
+                let mut flags = flags.iter().filter(|flag| flag.code == code);
+                flags.any(|flag| {
+                    flag.entries.contains(&payment.index)
+                        || (payment.asset.is_some() && flag.whole_asset() == payment.asset)
+                })
+            })
         };
         let is_asked = |payment: &Payment| {
             let registered =
@@ -219,6 +216,34 @@ impl<'a> Maker<'a> {
         let mut shown: Vec<Payment> = shown.cloned().collect();
         shown.sort_by_key(|payment| payment.index);
         shown
+    }
+}
+
+impl Flag {
+    /// The asset that it is about as a whole, whatever a line of it rests on: a title that left, a right that lapsed.
+    fn whole_asset(&self) -> Option<StatementId> {
+        self.asset.filter(|_| self.year.is_none())
+    }
+}
+
+/// Says of each line what is flagged about it: of an entry it rests on, in its year, or of its asset as a whole.
+fn flag(lines: &mut [Line], flags: &[Flag]) {
+    let mut by_entry: BTreeMap<u64, Vec<&Flag>> = BTreeMap::new();
+    let mut by_asset: BTreeMap<StatementId, Vec<&Flag>> = BTreeMap::new();
+    for flag in flags {
+        for entry in &flag.entries {
+            by_entry.entry(*entry).or_default().push(flag);
+        }
+        if let Some(asset) = flag.whole_asset() {
+            by_asset.entry(asset).or_default().push(flag);
+        }
+    }
+    for line in lines {
+        let of_entries = line.entries.iter().filter_map(|entry| by_entry.get(entry));
+        let of_asset = line.asset.as_ref().and_then(|asset| by_asset.get(&asset.id));
+        let about = of_entries.chain(of_asset).flatten();
+        let codes = about.filter(|flag| flag.year.is_none_or(|year| year == line.year)).map(|flag| flag.code);
+        line.flags = codes.collect();
     }
 }
 

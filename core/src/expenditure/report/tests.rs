@@ -4,6 +4,7 @@ mod evidence;
 mod properties;
 mod scenario;
 mod schema;
+mod shown;
 
 use super::*;
 use crate::expenditure::fixtures::{self, Author, World};

@@ -226,7 +226,11 @@ fn member<T: serde::de::DeserializeOwned>(
 }
 
 /// The text of the note, when the log's own key signed it and nobody else did.
-fn open_note(note: &str, key: &VerifierKey) -> Result<String, ReportError> {
+/// The text of a note that the log's own key signed, and nobody else.
+///
+/// # Errors
+/// [`ReportError::NotSigned`].
+pub fn open_note(note: &str, key: &VerifierKey) -> Result<String, ReportError> {
     let wrong = |reason: &dyn core::fmt::Display| ReportError::NotSigned(reason.to_string());
     let note = Note::parse(note).map_err(|error| wrong(&error))?;
     let signed = note.verify(core::slice::from_ref(key)).map_err(|error| wrong(&error))?;
