@@ -151,23 +151,27 @@ impl Keeper {
             Err(error @ MarkError::Missing { .. }) => return Err(Failure::Contradiction(error.to_string())),
             Err(error) => return Err(passing(&error)),
         };
-        let (signed_size, signed_root) = (mark.signed().size, mark.signed().root);
+        let signed = AccessHead { size: mark.signed().size, root: mark.signed().root };
         self.mark = Some(mark);
-        if size < signed_size {
+        if size < signed.size {
             return Err(Failure::Contradiction(format!(
-                "{size} records are there, {signed_size} were signed: the database was restored from before; nothing is signed"
+                "{size} records are there, {} were signed: the database was restored from before; nothing is signed",
+                signed.size
             )));
         }
-        if size == signed_size && root != signed_root {
-            let reason = "the records are others than were signed; nothing is signed";
-            return Err(Failure::Contradiction(reason.to_owned()));
+        // Also where more came since: what is signed next has to begin with what was signed last.
+        if signed.size > 0 && !self.store.access_log_extends(AccessHead { size, root }, signed).await? {
+            return Err(Failure::Contradiction(format!(
+                "the first {} of {size} records are others than were signed; nothing is signed",
+                signed.size
+            )));
         }
         if size < SIGNED_SIZE_MIN {
             return Ok(());
         }
         let checkpoint = Checkpoint::new(origin, size, root).map_err(|error| passing(&error))?;
         let note = sign_checkpoint(&checkpoint, core::slice::from_ref(key)).map_err(|error| passing(&error))?;
-        if size > signed_size
+        if size > signed.size
             && let Some(mut mark) = self.mark.take()
         {
             let written = spawn_blocking(move || {

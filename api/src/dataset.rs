@@ -144,7 +144,7 @@ pub async fn recompute(
         progress(done, number);
     }
     let kept = store.summary(asked.place, &asked.registry.operator, asked.checkpoint.size, rules).await?;
-    let files = sink.finish(asked)?;
+    let files = sink.finish(asked, &computed.left_out)?;
     Ok(Recomputed { computed, kept, entries, lines, files })
 }
 
@@ -213,13 +213,13 @@ impl Sink {
     }
 
     #[cfg(feature = "parquet")]
-    fn finish(self, asked: Asked<'_>) -> Result<Vec<PathBuf>, DatasetError> {
-        self.partitions.map_or_else(|| Ok(Vec::new()), |partitions| partitions.finish(asked))
+    fn finish(self, asked: Asked<'_>, left_out: &[LeftOut]) -> Result<Vec<PathBuf>, DatasetError> {
+        self.partitions.map_or_else(|| Ok(Vec::new()), |partitions| partitions.finish(asked, left_out))
     }
 
     #[cfg(not(feature = "parquet"))]
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as where there is one")]
-    const fn finish(self, _: Asked<'_>) -> Result<Vec<PathBuf>, DatasetError> {
+    const fn finish(self, _: Asked<'_>, _: &[LeftOut]) -> Result<Vec<PathBuf>, DatasetError> {
         Ok(Vec::new())
     }
 }

@@ -14,18 +14,17 @@ mod pdf;
 mod tables;
 mod xlsx;
 
+use actix_web::http::StatusCode;
 use chopmark_core::digest::Sha256Digest;
+use chopmark_core::expenditure::report::ExportNote;
 use chopmark_core::ledger::note::{Note, NoteError, NoteSigner};
 use chopmark_core::tax::words::Language;
-use data_encoding::BASE64;
 
 use crate::problem::{ApiError, internal};
 use crate::reports::kept::Kept;
 
 pub use pdf::{Press, Turn};
-
-/// First line of a signature's text. No checkpoint, report or status list has it.
-const NOTE_HEADER: &str = "chopmark/report-export/v1";
+pub use tables::amount;
 
 /// As what a report is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +103,10 @@ pub struct Export {
     pub format: Format,
     /// In which language.
     pub language: Language,
+    /// Entries of the log that the report is of.
+    pub size: u64,
+    /// Root of that tree.
+    pub root: Sha256Digest,
     /// The file.
     pub bytes: Vec<u8>,
 }
@@ -113,24 +116,29 @@ pub struct Export {
 /// # Errors
 /// When the report is not as reports are written, or what it is to be written as can't hold it.
 pub fn write(kept: &Kept, format: Format, language: Language, turn: Option<&Turn>) -> Result<Export, ApiError> {
+    let content = kept.content()?;
     let bytes = match format {
         Format::Json => kept.file.to_vec(),
-        Format::Csv { bom } => csv::write(&tables::lines(&kept.content()?, language), bom),
-        Format::Xlsx => {
-            let sheets = tables::all(kept.id, &kept.content()?, language);
-            xlsx::write(&sheets).map_err(|error| internal(&error))?
-        }
+        Format::Csv { bom } => csv::write(&tables::lines(&content, language), bom),
+        Format::Xlsx => xlsx::write(&tables::all(kept.id, &content, language)).map_err(|error| internal(&error))?,
         #[cfg(feature = "parquet")]
-        Format::Parquet => {
-            let content = kept.content()?;
-            let jurisdiction = content.report.get("jurisdiction").cloned().unwrap_or_default();
-            parquet::write(&jurisdiction, content.list("lines")).map_err(|error| internal(&error))?
-        }
+        Format::Parquet => parquet::write(&content.report).map_err(|error| match error {
+            // More digits than any decimal there has: the other formats write them.
+            parquet::TableError::Value { .. } => {
+                let (status, detail) = (StatusCode::UNPROCESSABLE_ENTITY, format!("{error}; ask for xlsx or csv"));
+                ApiError::new(status, "report_too_large", "query", "/format", detail)
+            }
+            parquet::TableError::Parquet(error) => internal(&error),
+        })?,
         #[cfg(not(feature = "parquet"))]
         Format::Parquet => return Err(internal(&"this build writes no Parquet")),
-        Format::Pdf => turn.ok_or_else(|| internal(&"a PDF without a turn at the press"))?.write(kept, language)?,
+        Format::Pdf => {
+            turn.ok_or_else(|| internal(&"a PDF without a turn at the press"))?.write(kept.id, &content, language)?
+        }
     };
-    Ok(Export { id: kept.id, format, language, bytes })
+    let root = content.report.pointer("/checkpoint/root").and_then(|root| root.as_str()?.parse().ok());
+    let root = root.ok_or_else(|| internal(&"a report of no tree"))?;
+    Ok(Export { id: kept.id, format, language, size: content.size(), root, bytes })
 }
 
 impl Export {
@@ -145,8 +153,14 @@ impl Export {
     /// # Errors
     /// Never for an origin that names a log.
     pub fn sign(&self, origin: &str, signer: &NoteSigner) -> Result<Note, NoteError> {
-        let digest = BASE64.encode(Sha256Digest::of(&self.bytes).as_bytes());
-        let (format, language) = (self.format.name(), self.language.tag());
-        Note::sign(format!("{NOTE_HEADER}\n{origin}\n{}\n{format} {language}\n{digest}\n", self.id), [signer])
+        let note = ExportNote {
+            origin: origin.to_owned(),
+            report: self.id,
+            size: self.size,
+            root: self.root,
+            form: format!("{} {}", self.format.name(), self.language.tag()),
+            digest: Sha256Digest::of(&self.bytes),
+        };
+        Note::sign(note.text(), [signer])
     }
 }

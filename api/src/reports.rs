@@ -222,7 +222,9 @@ async fn computed(
     let law = jurisdiction().map_err(|reason| internal(&reason))?;
     let computing = tokio::task::spawn_blocking(move || {
         let evidence = Evidence::gather(query.taxpayer, size, &gathered.items);
-        let evidence = evidence.map_err(|error| unprocessable("report_not_computed", "/query", error.to_string()))?;
+        let mut evidence =
+            evidence.map_err(|error| unprocessable("report_not_computed", "/query", error.to_string()))?;
+        evidence.left_out = gathered.left_out;
         let report = compute(&evidence, &query, law, rules);
         let report = report.map_err(|error| unprocessable("report_not_computed", "/query", error.to_string()))?;
         Ok((report, gathered))

@@ -16,6 +16,7 @@ pub mod openings;
 pub mod operations;
 mod page;
 pub mod parties;
+pub mod payments;
 pub mod reason;
 pub mod reports;
 pub mod statements;

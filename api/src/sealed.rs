@@ -42,8 +42,8 @@ pub async fn check(service: &Service, submission: &Submission) -> Result<(), Api
         (false, false) => {
             let zones = vault.map_or_else(|| "no zone".to_owned(), Vault::zones);
             let reason = format!(
-                "the vault here serves {zones}, not {zone}; send the openings to a vault of that zone, and the statement \
-                 here without them"
+                "the vault here serves {zones}, not {zone}; send the statement with its openings to a vault of that zone, \
+                 and here without them (\"fields\": [])"
             );
             refuse(Code::ZoneNotServed, "/openings/zone", reason)
         }
@@ -55,16 +55,26 @@ pub async fn check(service: &Service, submission: &Submission) -> Result<(), Api
     }
 }
 
+/// The vault of this process.
+///
+/// # Errors
+/// 503 `no_master_key`, which says what the process does not do without one.
+pub fn vault<'a>(service: &'a Service, does_not: &str) -> Result<&'a Vault, ApiError> {
+    let detail = || format!("this process has no master key and {does_not}; ask one that has");
+    service.store.vault().ok_or_else(|| ApiError::unavailable("no_master_key", detail()))
+}
+
 /// What is said of an asset is kept while that is held, and for the years that records have to be kept from its disposal or from
 /// what was said of it last. The log alone says so; how many years, the vault does.
 ///
 /// # Errors
-/// 409 `retention_running`.
+/// 409 `retention_running`; 503 `no_master_key` where there is no vault, and so no such rule.
 pub async fn check_erasure(service: &Service, submission: &Submission) -> Result<(), ApiError> {
     let Claim::Erased(claim) = &submission.statement.claim else { return Ok(()) };
-    let Some(retention) = service.store.vault().map(Vault::retention).filter(|years| !years.is_zero()) else {
+    let retention = vault(service, "erases nothing")?.retention();
+    if retention.is_zero() {
         return Ok(());
-    };
+    }
     let Some(entry) = service.store.entry_by_id(&IdReference::Full(claim.statement)).await? else { return Ok(()) };
     let erased = parse_entry(&entry)?.statement;
     let by = submission.statement.issuer();

@@ -225,12 +225,12 @@ impl Sequencer {
         }
     }
 
-    /// One answer per statement. What the database refuses, although admission let it pass, must not take the rest of its
-    /// batch along: then each is tried alone.
+    /// One answer per statement. What the database refuses, although admission let it pass, and what can't be read that one of
+    /// them asks for, must not take the rest of the batch along: then each is tried alone.
     async fn answer(&mut self, batch: &[&Submission]) -> Vec<Answer> {
         match self.append(batch).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
-            Err(Refusal::Statement) if batch.len() > 1 => {
+            Err(Refusal::Statement | Refusal::Damaged) if batch.len() > 1 => {
                 let mut answers = Vec::with_capacity(batch.len());
                 for submission in batch {
                     let outcomes = self.append(&[*submission]).await;

@@ -33,7 +33,7 @@ use crate::routes::fallback::Paths;
 use crate::routes::operations::OpenApiDocument;
 use crate::routes::{
     about, accesses, ancestry, artefacts, bundles, docs, documents, fallback, licences, lineage, log, offers, openings,
-    operations, parties, reports, statements, status_list, terms, tokens,
+    operations, parties, payments, reports, statements, status_list, terms, tokens,
 };
 use crate::sequencer;
 use crate::service::{Followed, Service};
@@ -186,6 +186,7 @@ macro_rules! with_routes {
             .service(lineage::show)
             .service(parties::find)
             .service(parties::show)
+            .service(payments::find)
             .service(documents::show)
             .service(reports::create)
             .service(reports::summary::show)

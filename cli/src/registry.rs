@@ -120,9 +120,10 @@ impl DataDirectory {
         self.path.join("access.mark")
     }
 
-    /// What that mark says, when there is one.
-    pub(crate) fn peek_access_mark(&self) -> Result<Option<Signed>, Failure> {
-        Ok(Mark::peek(&self.access_mark())?)
+    /// What that mark says was signed of the access log of the registry with this origin, when anything was.
+    pub(crate) fn peek_access_mark(&self, origin: &str) -> Result<Option<Signed>, Failure> {
+        let is_of = |signed: &Signed| signed.size > 0 && signed.origin == access_log_origin(origin);
+        Ok(Mark::peek(&self.access_mark())?.filter(is_of))
     }
 
     /// What the mark says, when there is one.

@@ -7,7 +7,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chopmark_store::{MASTER_KEY_FORMAT, MasterKeys, Store, Vault, VaultConfig};
+use chopmark_core::code::ResidencyZone;
+use chopmark_store::{MASTER_KEY_FORMAT, MASTER_KEY_RETIRED, MasterKeys, Store, StoreError, Vault, VaultConfig};
 use zeroize::Zeroizing;
 
 use crate::arguments::{VaultArguments, VaultKeyArguments};
@@ -36,6 +37,17 @@ pub(crate) enum MasterKeySource {
     File(PathBuf),
 }
 
+/// What becomes of the keys behind the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Older {
+    /// They stay, and say that a rotation has done with them.
+    Retire,
+    /// They go.
+    Destroy,
+    /// Those go that say so already.
+    DestroyRetired,
+}
+
 impl MasterKeySource {
     /// The file that was named, the environment, or the file in the data directory.
     pub(crate) fn of(directory: &DataDirectory, arguments: &VaultKeyArguments) -> Self {
@@ -46,6 +58,11 @@ impl MasterKeySource {
             Ok(lines) if lines.starts_with(MASTER_KEY_FORMAT) => Self::Environment(Zeroizing::new(lines)),
             _ => Self::File(directory.vault_key()),
         }
+    }
+
+    /// Whether the keys can be written.
+    pub(crate) const fn is_file(&self) -> bool {
+        matches!(self, Self::File(_))
     }
 
     fn is_missing(&self) -> bool {
@@ -69,7 +86,7 @@ impl MasterKeySource {
     /// Puts a new key before the others.
     ///
     /// # Errors
-    /// A usage failure for keys in the environment; when the file can't be written.
+    /// A usage failure for keys in the environment, and where the file would hold too many; when it can't be written.
     pub(crate) fn add_key(&self) -> Result<(), Failure> {
         let Self::File(path) = self else {
             let message = format!("put the line of a new master key first in {VARIABLE}, and run this again");
@@ -91,25 +108,47 @@ impl MasterKeySource {
         for part in [comments, end, &line, rest] {
             new.push_str(part);
         }
+        // Whatever is written has to be read again.
+        let full = |reason: String| {
+            let path = path.display();
+            let way_out = "rotate with --destroy-old, or keep older lines elsewhere and remove them here";
+            Failure::usage(format!("{path} takes no further key ({reason}): {way_out}"))
+        };
+        MasterKeys::parse(&new).map_err(full)?;
+        if new.len() > FILE_BYTES_MAX {
+            return Err(full(format!("it would be larger than {FILE_BYTES_MAX} bytes")));
+        }
         files::replace(path, new.as_bytes(), Access::Private).map_err(|error| Failure::file("write", path, &error))
     }
 
-    /// Removes all keys but the first.
+    /// Says of the keys behind the first that they are done with, or removes them.
     ///
     /// # Errors
     /// A usage failure for keys in the environment; when the file can't be written.
-    pub(crate) fn keep_first(&self) -> Result<(), Failure> {
+    pub(crate) fn settle(&self, older: Older) -> Result<(), Failure> {
         let Self::File(path) = self else {
-            return Err(Failure::usage(format!("remove the old lines from {VARIABLE} by hand")));
+            return Err(Failure::usage(format!("change the old lines in {VARIABLE} by hand")));
         };
         let old = text(path).map_err(Failure::usage)?;
-        let mut kept = Zeroizing::new(String::with_capacity(old.len() + 1));
+        // Room for all that may be added, so that no copy of the keys is left behind.
+        let room = old.lines().count() * (MASTER_KEY_RETIRED.len() + 1);
+        let mut kept = Zeroizing::new(String::with_capacity(old.len() + room + 1));
+        let mut is_first = true;
         for line in old.lines() {
-            kept.push_str(line);
-            kept.push('\n');
-            if line.trim().starts_with(MASTER_KEY_FORMAT) {
-                break;
+            let is_key = line.trim().starts_with(MASTER_KEY_FORMAT);
+            let is_older = is_key && !std::mem::take(&mut is_first);
+            let is_retired = line.split_ascii_whitespace().next_back() == Some(MASTER_KEY_RETIRED);
+            match older {
+                Older::Destroy if is_older => continue,
+                Older::DestroyRetired if is_older && is_retired => continue,
+                Older::Retire if is_older && !is_retired => {
+                    for part in [line.trim_end(), " ", MASTER_KEY_RETIRED] {
+                        kept.push_str(part);
+                    }
+                }
+                _ => kept.push_str(line),
             }
+            kept.push('\n');
         }
         files::replace(path, kept.as_bytes(), Access::Private).map_err(|error| Failure::file("write", path, &error))
     }
@@ -136,8 +175,8 @@ fn text(path: &Path) -> Result<Zeroizing<String>, String> {
     Ok(text)
 }
 
-/// The store with its vault. A private registry that never kept an opening gets a master key; one that has lost its keys
-/// is not served.
+/// The store with its vault. A private registry that never kept an opening gets a master key; one that has lost its keys, or
+/// has those of another, is not served.
 ///
 /// # Errors
 /// A failure that says which key is missing.
@@ -155,9 +194,10 @@ pub(crate) async fn attach(
         }
         make_first(&source, &store).await?;
     }
+    store.keys_in_use(&source.read().map_err(StoreError::Vault)?).await?;
     let config = VaultConfig {
         keys: Box::new(move || source.read()),
-        zones: arguments.zones.clone(),
+        zones: arguments.zones.zones.clone(),
         retention: DAY * u32::from(arguments.retention_days),
         officers_shown_after: DAY * u32::from(arguments.officers_shown_after_days),
     };
@@ -182,7 +222,7 @@ async fn make_first(source: &MasterKeySource, store: &Store) -> Result<(), Failu
 /// The store with its vault, for making and taking back tokens: a private registry whose vault is new gets its master key.
 ///
 /// # Errors
-/// When the keys can't be read.
+/// When the keys can't be read, or are another registry's.
 pub(crate) async fn attach_for_tokens(
     store: &Store,
     directory: &DataDirectory,
@@ -192,7 +232,8 @@ pub(crate) async fn attach_for_tokens(
     if source.is_missing() && is_private {
         make_first(&source, store).await?;
     }
-    attach_for_reading(store, directory, arguments)
+    store.keys_in_use(&source.read().map_err(Failure::usage)?).await?;
+    attach_for_reading(store, directory, arguments, &[])
 }
 
 /// The store with its vault where its keys are at hand, and without it elsewhere.
@@ -207,10 +248,10 @@ pub(crate) fn attach_where_keys_are(
     if arguments.vault_key.is_none() && MasterKeySource::of(directory, arguments).is_missing() {
         return Ok(store.clone());
     }
-    attach_for_reading(store, directory, arguments)
+    attach_for_reading(store, directory, arguments, &[])
 }
 
-/// The store with its vault, for reading what is in it.
+/// The store with its vault, for reading what is in it: openings of these zones, for whoever asks for them.
 ///
 /// # Errors
 /// When the keys can't be read.
@@ -218,12 +259,13 @@ pub(crate) fn attach_for_reading(
     store: &Store,
     directory: &DataDirectory,
     arguments: &VaultKeyArguments,
+    zones: &[ResidencyZone],
 ) -> Result<Store, Failure> {
     let source = MasterKeySource::of(directory, arguments);
     source.read().map_err(Failure::usage)?;
     let config = VaultConfig {
         keys: Box::new(move || source.read()),
-        zones: Vec::new(),
+        zones: zones.to_vec(),
         retention: Duration::MAX,
         officers_shown_after: Duration::ZERO,
     };
@@ -266,7 +308,12 @@ mod tests {
         source.add_key().unwrap();
         let second = fs::read_to_string(&path).unwrap();
         assert!(second.starts_with(HEADER) && second.ends_with(key) && second.lines().count() == 4);
-        source.keep_first().unwrap();
+        source.settle(Older::Retire).unwrap();
+        source.settle(Older::Retire).unwrap();
+        let retired = fs::read_to_string(&path).unwrap();
+        assert_eq!(retired, format!("{} retired\n", second.trim_end()), "said once, of the older one");
+        assert_eq!(source.read().unwrap().ids().count(), 2);
+        source.settle(Older::Destroy).unwrap();
         let kept = fs::read_to_string(&path).unwrap();
         assert_eq!(kept.len(), first.len());
         assert!(second.starts_with(&kept));
@@ -274,6 +321,34 @@ mod tests {
         files::replace(&path, b"# no key yet", Access::Private).unwrap();
         source.add_key().unwrap();
         assert!(fs::read_to_string(&path).unwrap().starts_with("# no key yet\nchopmark-"));
+        source.read().unwrap();
+    }
+
+    #[test]
+    fn a_file_takes_no_more_keys_than_are_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("vault.key");
+        let source = MasterKeySource::File(path.clone());
+        let refusal = (0..100).find_map(|_| source.add_key().err()).unwrap();
+        assert!(refusal.message.contains("--destroy-old"), "{}", refusal.message);
+        let number = source.read().unwrap().ids().count();
+        assert!(number > 2, "{number}");
+        // Those that a rotation has done with make room.
+        source.settle(Older::Retire).unwrap();
+        source.settle(Older::DestroyRetired).unwrap();
+        assert_eq!(source.read().unwrap().ids().count(), 1);
+        for after in 2..=number {
+            source.add_key().unwrap();
+            source.settle(Older::DestroyRetired).unwrap();
+            assert_eq!(source.read().unwrap().ids().count(), after, "only what says so goes");
+        }
+        let full = fs::read_to_string(&path).unwrap();
+        let rest: String =
+            full.split_inclusive('\n').filter(|line| line.starts_with(MASTER_KEY_FORMAT)).skip(1).collect();
+        let comments = "#".repeat(FILE_BYTES_MAX - rest.len() - 1);
+        files::replace(&path, format!("{comments}\n{rest}").as_bytes(), Access::Private).unwrap();
+        source.read().unwrap();
+        assert!(source.add_key().is_err(), "too large a file");
         source.read().unwrap();
     }
 }

@@ -264,6 +264,16 @@ pub struct AccessRecord {
     /// Why; officers always say so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
+    /// From when on the parties concerned see it, where the operator has that wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown_from: Option<Timestamp>,
+}
+
+impl AccessRecord {
+    /// From when on the parties concerned see it.
+    pub fn visible_from(&self) -> Timestamp {
+        self.shown_from.unwrap_or(self.at)
+    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub use evidence::{
     EvidenceChange, EvidenceKind, EvidenceReads, EvidenceRecord, Evidenced, PaymentKey, Subject, UseKey,
 };
 pub use licensing::{
-    LatestEvent, LicenceChange, LicenceEventRecord, LicenceRecord, Licensing, LicensingReads, OfferRecord, TermsRecord,
+    DatedEvent, LicenceChange, LicenceEventRecord, LicenceRecord, Licensing, LicensingReads, OfferRecord, TermsRecord,
     keeps_others_out,
 };
 pub use rejection::{Class, Code, Document, Rejection};
@@ -24,12 +24,16 @@ pub use rejection::{Class, Code, Document, Rejection};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::key::KeyId;
+use crate::kind::Claim;
 use crate::party::KeyRole;
 use crate::sealed::Field;
-use crate::statement::{Envelope, Issuer, Nonce, RegistryRef, Statement, StatementId};
+use crate::statement::{Envelope, Header, Issuer, Nonce, RegistryRef, Statement, StatementId};
 use crate::strict::StrictError;
 use crate::text::{Names, skeleton};
 use crate::time::Timestamp;
+
+/// How far the clock of whoever signs may be ahead of the registry's.
+const CLOCK_MINUTES_MAX: u16 = 10;
 
 /// An entry about to be folded: a statement and its position.
 #[derive(Debug, Clone, Copy)]
@@ -95,6 +99,7 @@ impl Reads {
 #[derive(Debug, Clone, Default)]
 pub struct View {
     size: u64,
+    now: Option<Timestamp>,
     registry: Option<RegistryRef>,
     operator: Option<StatementId>,
     parties: BTreeMap<StatementId, PartyRecord>,
@@ -124,6 +129,11 @@ impl View {
     /// Entries so far: the next index.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// The registry's clock as a statement is admitted; none in a replay, which knows no more of it than the log does.
+    pub fn now(&self) -> Option<Timestamp> {
+        self.now
     }
 
     /// The operator's party.
@@ -253,9 +263,14 @@ impl View {
         signed: &Envelope,
         now: Timestamp,
     ) -> Result<Vec<Change>, Rejection> {
+        self.check_place_and_time(statement, now)?;
+        self.now = Some(now);
+        self.judge(statement, signed)
+    }
+
+    fn judge(&mut self, statement: &Statement, signed: &Envelope) -> Result<Vec<Change>, Rejection> {
         let refuse =
             |code, pointer: &str, reason: String| Rejection::in_payload(code, StrictError::new(pointer, reason));
-        self.check_place_and_time(statement, now)?;
         let nonce = (statement.issuer(), statement.header.nonce.clone());
         if self.nonces.contains(&nonce) {
             let reason = "this issuer has used the nonce before; sign with a new random one".to_owned();
@@ -274,18 +289,24 @@ impl View {
         Ok(changes)
     }
 
-    /// Checks that a statement is for this registry and not too late: all that admission asks of it without a look at the
-    /// log.
+    /// Checks that a statement is for this registry, not too late, and not of a day to come where that day counts: all that
+    /// admission asks of it without a look at the log.
     ///
     /// # Errors
     /// A [`Rejection`] naming the member of its header.
     pub fn check_place_and_time(&self, statement: &Statement, now: Timestamp) -> Result<(), Rejection> {
         self.check_registry(statement)?;
-        if now <= statement.header.not_after {
-            return Ok(());
+        let Header { issued_at, not_after, .. } = &statement.header;
+        if now > *not_after {
+            let reason = format!("the statement could be admitted until {not_after}; sign a new one");
+            return Err(Rejection::in_payload(Code::Expired, StrictError::new("/predicate/not_after", reason)));
         }
-        let reason = format!("the statement could be admitted until {}; sign a new one", statement.header.not_after);
-        Err(Rejection::in_payload(Code::Expired, StrictError::new("/predicate/not_after", reason)))
+        // What becomes of a licence counts from the day on which it was said.
+        if matches!(statement.claim, Claim::LicenceStatus(_)) && *issued_at > now.plus_minutes(CLOCK_MINUTES_MAX) {
+            let reason = format!("it is {now} here, and this was not made yet; set the clock, and sign a new one");
+            return Err(Rejection::in_payload(Code::NotYetValid, StrictError::new("/predicate/issued_at", reason)));
+        }
+        Ok(())
     }
 
     fn check_registry(&self, statement: &Statement) -> Result<(), Rejection> {
@@ -299,14 +320,15 @@ impl View {
         Err(Rejection::in_payload(Code::WrongRegistry, StrictError::new("/predicate/registry", reason)))
     }
 
-    /// Takes in an entry that a proven log holds and that rests on others which are not at hand: who signed it is judged,
-    /// what it rests on is not.
+    /// Takes in an entry that a proven log holds and that rests on others which are not at hand: who signed it and whether
+    /// they may say it is judged, what else it names is not.
     ///
     /// # Errors
-    /// A [`Rejection`] when it is of another registry, or not signed by whoever must.
+    /// A [`Rejection`] when it is of another registry, not signed by whoever must, or not theirs to say.
     pub fn accept(&mut self, index: u64, statement: &Statement, signed: &Envelope) -> Result<(), Rejection> {
         self.check_registry(statement)?;
         self.check_signers(statement, signed)?;
+        statement.claim.kind().may_be_said(statement, self)?;
         for change in (Entry { index, statement }).apply() {
             self.absorb(&change);
         }
@@ -319,7 +341,9 @@ impl View {
     /// A [`Rejection`] when the log holds what should never have been admitted.
     pub fn replay(&mut self, index: u64, statement: &Statement, signed: &Envelope) -> Result<Vec<Change>, Rejection> {
         self.size = index;
-        self.admit(statement, signed, statement.header.not_after)
+        self.check_registry(statement)?;
+        self.now = None;
+        self.judge(statement, signed)
     }
 
     /// Names the registry, once its genesis entry was folded.

@@ -11,6 +11,7 @@ mod expression;
 mod graph;
 pub mod known;
 mod pair;
+mod sublicence;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -20,6 +21,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::exclusive::{LiveGrant, Scope};
+pub use self::sublicence::beyond_head;
 use crate::artefact::Relation;
 use crate::digest::Sha256Digest;
 use crate::licence::DeclaredLicence;
@@ -73,6 +75,8 @@ vocabulary! {
         Expiry = "EXPIRY",
         /// What it rests on has ended.
         Expired = "EXPIRED",
+        /// What it rests on has not begun.
+        NotBegun = "NOT_BEGUN",
         /// Beyond a cap.
         Ceiling = "CEILING",
         /// No derivatives are allowed.

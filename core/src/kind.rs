@@ -89,6 +89,15 @@ pub trait Kind {
     /// A [`Rejection`] with a stable code.
     fn admit(&self, statement: &Statement, view: &View) -> Result<(), Rejection>;
 
+    /// Decides who may say this by the entries that it is about: the part of [`Kind::admit`] that is judged also where nothing
+    /// else that it names is at hand.
+    ///
+    /// # Errors
+    /// A [`Rejection`], as [`Kind::admit`].
+    fn may_be_said(&self, _: &Statement, _: &View) -> Result<(), Rejection> {
+        Ok(())
+    }
+
     /// What the entry changes: a pure function of the entry and its documents.
     fn apply(&self, entry: &Entry<'_>) -> Vec<Change>;
 }

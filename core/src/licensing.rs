@@ -20,7 +20,7 @@ pub use grant::GrantClaim;
 pub use offer::OfferClaim;
 pub use proof::{HISTORY_MAX, Judgement, LicenceProof, ProvenLicence};
 pub use publication::TermsClaim;
-pub use standing::{Standing, standing};
+pub use standing::{Standing, last_day, standing};
 pub use status::{LicenceEvent, LicenceStatusClaim, StatusReason};
 pub use status_list::{StatusList, StatusListError};
 

@@ -36,7 +36,17 @@ impl Timestamp {
     /// This moment plus a number of days; saturates at the end of the calendar.
     #[must_use]
     pub fn plus_days(self, days: u16) -> Self {
-        self.0.checked_add_signed(chrono::TimeDelta::days(i64::from(days))).map_or(self, Self)
+        self.plus(chrono::TimeDelta::days(i64::from(days)))
+    }
+
+    /// This moment plus a number of minutes; saturates likewise.
+    #[must_use]
+    pub fn plus_minutes(self, minutes: u16) -> Self {
+        self.plus(chrono::TimeDelta::minutes(i64::from(minutes)))
+    }
+
+    fn plus(self, delta: chrono::TimeDelta) -> Self {
+        self.0.checked_add_signed(delta).map_or(self, Self)
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chopmark_core::admission::{Change, Reads, Rejection, View};
+use chopmark_core::admission::{Change, Class, Reads, Rejection, View};
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::kind::Claim;
 use chopmark_core::ledger::edge::Edge;
@@ -46,7 +46,7 @@ pub enum Outcome {
         /// When it was entered, by the registry's clock.
         recorded_at: Timestamp,
     },
-    /// The log holds this statement already; nothing was written.
+    /// The log holds this statement already; nothing was written, but openings that it came without before.
     Existing {
         /// Position in the log.
         index: u64,
@@ -225,7 +225,7 @@ async fn transact(
     let mut rows = EntryRows::default();
     let mut tiles = Vec::new();
     let mut changes = Vec::new();
-    let mut appended = Vec::new();
+    let (mut appended, mut again) = (Vec::new(), Vec::new());
     head.recorded_at = head.recorded_at.max(now.to_utc());
     let recorded_at = Timestamp::from(head.recorded_at);
     for submission in batch {
@@ -233,6 +233,7 @@ async fn transact(
         let id = submission.statement.id;
         if let Some((index, stored)) = known.get(&id) {
             outcomes.push(Outcome::Existing { index: *index, signatures_differ: *stored != leaf });
+            again.push(*submission);
             continue;
         }
         match view.admit(&submission.statement, &submission.envelope, now) {
@@ -266,8 +267,8 @@ async fn transact(
             advance(connection, before, &head.edge),
         );
         first_failure([written.0, written.1, written.2, written.3, written.4, written.5])?;
-        vault::insert(connection, vault, &appended, recorded_at).await?;
     }
+    vault::insert(connection, vault, (&appended, &again), recorded_at).await?;
     Ok(Effects { head, outcomes })
 }
 
@@ -292,7 +293,7 @@ async fn existing(
         .collect()
 }
 
-/// Loads what judging the batch needs, one query per table.
+/// Loads what judging the batch needs, one query per table; for grants, one more of the licences in their way.
 async fn load_view(
     connection: &mut AsyncPgConnection,
     (size, now): (u64, Timestamp),
@@ -313,7 +314,27 @@ async fn load_view(
     }
     project::load(connection, &reads, &mut view).await?;
     view.load_openings(vault::kept(connection, &reads.openings, now).await?);
+    if !reads.licensing.licences_of.is_empty() {
+        let new = batch.iter().copied();
+        let new = new.filter(|submission| !known.contains_key(&submission.statement.id));
+        let (reads, after) = possible(&view, new, now);
+        project::load_in_the_way(connection, &reads.licensing, &after, &mut view).await?;
+    }
     Ok(view)
+}
+
+/// What is read by statements that may be admitted when nothing is in the way of a grant, and the view with those that
+/// were. Others are not worth a look at all licences of what they are about. A refusal by which one statement is in the
+/// way of another is not final: without the first, the second may be admitted.
+fn possible<'a>(view: &View, batch: impl Iterator<Item = &'a Submission>, now: Timestamp) -> (Reads, View) {
+    let (mut reads, mut view) = (Reads::default(), view.clone());
+    for submission in batch {
+        match view.admit(&submission.statement, &submission.envelope, now) {
+            Err(rejection) if rejection.code.class() != Class::Conflict => {}
+            Ok(_) | Err(_) => reads.add(&submission.statement),
+        }
+    }
+    (reads, view)
 }
 
 /// Columns of new entries, for one `unnest`.

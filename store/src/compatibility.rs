@@ -5,11 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chopmark_core::admission::LatestEvent;
+use chopmark_core::admission::LicenceRecord;
 use chopmark_core::artefact::{ArtefactClaim, Parent, ParentSource, Relation};
 use chopmark_core::compatibility::{Derivation, Edge, Inputs, Licence, LiveGrant, NODES_MAX, Node, Verdict};
 use chopmark_core::licence::DeclaredLicence;
-use chopmark_core::licensing::standing;
+use chopmark_core::licensing::{Standing, last_day, standing};
 use chopmark_core::statement::StatementId;
 use chopmark_core::terms::period::Date;
 use chopmark_core::terms::{LICENCE_REF_PREFIX, Terms, TermsId};
@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use crate::error::{StoreError, bigint};
 use crate::fixed::fixed;
-use crate::project::{LatestRow, LicenceRow, from_json, records, statement_id, with_all_under};
+use crate::project::{LicenceRow, from_json, records, statement_id, with_all_under};
 use crate::schema::{artefact_digest, artefact_page, artefact_parent, artefact_verdict, terms};
 
 /// Something whose licence is to be judged, registered or not.
@@ -289,28 +289,35 @@ async fn grants(
         return Ok(grants);
     }
     let rows: Vec<LicenceRow> = with_all_under(connection, rows.into_iter().collect()).await?;
-    let events = events_below(connection, rows.iter().map(|row| row.id.clone()).collect(), below).await?;
-    let mut known = BTreeMap::new();
-    for mut record in records(connection, rows).await? {
-        // What was not yet said is not taken into account.
-        record.event = events.get(&record.id).copied();
-        known.insert(record.id, record);
-    }
+    let known = records(connection, rows, below).await?.into_iter().map(|record| (record.id, record));
+    let known: BTreeMap<StatementId, LicenceRecord> = known.collect();
+    let stands = |record: &LicenceRecord| standing(|id| known.get(id), &record.id, on);
+    let is_held = |record: &&LicenceRecord| holder == Some(record.claim.licensee) && stands(record).is_in_force();
+    let held: BTreeMap<StatementId, &LicenceRecord> =
+        known.values().filter(is_held).map(|record| (record.id, record)).collect();
+    let above = above(&known, held.values().copied());
     for record in known.values() {
-        if !standing(|id| known.get(id), &record.id, on).is_in_force() {
-            continue;
-        }
+        let is_held = held.contains_key(&record.id);
+        // Whoever has a licence is not kept out by what it rests on. Others keep out from their first day on, and while
+        // they are suspended.
+        let is_live = !is_held
+            && holder != Some(record.claim.licensee)
+            && !above.contains(&record.id)
+            && matches!(
+                stands(record),
+                Standing::InForce { .. } | Standing::NotYet { .. } | Standing::Suspended { .. }
+            );
         for artefact in record.claim.artefacts.iter().filter(|artefact| ids.contains(*artefact)) {
-            let terms = Box::new(Terms::clone(&record.terms));
-            if holder == Some(record.claim.licensee) {
-                grants.held.entry(*artefact).or_default().push(Licence::Terms(terms));
-            } else {
+            let terms = || Box::new(Terms::clone(&record.terms));
+            if is_held {
+                grants.held.entry(*artefact).or_default().push(Licence::Terms(terms()));
+            } else if is_live {
                 grants.live.push(LiveGrant {
                     grant: record.id.to_hex(),
                     artefact: artefact.to_hex(),
-                    terms,
+                    terms: terms(),
                     from: Some(record.claim.starts_on),
-                    until: record.ends_on,
+                    until: last_day(|id| known.get(id), &record.id),
                 });
             }
         }
@@ -318,21 +325,19 @@ async fn grants(
     Ok(grants)
 }
 
-/// The latest event of each licence below an entry.
-pub(crate) async fn events_below(
-    connection: &mut AsyncPgConnection,
-    licences: Vec<Vec<u8>>,
-    below: i64,
-) -> Result<BTreeMap<StatementId, LatestEvent>, StoreError> {
-    let rows: Vec<LatestRow> = fixed(
-        "SELECT DISTINCT ON (licence) licence, status, since FROM licence_event
-         WHERE licence = ANY ($1) AND idx < $2 ORDER BY licence, seq DESC",
-    )
-    .bind::<Array<Binary>, _>(licences)
-    .bind::<BigInt, _>(below)
-    .load(connection)
-    .await?;
-    rows.into_iter().map(LatestRow::read).collect()
+/// What these licences rest on.
+fn above<'r>(
+    known: &'r BTreeMap<StatementId, LicenceRecord>,
+    licences: impl Iterator<Item = &'r LicenceRecord>,
+) -> BTreeSet<StatementId> {
+    let mut above = BTreeSet::new();
+    let mut waiting: Vec<StatementId> = licences.flat_map(|record| record.claim.under.iter().copied()).collect();
+    while let Some(id) = waiting.pop() {
+        if above.insert(id) {
+            waiting.extend(known.get(&id).into_iter().flat_map(|record| &record.claim.under));
+        }
+    }
+    above
 }
 
 /// The verdict recorded for the artefact of an entry.

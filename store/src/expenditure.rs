@@ -13,7 +13,7 @@ use chopmark_core::kind::Claim;
 use chopmark_core::sealed::Opening;
 use chopmark_core::statement::{Envelope, Statement, StatementId};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Binary, Jsonb, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Jsonb, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
 
 use crate::Store;
@@ -29,6 +29,8 @@ pub struct Gathered {
     pub items: Vec<Item>,
     /// Statements of which an opening is among them, ascending.
     pub opened: Vec<StatementId>,
+    /// Entries that others alone say of the taxpayer and that are not among them, because with them there would be too many.
+    pub left_out: u64,
 }
 
 /// There is more than one report rests on.
@@ -49,12 +51,25 @@ pub(crate) struct Selection {
     taxpayer: StatementId,
     size: u64,
     read: BTreeMap<u64, Read>,
+    /// Most entries for now.
+    limit: usize,
+    left_out: u64,
 }
+
+/// Most entries with what others alone say of a taxpayer: anybody may name it as often as they like. Above it only what it
+/// signs or endorses counts, so that nobody can keep it from having a report. The rest is room for rates of exchange.
+const WITH_OTHERS_MAX: usize = ENTRIES_MAX / 4 * 3;
 
 #[derive(QueryableByName)]
 struct IndexRow {
     #[diesel(sql_type = BigInt)]
     idx: i64,
+}
+
+#[derive(QueryableByName)]
+struct CountRow {
+    #[diesel(sql_type = BigInt)]
+    number: i64,
 }
 
 #[derive(QueryableByName)]
@@ -108,29 +123,86 @@ impl Selection {
         taxpayer: StatementId,
         size: u64,
     ) -> Result<Result<Self, TooMany>, StoreError> {
-        let mut selection = Self { taxpayer, size, read: BTreeMap::new() };
-        let own = fixed(
-            "SELECT idx FROM evidence_party WHERE party = $1 AND idx < $2 AND kind NOT IN ('correction', 'fx_rate')
-             LIMIT $3",
+        let mut whole = Self { taxpayer, size, read: BTreeMap::new(), limit: WITH_OTHERS_MAX, left_out: 0 };
+        let selected = whole.select(connection, true).await?;
+        whole.limit = ENTRIES_MAX;
+        if selected.is_ok() {
+            return Ok(Ok(whole));
+        }
+        let mut own = Self { read: BTreeMap::new(), ..whole };
+        let selected = match own.select(connection, false).await? {
+            Ok(selected) => selected,
+            Err(many) => return Ok(Err(many)),
+        };
+        let named: CountRow = fixed(
+            "SELECT count(*) AS number FROM evidence_party
+             WHERE party = $1 AND idx < $2 AND kind NOT IN ('correction', 'fx_rate')",
         )
         .bind::<Binary, _>(taxpayer.as_bytes().to_vec())
         .bind::<BigInt, _>(bigint(size))
-        .bind::<BigInt, _>(i64::try_from(ENTRIES_MAX).unwrap_or(i64::MAX).saturating_add(1));
+        .get_result(&mut &*connection)
+        .await?;
+        own.left_out = count(named.number, "view.evidence_party")?.saturating_sub(selected);
+        Ok(Ok(own))
+    }
+
+    /// Selects what the taxpayer signs or endorses, or also what others alone say of it, and all that belongs to it; how many
+    /// entries that it says or is named in.
+    async fn select(
+        &mut self,
+        connection: &AsyncPgConnection,
+        with_others: bool,
+    ) -> Result<Result<u64, TooMany>, StoreError> {
+        let own = fixed(
+            "WITH asked (party, size, with_others) AS (VALUES ($1::bytea, $2::bigint, $3::boolean))
+             SELECT named.idx FROM asked JOIN evidence_party AS named ON named.party = asked.party AND named.idx < asked.size
+             WHERE named.kind NOT IN ('correction', 'fx_rate') AND (asked.with_others OR named.signs OR EXISTS (
+                 SELECT FROM evidence_version AS entered JOIN evidence_version AS version ON version.entry = entered.entry
+                 WHERE entered.idx = named.idx AND version.idx < asked.size AND (
+                     EXISTS (SELECT FROM evidence_party AS mine
+                         WHERE mine.party = asked.party AND mine.idx = version.idx AND mine.signs)
+                     OR EXISTS (SELECT FROM endorsement
+                         WHERE endorsement.statement = version.id AND endorsement.issuer = asked.party
+                             AND endorsement.idx < asked.size)
+                 )
+             ))
+             LIMIT $4",
+        )
+        .bind::<Binary, _>(self.taxpayer.as_bytes().to_vec())
+        .bind::<BigInt, _>(bigint(self.size))
+        .bind::<Bool, _>(with_others)
+        .bind::<BigInt, _>(i64::try_from(self.limit).unwrap_or(i64::MAX).saturating_add(1));
         let mut own = indices(connection, own).await?;
+        let number = u64::try_from(own.len()).unwrap_or(u64::MAX);
         own.insert(0);
-        if let Err(many) = selection.add(connection, own).await? {
+        if let Err(many) = self.add(connection, own).await? {
             return Ok(Err(many));
         }
-        let versions = selection.versions(connection, selection.entered()).await?;
-        if let Err(many) = selection.add(connection, versions).await? {
+        let versions = self.versions(connection, self.entered()).await?;
+        if let Err(many) = self.add(connection, versions).await? {
             return Ok(Err(many));
         }
         let named: BTreeSet<StatementId> =
-            selection.payments().flat_map(|claim| [claim.asset, claim.counter_asset]).flatten().collect();
-        let mut more = selection.versions(connection, named).await?;
-        more.extend(selection.profiles(connection).await?);
-        more.extend(selection.endorsements(connection).await?);
-        Ok(selection.add(connection, more).await?.map(|()| selection))
+            self.payments().flat_map(|claim| [claim.asset, claim.counter_asset]).flatten().collect();
+        let mut more = self.versions(connection, named).await?;
+        more.extend(self.profiles(connection).await?);
+        more.extend(self.endorsements(connection).await?);
+        if let Err(many) = self.add(connection, more).await? {
+            return Ok(Err(many));
+        }
+        Ok(self.add_chains(connection).await?.map(|()| number))
+    }
+
+    /// Adds everybody's keys.
+    async fn add_chains(&mut self, connection: &AsyncPgConnection) -> Result<Result<(), TooMany>, StoreError> {
+        let chains = fixed(
+            "SELECT idx FROM (SELECT id AS party, idx FROM party UNION ALL SELECT party, idx FROM key_event) AS chain
+             WHERE party = ANY ($1) AND idx < $2",
+        )
+        .bind::<Array<Binary>, _>(columns(&self.parties()))
+        .bind::<BigInt, _>(bigint(self.size));
+        let chains = indices(connection, chains).await?;
+        self.add(connection, chains).await
     }
 
     /// Statements with sealed fields.
@@ -139,7 +211,7 @@ impl Selection {
         sealed.map(|read| read.statement.id).collect()
     }
 
-    /// Adds rates of exchange of the currencies that openings name, and everybody's keys.
+    /// Adds rates of exchange of the currencies that openings name, and the keys of whoever signs them.
     pub(crate) async fn close(
         mut self,
         connection: &AsyncPgConnection,
@@ -161,17 +233,11 @@ impl Selection {
                 return Ok(Err(many));
             }
         }
-        let chains = fixed(
-            "SELECT idx FROM (SELECT id AS party, idx FROM party UNION ALL SELECT party, idx FROM key_event) AS chain
-             WHERE party = ANY ($1) AND idx < $2",
-        )
-        .bind::<Array<Binary>, _>(columns(&self.parties()))
-        .bind::<BigInt, _>(bigint(self.size));
-        let chains = indices(connection, chains).await?;
-        if let Err(many) = self.add(connection, chains).await? {
+        if let Err(many) = self.add_chains(connection).await? {
             return Ok(Err(many));
         }
-        let mut gathered = Gathered { items: Vec::with_capacity(self.read.len()), opened: Vec::new() };
+        let items = Vec::with_capacity(self.read.len());
+        let mut gathered = Gathered { items, opened: Vec::new(), left_out: self.left_out };
         for (index, read) in self.read {
             let openings = openings.remove(&read.statement.id).unwrap_or_default();
             if !openings.is_empty() {
@@ -191,7 +257,7 @@ impl Selection {
     ) -> Result<Result<(), TooMany>, StoreError> {
         let wanted: Vec<i64> = wanted.into_iter().filter(|index| !self.read.contains_key(index)).map(bigint).collect();
         let found = self.read.len() + wanted.len();
-        if found > ENTRIES_MAX {
+        if found > self.limit {
             return Ok(Err(TooMany { found }));
         }
         let number = wanted.len();

@@ -24,12 +24,11 @@ mod rebuild;
 mod schema;
 mod vault;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chopmark_core::admission::{
-    AttestationRecord, EndorsementRecord, KeyRecord, LatestEvent, LicenceRecord, OfferRecord, TermsRecord,
-};
+use chopmark_core::admission::{AttestationRecord, DatedEvent, EndorsementRecord, KeyRecord, OfferRecord, TermsRecord};
 use chopmark_core::compatibility::{Inputs, Verdict};
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::key::KeyId;
@@ -50,18 +49,19 @@ pub use error::StoreError;
 pub use expenditure::{Gathered, TooMany};
 pub use find::{ArtefactFilter, Conflict, FoundArtefact, Page, PartyFilter};
 pub use follow::{Applied, Follower};
-pub use licensing::{EVENTS_MAX, FoundLicence, LicenceFilter, OfferFilter, TermsReference};
+pub use licensing::{EVENTS_MAX, FoundLicence, FoundLicences, LicenceFilter, OfferFilter, TermsReference};
 pub use lineage::{
     LINEAGE_DEPTH_MAX, LINEAGE_EDGES_MAX, LINEAGE_NODES_MAX, Lineage, LineageEdge, LineageNode, LineageParent,
     LineageQuery,
 };
 pub use news::{News, NewsLine};
 pub use party::FoundParty;
+pub use project::KnownPayment;
 pub use query::{Head, StoredCheckpoint, StoredEntry, StoredLeaf};
 pub use rebuild::Rebuilt;
 pub use vault::{
-    AccessHead, AccessLog, KeptOpening, LeftOut, ListedAccess, MASTER_KEY_FORMAT, MasterKeys, NotGathered, Reading,
-    Rotated, StoredReport, StoredToken, SummedUp, Vault, VaultConfig,
+    AccessHead, AccessLog, KeptOpening, LeftOut, ListedAccess, MASTER_KEY_FORMAT, MASTER_KEY_RETIRED, MasterKeys,
+    NotGathered, Reading, Rotated, StoredReport, StoredToken, SummedUp, Vault, VaultConfig,
 };
 
 use connect::ReadPool;
@@ -354,6 +354,14 @@ impl Store {
         project::correction_head(&mut *self.inner.pool.get().await?, id).await
     }
 
+    /// Which of these payments – digests of their subjects – are on record, in the order of the log.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn payments(&self, subjects: &[Sha256Digest]) -> Result<Vec<KnownPayment>, StoreError> {
+        project::payments(&mut *self.inner.pool.get().await?, subjects).await
+    }
+
     /// An artefact by id, as the first `below` entries of the log have it.
     ///
     /// # Errors
@@ -447,20 +455,20 @@ impl Store {
         licensing::licence(&mut *self.inner.pool.get().await?, id, below).await
     }
 
-    /// Licences that fit a filter, in order of entry; each with what happened to it last.
+    /// Licences that fit a filter, in order of entry; each with what happened to it.
     ///
     /// # Errors
     /// When the database can't be read.
-    pub async fn licences(&self, filter: &LicenceFilter, page: Page) -> Result<Vec<LicenceRecord>, StoreError> {
+    pub async fn licences(&self, filter: &LicenceFilter, page: Page) -> Result<FoundLicences, StoreError> {
         licensing::licences(&mut *self.inner.pool.get().await?, filter, page).await
     }
 
-    /// Every licence that is suspended or terminated, as the first `below` entries have it.
+    /// What happened to every licence to which anything did, as the first `below` entries have it; of one day, the last.
     ///
     /// # Errors
     /// When the database can't be read.
-    pub async fn not_in_force(&self, below: u64) -> Result<Vec<(StatementId, LatestEvent)>, StoreError> {
-        licensing::not_in_force(&mut *self.inner.pool.get().await?, below).await
+    pub async fn licence_status(&self, below: u64) -> Result<BTreeMap<StatementId, Vec<DatedEvent>>, StoreError> {
+        licensing::status(&mut *self.inner.pool.get().await?, below).await
     }
 
     /// What judging the licence of something made from other things rests on, as the first `below` entries have it.

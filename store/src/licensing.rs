@@ -1,20 +1,21 @@
 //! Licensing as it is read: terms, offers and licences by id and by filters, in order of entry, a page at a time.
 
-use chopmark_core::admission::{LatestEvent, LicenceEventRecord, LicenceRecord, OfferRecord, TermsRecord};
+use std::collections::{BTreeMap, BTreeSet};
+
+use chopmark_core::admission::{DatedEvent, LicenceEventRecord, LicenceRecord, OfferRecord, TermsRecord};
+use chopmark_core::licensing::standing;
 use chopmark_core::statement::StatementId;
 use chopmark_core::terms::TermsId;
 use chopmark_core::terms::period::Date;
 use chopmark_core::time::Timestamp;
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 
 use crate::error::{StoreError, bigint, count};
 use crate::find::Page;
-use crate::fixed::fixed;
 use crate::project::{
-    GRANTED, LatestRow, LicenceRow, OfferRow, TermsRow, from_json, records, statement_id, with_all_under,
+    GRANTED, LicenceRow, OfferRow, TermsRow, all_events, from_json, records, statement_id, with_all_under,
 };
 use crate::schema::{licence, licence_artefact, licence_event, offer, offer_artefact, terms};
 
@@ -42,8 +43,19 @@ pub struct LicenceFilter {
     pub licensee: Option<StatementId>,
     /// What happened to them last: `granted` when nothing did, or a [`chopmark_core::licensing::LicenceEvent`].
     pub status: Option<String>,
-    /// Neither suspended nor terminated, and within their own term on this day.
+    /// In force on this day.
     pub in_force_on: Option<Date>,
+}
+
+/// Licences that fit, of those that a page looked at.
+#[derive(Debug, Clone)]
+pub struct FoundLicences {
+    /// The licences, in order of entry.
+    pub licences: Vec<LicenceRecord>,
+    /// How many were looked at: at most the page's limit.
+    pub looked_at: usize,
+    /// The entry of the last of those.
+    pub last: Option<u64>,
 }
 
 /// A licence with all that it rests on and what happened to it.
@@ -149,7 +161,7 @@ pub(crate) async fn licence(
     below: u64,
 ) -> Result<Option<FoundLicence>, StoreError> {
     let rows = with_all_under(connection, vec![id.as_bytes().to_vec()]).await?;
-    let mut known = records(connection, rows).await?;
+    let mut known = records(connection, rows, bigint(below)).await?;
     let Some(position) = known.iter().position(|record| record.id == *id && record.index < below) else {
         return Ok(None);
     };
@@ -196,14 +208,18 @@ async fn events(
     rows.into_iter().map(event).collect()
 }
 
-/// Licences that fit.
+/// Licences that fit, as the entries below the page's end have them.
+///
+/// Whether one is in force depends on those that it rests on, so that is no part of the query: of a page of licences
+/// whose own term has the day, those are left out that are not.
 pub(crate) async fn licences(
     connection: &mut AsyncPgConnection,
     filter: &LicenceFilter,
     page: Page,
-) -> Result<Vec<LicenceRecord>, StoreError> {
+) -> Result<FoundLicences, StoreError> {
+    let below = bigint(page.below);
     let mut query = licence::table
-        .filter(licence::idx.ge(bigint(page.from)).and(licence::idx.lt(bigint(page.below))))
+        .filter(licence::idx.ge(bigint(page.from)).and(licence::idx.lt(below)))
         .order(licence::idx)
         .limit(i64::from(page.limit))
         .select(LicenceRow::as_select())
@@ -221,34 +237,55 @@ pub(crate) async fn licences(
         query = query.filter(licence::licensee.eq(licensee.as_bytes().to_vec()));
     }
     if let Some(status) = &filter.status {
-        query = query.filter(licence::status.eq(status.clone()));
+        let latest = licence_event::table
+            .filter(licence_event::licence.eq(licence::id))
+            .filter(licence_event::idx.lt(below))
+            .order(licence_event::seq.desc())
+            .select(licence_event::status)
+            .single_value();
+        query = match status.as_str() {
+            GRANTED => query.filter(latest.is_null()),
+            _ => query.filter(latest.eq(status.clone())),
+        };
     }
     if let Some(day) = filter.in_force_on {
         let day = day.to_string();
         query = query
-            .filter(licence::status.eq_any([GRANTED, "reinstated"]))
             .filter(licence::starts_on.le(day.clone()))
             .filter(licence::ends_on.is_null().or(licence::ends_on.ge(day)));
     }
     let rows: Vec<LicenceRow> = query.load(connection).await?;
-    let mut found = records(connection, rows).await?;
-    found.sort_by_key(|record| record.index);
-    Ok(found)
+    let looked_at = rows.len();
+    let last = rows.last().map(|row| count(row.idx, "view.licence")).transpose()?;
+    let mut licences = match filter.in_force_on {
+        Some(day) => in_force(connection, rows, day, below).await?,
+        None => records(connection, rows, below).await?,
+    };
+    licences.sort_by_key(|record| record.index);
+    Ok(FoundLicences { licences, looked_at, last })
 }
 
-/// Every licence that is suspended or terminated, as the first `below` entries have it.
-pub(crate) async fn not_in_force(
+/// Those of some licences that are in force on a day.
+async fn in_force(
+    connection: &mut AsyncPgConnection,
+    rows: Vec<LicenceRow>,
+    day: Date,
+    below: i64,
+) -> Result<Vec<LicenceRecord>, StoreError> {
+    let asked: BTreeSet<Vec<u8>> = rows.into_iter().map(|row| row.id).collect();
+    let rows = with_all_under(connection, asked.iter().cloned().collect()).await?;
+    let known = records(connection, rows, below).await?.into_iter().map(|record| (record.id, record));
+    let known: BTreeMap<StatementId, LicenceRecord> = known.collect();
+    let is_in_force = |record: &&LicenceRecord| {
+        asked.contains(record.id.as_bytes().as_slice()) && standing(|id| known.get(id), &record.id, day).is_in_force()
+    };
+    Ok(known.values().filter(is_in_force).cloned().collect())
+}
+
+/// What happened to licences, as the first `below` entries have it.
+pub(crate) async fn status(
     connection: &mut AsyncPgConnection,
     below: u64,
-) -> Result<Vec<(StatementId, LatestEvent)>, StoreError> {
-    let rows: Vec<LatestRow> = fixed(
-        "SELECT licence, status, since FROM (
-             SELECT DISTINCT ON (licence) licence, status, since FROM licence_event
-             WHERE idx < $1 ORDER BY licence, seq DESC
-         ) AS latest WHERE status <> 'reinstated'",
-    )
-    .bind::<BigInt, _>(bigint(below))
-    .load(connection)
-    .await?;
-    rows.into_iter().map(LatestRow::read).collect()
+) -> Result<BTreeMap<StatementId, Vec<DatedEvent>>, StoreError> {
+    all_events(connection, bigint(below)).await
 }

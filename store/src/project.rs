@@ -8,9 +8,12 @@ mod following;
 mod licensing;
 
 pub(crate) use admitted::{KeyRow, PartyRow, insert_nonces, load, write};
-pub(crate) use expenditure::head as correction_head;
+pub use expenditure::KnownPayment;
+pub(crate) use expenditure::{head as correction_head, payments};
 pub(crate) use following::{Content, Followed, follow};
-pub(crate) use licensing::{GRANTED, LatestRow, LicenceRow, OfferRow, TermsRow, records, with_all_under};
+pub(crate) use licensing::{
+    GRANTED, LicenceRow, OfferRow, TermsRow, all_events, load_in_the_way, records, with_all_under,
+};
 
 use chopmark_core::statement::{Nonce, StatementId};
 use serde::Serialize;

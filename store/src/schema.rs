@@ -261,6 +261,7 @@ diesel::table! {
         idx -> BigInt,
         id -> Binary,
         entry -> Binary,
+        assets -> Nullable<Array<Binary>>,
     }
 }
 
@@ -271,6 +272,7 @@ diesel::table! {
         kind -> Text,
         currency -> Nullable<Text>,
         brn -> Nullable<Text>,
+        signs -> Bool,
     }
 }
 
@@ -292,5 +294,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     party_page
 );
 diesel::allow_tables_to_appear_in_same_query!(checkpoint, log_state);
-diesel::allow_tables_to_appear_in_same_query!(licence, licence_artefact);
+diesel::allow_tables_to_appear_in_same_query!(licence, licence_artefact, licence_event);
 diesel::allow_tables_to_appear_in_same_query!(offer, offer_artefact);

@@ -4,6 +4,7 @@
 //! a transaction that did not. Values leave only after the record of their being read was committed.
 
 mod access_audit;
+mod access_columns;
 mod access_tiles;
 mod accesses;
 mod challenges;
@@ -19,8 +20,8 @@ mod seal;
 mod sums;
 mod tokens;
 
-use std::sync::{PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
 
 use chopmark_core::access::Principal;
 use chopmark_core::code::ResidencyZone;
@@ -31,7 +32,7 @@ use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
 
 pub(crate) use access_audit::check as check_accesses;
 pub use accesses::{AccessHead, AccessLog, ListedAccess};
-pub use keys::{MASTER_KEY_FORMAT, MasterKeys};
+pub use keys::{MASTER_KEY_FORMAT, MASTER_KEY_RETIRED, MasterKeys};
 pub(crate) use opening_audit::{Told, check_openings, compare as compare_openings, make as make_told};
 pub(crate) use openings::{insert, kept};
 pub use readings::{KeptOpening, Reading};
@@ -44,11 +45,15 @@ use crate::Store;
 use crate::error::StoreError;
 use crate::fixed::{Fixed, fixed};
 
+/// How old the master keys may be that are used: what a rotation elsewhere did is known after that.
+const KEYS_GOOD_FOR: Duration = Duration::from_secs(1);
+
 /// What a vault is opened with.
 pub struct VaultConfig {
-    /// Reads the master keys: at the start, and again when the database knows a newer one.
+    /// Reads the master keys: at the start, again once they are a second old and asked for, and when the database knows a newer
+    /// one.
     pub keys: Box<dyn Fn() -> Result<MasterKeys, String> + Send + Sync>,
-    /// Zones whose openings are kept here.
+    /// Zones whose openings are taken in and shown here.
     pub zones: Vec<ResidencyZone>,
     /// How long openings have to be kept before they may be erased.
     pub retention: Duration,
@@ -59,8 +64,26 @@ pub struct VaultConfig {
 /// Master keys and rules.
 pub struct Vault {
     config: VaultConfig,
-    keys: RwLock<MasterKeys>,
+    held: RwLock<Held>,
     sums: tokio::sync::Mutex<sums::Remembered>,
+}
+
+/// The master keys as they were read last.
+struct Held {
+    keys: MasterKeys,
+    read_at: Instant,
+    /// Whether they could not be read since.
+    is_unreadable: bool,
+}
+
+impl Held {
+    /// Reads them again. Those that are gone stay known for a moment, for whoever is reading just now.
+    fn read(&mut self, config: &VaultConfig) -> Result<(), String> {
+        let now = Instant::now();
+        self.read_at = now;
+        self.keys = (config.keys)()?.with_older(&self.keys, now);
+        Ok(())
+    }
 }
 
 impl Vault {
@@ -69,13 +92,19 @@ impl Vault {
     /// # Errors
     /// [`StoreError::Vault`] when they can't be read.
     pub fn open(config: VaultConfig) -> Result<Self, StoreError> {
-        let keys = RwLock::new((config.keys)().map_err(StoreError::Vault)?);
-        Ok(Self { config, keys, sums: tokio::sync::Mutex::default() })
+        let keys = (config.keys)().map_err(StoreError::Vault)?;
+        let held = RwLock::new(Held { keys, read_at: Instant::now(), is_unreadable: false });
+        Ok(Self { config, held, sums: tokio::sync::Mutex::default() })
     }
 
-    /// Whether openings of this zone are kept here.
+    /// Whether openings of this zone are taken in and shown here.
     pub fn serves(&self, zone: ResidencyZone) -> bool {
         self.config.zones.contains(&zone)
+    }
+
+    /// The zones, as rows name them.
+    fn zone_names(&self) -> Vec<&'static str> {
+        self.config.zones.iter().map(|zone| zone.as_str()).collect()
     }
 
     /// How long openings have to be kept before they may be erased.
@@ -85,24 +114,49 @@ impl Vault {
 
     /// The zones, for a sentence.
     pub fn zones(&self) -> String {
-        self.config.zones.iter().map(|zone| zone.as_str()).collect::<Vec<_>>().join(", ")
+        self.zone_names().join(", ")
     }
 
+    fn held(&self) -> RwLockReadGuard<'_, Held> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn held_mut(&self) -> RwLockWriteGuard<'_, Held> {
+        self.held.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The keys as they were a second ago at most: a small file is read once a second, whoever asks how often. While it can't be
+    /// read, the keys that are known are those that count.
     fn keys(&self) -> MasterKeys {
-        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+        let is_old = |held: &Held| held.read_at.elapsed() >= KEYS_GOOD_FOR;
+        let held = self.held();
+        if !is_old(&held) {
+            return held.keys.clone();
+        }
+        drop(held);
+        let mut held = self.held_mut();
+        // Another may have read them while this waited.
+        if is_old(&held) {
+            let failed = held.read(&self.config).err();
+            if let Some(reason) = failed.as_ref().filter(|_| !held.is_unreadable) {
+                tracing::warn!(error = %reason, "the master keys can't be read again; a rotation is not noticed");
+            }
+            held.is_unreadable = failed.is_some();
+        }
+        held.keys.clone()
     }
 
     /// The keys, among them this one where it is anywhere: another process may have rotated since they were read.
     fn keys_with(&self, id: &str) -> Result<MasterKeys, StoreError> {
         let keys = self.keys();
-        if keys.ids().any(|known| known == id) { Ok(keys) } else { self.reload() }
+        if keys.find(id).is_some() { Ok(keys) } else { self.reload() }
     }
 
-    /// Reads the keys again, after a rotation elsewhere. Older ones stay known, for whoever is reading just now.
+    /// Reads the keys again, after a rotation elsewhere.
     fn reload(&self) -> Result<MasterKeys, StoreError> {
-        let keys = (self.config.keys)().map_err(StoreError::Vault)?.with_older(self.keys());
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys.clone();
-        Ok(keys)
+        let mut held = self.held_mut();
+        held.read(&self.config).map_err(StoreError::Vault)?;
+        Ok(held.keys.clone())
     }
 }
 

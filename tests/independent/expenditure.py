@@ -121,6 +121,8 @@ def expenditure(claim, at):
     for member, (natures, _) in DETAILS.items():
         if member in found.get("details", {}) and nature not in natures:
             fail(at + ["details", member], f"not of the nature {nature}")
+    if nature == "rnd_type_b" and found.get("details", {}).get("performed_by") == "rd_institution":
+        fail(at + ["details", "performed_by"], "paid to an institution that is not designated: type A")
 
 
 def check_payment(claim, opened):

@@ -6,7 +6,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use chopmark_core::admission::LatestEvent;
+use chopmark_core::admission::DatedEvent;
 use chopmark_core::bundle::{BUNDLE_SCHEMA, Bundle, Closure, KeyChain, ProvenEntry};
 use chopmark_core::compatibility::{Derivation, Inputs, Licence};
 use chopmark_core::digest::Sha256Digest;
@@ -355,14 +355,18 @@ fn bundles_have_one_reading() {
 fn status_lists_have_one_spelling() {
     let signer = NoteSigner::new("log.example/x", key("fuzz log")).unwrap();
     let signed_at: Timestamp = "2026-05-02T08:30:00.000Z".parse().unwrap();
-    let latest = |status| LatestEvent { status, since: Date::in_hong_kong(signed_at) };
+    let event = |status, days| DatedEvent { status, since: Date::in_hong_kong(signed_at.plus_days(days)) };
     let list = StatusList {
         origin: "log.example/x".to_owned(),
         size: 7,
         root: Sha256Digest::of(b"root"),
         signed_at,
         not_after: signed_at.plus_days(1),
-        listed: [(StatementId::of(b"a"), latest(LicenceEvent::Suspended))].into(),
+        listed: [
+            (StatementId::of(b"a"), vec![event(LicenceEvent::Suspended, 0), event(LicenceEvent::Reinstated, 3)]),
+            (StatementId::of(b"b"), vec![event(LicenceEvent::Terminated, 1)]),
+        ]
+        .into(),
     };
     feed("status list", &[list.sign(&signer).unwrap().into_bytes()], 0, |bytes| {
         let Some(text) = std::str::from_utf8(bytes).ok() else { return false };

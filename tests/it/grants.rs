@@ -48,21 +48,20 @@ fn a_licence_is_offered_accepted_filed_verified_and_revoked() {
     // Only the party it was made to accepts it, once.
     let (carol, _) = party("Curious Carol Limited");
     refused(&carol, &["licence", "accept", &id(&offered)], 4, "not_authorised");
-    let words = bob.run(&[
-        "licence",
-        "accept",
-        &id(&offered),
-        "--lang",
-        "zh-Hant",
-        "--dry-run",
-        "--url",
-        shared::service().url(),
-    ]);
-    assert_eq!(words.code, 0, "{words:?}");
+    // What is agreed to is shown before anything is signed.
+    let offer_id = id(&offered);
+    let accept = ["licence", "accept", &offer_id, "--lang", "zh-Hant", "--url", shared::service().url()];
+    let summary = terms["summary"]["zh-Hant"].as_str().unwrap();
+    let says_all = |text: &str| summary.lines().all(|line| text.lines().any(|said| said.trim_end() == line));
+    assert!(summary.lines().count() > 10 && summary.contains("50"), "{summary}");
+    let words = bob.run(&[&accept[..], &["--dry-run"]].concat());
+    assert!(words.code == 0 && says_all(&words.stdout), "{words:?}");
     let granted = done(&bob, &["licence", "accept", &id(&offered)]);
     let licence = id(&granted);
     assert!(licence.starts_with("lic_"), "{granted}");
     refused(&bob, &["licence", "accept", &id(&offered)], 10, "already_registered");
+    let again = bob.run(&accept);
+    assert!(again.code == 10 && says_all(&again.stderr), "it was shown, and then refused: {again:?}");
     refused(&bob, &["licence", "accept", &model], 2, "usage");
     let list = done(&alice, &["licence", "list", "--artefact", &model, "--licensee", &bobs]);
     assert_eq!(
@@ -275,13 +274,69 @@ fn an_exclusive_licence_keeps_others_from_making_things_of_it() {
     let offered = id(&done(&alice, &offer));
     let refusal = refused(&carol, &["licence", "accept", &offered], 10, "exclusive_overlap");
     assert_eq!(refusal["existing"], granted["statement_id"]);
-    let check = |home: &Home, holder: &str| {
+    let is_kept_out = |home: &Home, holder: &str, base: &str| {
         let check =
-            ["licence", "check", "--parent", &base, "--relation", "finetune", "--terms", "mit", "--holder", holder];
+            ["licence", "check", "--parent", base, "--relation", "finetune", "--terms", "mit", "--holder", holder];
         let (_, verdict) = run(home, &check);
         verdict["conflicts"].as_array().unwrap().iter().any(|one| one["code"] == "EXCLUSIVITY")
     };
-    assert!(check(&carol, &carols) && !check(&bob, &bobs));
+    assert!(is_kept_out(&carol, &carols, &base) && !is_kept_out(&bob, &bobs, &base));
+
+    // Whoever has a sublicence is not kept out by the licence that it rests on.
+    let (dave, daves) = party("Sublicensed Dave Limited");
+    assert!(is_kept_out(&dave, &daves, &base));
+    done(&bob, &["licence", "new", "--preset", "exclusive-territorial", "--out", "exclusive.json"]);
+    bob.edit("exclusive.json", |terms| {
+        terms["sublicensing"] = json!({ "permission": "none", "transferable": "none" });
+    });
+    let head = id(&granted);
+    let offer =
+        ["licence", "offer", "--artefact", &base, "--terms", "exclusive.json", "--under", &head, "--to", &daves];
+    done(&dave, &["licence", "accept", &id(&done(&bob, &offer))]);
+    assert!(!is_kept_out(&dave, &daves, &base) && is_kept_out(&carol, &carols, &base));
+
+    // A suspension does not let others in.
+    done(&alice, &["licence", "suspend", &head, "--reason", "non_payment"]);
+    assert!(is_kept_out(&carol, &carols, &base));
+
+    // What is exclusive from next month on is in the way of what has no end.
+    fs::write(alice.file("next.bin"), "a base model that one company may distribute from next month on").unwrap();
+    let next = id(&done(&alice, &["register", "next.bin", "--licence", "mit"]));
+    alice.edit("exclusive.json", |terms| terms["term"]["start"] = json!(today_plus(30)));
+    let offer = ["licence", "offer", "--artefact", &next, "--terms", "exclusive.json", "--to", &bobs];
+    done(&bob, &["licence", "accept", &id(&done(&alice, &offer))]);
+    assert!(is_kept_out(&carol, &carols, &next));
+}
+
+#[test]
+fn shares_of_revenue_under_licences_that_are_held_add_up() {
+    let ((alice, _), (bob, bobs)) = (party("Stacking Alice Limited"), party("Stacking Bob Limited"));
+    done(&alice, &["licence", "new", "--preset", "commercial-revenue-share", "--out", "terms.json"]);
+    alice.edit("terms.json", |terms| {
+        let share = terms["consideration"][1].clone();
+        terms["consideration"] = json!([share]);
+        terms["consideration"][0]["figures"] = json!({ "rate": "0.6" });
+    });
+    let base = |name: &str| {
+        fs::write(alice.file(name), format!("weights of {name}, not for commerce unless licensed")).unwrap();
+        let base = id(&done(&alice, &["register", name, "--licence", "cc-by-nc-4.0"]));
+        let offer = ["licence", "offer", "--artefact", &base, "--terms", "terms.json", "--to", &bobs];
+        done(&bob, &["licence", "accept", &id(&done(&alice, &offer))]);
+        base
+    };
+    let bases = ["one.bin", "other.bin"].map(base);
+    done(&bob, &["licence", "new", "--preset", "commercial-revenue-share", "--out", "own.json"]);
+    bob.edit("own.json", |terms| terms["sublicensing"]["max_depth"] = json!(1));
+    let check = |parents: &[&String]| {
+        let mut check = vec!["licence", "check", "--terms", "own.json", "--relation", "merge", "--holder", &bobs];
+        check.extend(parents.iter().flat_map(|parent| ["--parent", parent.as_str()]));
+        let (_, verdict) = run(&bob, &check);
+        let conflicts = verdict["conflicts"].as_array().unwrap().clone();
+        conflicts.iter().map(|one| json!([one["code"], one["about"]])).collect::<Vec<_>>()
+    };
+    let [one, other] = &bases;
+    assert_eq!(check(&[one]), [Value::Null; 0]);
+    assert_eq!(check(&[one, other]), [json!(["ROYALTY_STACK", ["120"]])]);
 }
 
 #[test]
@@ -326,6 +381,13 @@ fn a_grant_without_an_offer_is_signed_by_both_sides() {
     for said in ["Granting Both Alice Limited", "Granting Both Bob Limited", "2027-01-31", "50"] {
         assert!(explained.contains(said), "{said}: {explained}");
     }
+    // In the language asked for.
+    hand(&bob);
+    let ran = bob.run(&["sign", "grant.json", "--dry-run", "--lang", "zh-Hans"]);
+    let shown = done(&alice, &["licence", "show", "terms.json"]);
+    let last = shown["summary"]["zh-Hans"].as_str().unwrap().lines().last().unwrap().to_owned();
+    assert!(ran.code == 0 && ran.stdout.contains(&last), "{ran:?}");
+    done(&bob, &["sign", "grant.json", "--accept-public-record"]);
     let entered = done(&bob, &["submit", "grant.json"]);
     assert!(id(&entered).starts_with("lic_") && entered["complete"] == true, "{entered}");
     let list = done(&bob, &["licence", "list", "--licensee", &bobs]);
@@ -364,6 +426,13 @@ fn a_sealed_fee_is_opened_by_its_parties_and_stands_nowhere_else() {
     assert_eq!(code, 5, "what is not hers is not there: {refusal}");
     let checked = done(&bob, &["disclose", "--check", "fee.chop"]);
     assert_eq!((&checked["value"], &checked["field"]), (&json!("31337.25"), &json!("/consideration/0/amount")));
+    // What has to be paid is shown to whoever is going to pay it, and to nobody else.
+    let accept =
+        |home: &Home, offer: &str| done(home, &["licence", "accept", offer, "--dry-run"])["agreed"].to_string();
+    assert!(accept(&bob, &id(&offered)).contains("31,337.25"), "{}", accept(&bob, &id(&offered)));
+    let to_anybody = done(&alice, &[&offer[..6], &offer[8..]].concat());
+    let unread = accept(&carol, &id(&to_anybody));
+    assert!(!unread.contains("31,337.25") && unread.contains("ask the licensor"), "{unread}");
     done(&bob, &["licence", "accept", &id(&offered)]);
     // What is sealed already can't be sealed again, and what costs nothing has no fee.
     done(&alice, &["licence", "new", "--preset", "permissive", "--out", "free.json"]);

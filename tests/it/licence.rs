@@ -106,6 +106,29 @@ fn verdicts_have_their_exit_codes() {
 }
 
 #[test]
+fn nothing_is_made_of_what_is_not_in_force() {
+    let home = Home::new();
+    assert_eq!(home.run(&["licence", "new", "--preset", "permissive", "--out", "base.json"]).code, 0);
+    home.edit("base.json", |terms| {
+        terms.as_object_mut().unwrap().remove("licence");
+        terms["term"] = json!({ "perpetual": false, "start": "2026-01-01", "duration": "P1Y" });
+    });
+    // Derivatives survive its end, and data is no part of what is trained on it: nothing new is made of it all the same.
+    for relation in ["finetune", "distilled", "dataset"] {
+        let check = ["licence", "check", "--parent", "base.json", "--relation", relation, "--terms", "MIT", "--on"];
+        for (on, words) in [
+            ("2025-12-31", Some("NOT_BEGUN      parent base.json does not begin before 1 January 2026")),
+            ("2026-12-31", None),
+            ("2027-01-01", Some("EXPIRED        parent base.json ended on 31 December 2026")),
+        ] {
+            let ran = home.run(&[&check[..], &[on]].concat());
+            assert_eq!(ran.code, if words.is_some() { 10 } else { 0 }, "{ran:?}");
+            assert!(words.is_none_or(|words| ran.stdout.contains(words)), "{words:?}: {ran:?}");
+        }
+    }
+}
+
+#[test]
 fn what_is_wrong_with_a_document_is_said_with_its_place() {
     let home = Home::new();
     assert_eq!(home.run(&["licence", "new", "--preset", "commercial-revenue-share", "--out", "t.json"]).code, 0);

@@ -1,5 +1,7 @@
 //! Licences over HTTP and offline: who may offer and accept what, which of two stands, and what a file proves.
 
+mod sublicences;
+
 use chopmark_core::artefact::{ArtefactClaim, Parent, ParentSource, Relation};
 use chopmark_core::bundle::Bundle;
 use chopmark_core::digest::Sha256Digest;
@@ -23,31 +25,31 @@ use crate::repeat::at_once;
 use crate::shared::{self, author, author_with, check_receipt, enter};
 
 /// A licensor with an artefact and published terms, at a service.
-struct Licensor<'a> {
-    service: &'a Service,
-    author: Author,
-    artefact: StatementId,
-    terms: TermsId,
+pub struct Licensor<'a> {
+    pub service: &'a Service,
+    pub author: Author,
+    pub artefact: StatementId,
+    pub terms: TermsId,
 }
 
-fn today() -> Date {
+pub fn today() -> Date {
     Date::in_hong_kong(now())
 }
 
 /// A signed statement with this claim and a header that may be changed first.
-fn say_with(author: &Author, label: &str, claim: &Claim, change: impl FnOnce(&mut Header)) -> Submission {
+pub fn say_with(author: &Author, label: &str, claim: &Claim, change: impl FnOnce(&mut Header)) -> Submission {
     let mut header = author.header(Issuer::Party(author.party), author.threshold, label);
     change(&mut header);
     let payload = Statement::compose(label, &header, claim).unwrap();
     author.sign(payload, Vec::new())
 }
 
-fn say(author: &Author, label: &str, claim: &Claim) -> Submission {
+pub fn say(author: &Author, label: &str, claim: &Claim) -> Submission {
     say_with(author, label, claim, |_| {})
 }
 
 impl<'a> Licensor<'a> {
-    fn new(service: &'a Service, label: &str, terms: &Terms) -> Self {
+    pub fn new(service: &'a Service, label: &str, terms: &Terms) -> Self {
         Self::of(service, author(service, &format!("{label} licensor")), label, terms)
     }
 
@@ -60,7 +62,7 @@ impl<'a> Licensor<'a> {
         Self { service, author, artefact: registration.statement.id, terms: terms.id().unwrap() }
     }
 
-    fn offer_claim(&self) -> OfferClaim {
+    pub fn offer_claim(&self) -> OfferClaim {
         OfferClaim {
             artefacts: vec![self.artefact],
             terms: self.terms,
@@ -71,14 +73,14 @@ impl<'a> Licensor<'a> {
     }
 
     /// Enters an offer; its id, and when it was made.
-    fn offer(&self, label: &str, claim: OfferClaim) -> StatementId {
+    pub fn offer(&self, label: &str, claim: OfferClaim) -> StatementId {
         let offer = say(&self.author, label, &Claim::Offer(claim));
         enter(self.service, &offer, &shared::registry(self.service).1);
         offer.statement.id
     }
 
     /// The acceptance of an offer as it should be.
-    fn acceptance(&self, offer: StatementId, licensee: &Author) -> GrantClaim {
+    pub fn acceptance(&self, offer: StatementId, licensee: &Author) -> GrantClaim {
         GrantClaim {
             offer: Some(offer),
             licensor: self.author.party,
@@ -91,7 +93,7 @@ impl<'a> Licensor<'a> {
     }
 
     /// Enters a licence under a new offer.
-    fn grant(&self, label: &str, licensee: &Author) -> StatementId {
+    pub fn grant(&self, label: &str, licensee: &Author) -> StatementId {
         let offer = self.offer(&format!("{label} offer"), self.offer_claim());
         let grant = say(licensee, &format!("{label} grant"), &Claim::Grant(self.acceptance(offer, licensee)));
         enter(self.service, &grant, &shared::registry(self.service).1);
@@ -118,7 +120,7 @@ pub fn licensed(service: &Service, label: &str) -> Licensed {
 
 /// Sends a statement that must be refused in this way.
 #[track_caller]
-fn refused(service: &Service, submission: &Submission, code: &str, pointer: &str) -> Value {
+pub fn refused(service: &Service, submission: &Submission, code: &str, pointer: &str) -> Value {
     let problem = service.post(&submission.to_request()).problem();
     assert_eq!((&problem["code"], &problem["pointer"]), (&json!(code), &json!(pointer)), "{problem}");
     problem
@@ -216,7 +218,7 @@ fn what_is_not_offered_to_whom_is_not_accepted() {
 }
 
 /// A statement that two parties sign.
-fn signed_by_both(first: &Author, second: &Author, label: &str, claim: &Claim) -> Submission {
+pub fn signed_by_both(first: &Author, second: &Author, label: &str, claim: &Claim) -> Submission {
     let mut header = first.header(Issuer::Party(first.party), first.threshold, label);
     let group = |author: &Author| SignerGroup {
         party: Issuer::Party(author.party),
@@ -283,7 +285,7 @@ fn every_side_signs_with_as_many_keys_as_it_says() {
 }
 
 /// Ids in a list, by the name of their member.
-fn listed(service: &Service, path: &str, list: &str, member: &str) -> Vec<String> {
+pub fn listed(service: &Service, path: &str, list: &str, member: &str) -> Vec<String> {
     let answer = service.get(path);
     assert_eq!(answer.status, 200, "{path}: {}", answer.text());
     let list = answer.json()[list].clone();
@@ -410,7 +412,7 @@ fn only_a_side_with_a_ground_ends_a_licence() {
 }
 
 /// Whom an offline verifier of a service's licences trusts.
-fn trust(service: &Service) -> TrustPolicy {
+pub fn trust(service: &Service) -> TrustPolicy {
     let (reference, log_key) = shared::registry(service);
     let registry = TrustedRegistry {
         origin: reference.origin,
@@ -472,12 +474,14 @@ fn a_sublicence_stays_within_the_licence_it_rests_on_and_ends_with_it() {
     let licensor = Licensor::new(service, "sublicence", &head);
     let (bob, carol) = (author(service, "sublicence bob"), author(service, "sublicence carol"));
     let licence = licensor.grant("sublicence", &bob);
+    let mut below = head.clone();
+    (below.sublicensing.permission, below.sublicensing.max_depth) = (Permission::None, None);
+    let below_id = below.id().unwrap();
     for author in [&bob, &carol] {
-        enter(
-            service,
-            &say(author, &format!("terms of {}", author.party), &Claim::Terms(TermsClaim(Box::new(head.clone())))),
-            &log_key,
-        );
+        for terms in [&head, &below] {
+            let label = format!("terms {} of {}", terms.id().unwrap(), author.party);
+            enter(service, &say(author, &label, &Claim::Terms(TermsClaim(Box::new(terms.clone())))), &log_key);
+        }
     }
     let wider = Preset::Permissive.terms().unwrap();
     let offer = |author: &Author, label: &str, under: Vec<StatementId>, terms: TermsId| {
@@ -498,14 +502,18 @@ fn a_sublicence_stays_within_the_licence_it_rests_on_and_ends_with_it() {
     enter(service, &say(&bob, "wider terms", &Claim::Terms(TermsClaim(Box::new(wider.clone())))), &log_key);
     let too_wide = offer(&bob, "sub 3", vec![licence], wider.id().unwrap());
     refused(service, &too_wide, "beyond_head_licence", "/predicate/claim/artefacts/0");
-    let offered = offer(&bob, "sub 4", vec![licence], licensor.terms);
+    // A hand further has one hand fewer.
+    let as_deep = offer(&bob, "sub 3 again", vec![licence], licensor.terms);
+    let problem = refused(service, &as_deep, "beyond_head_licence", "/predicate/claim/artefacts/0");
+    assert!(problem["detail"].as_str().unwrap().contains("(its terms, /sublicensing)"), "{problem}");
+    let offered = offer(&bob, "sub 4", vec![licence], below_id);
     enter(service, &offered, &log_key);
-    let sub =
-        GrantClaim { licensor: bob.party, under: vec![licence], ..licensor.acceptance(offered.statement.id, &carol) };
+    let accepted = licensor.acceptance(offered.statement.id, &carol);
+    let sub = GrantClaim { licensor: bob.party, under: vec![licence], terms: below_id, ..accepted };
     let sub = say(&carol, "sub 5", &Claim::Grant(sub));
     enter(service, &sub, &log_key);
     // One hand, and no more.
-    let further = offer(&carol, "sub 6", vec![sub.statement.id], licensor.terms);
+    let further = offer(&carol, "sub 6", vec![sub.statement.id], below_id);
     refused(service, &further, "beyond_head_licence", "/predicate/claim/artefacts/0");
 
     let file = |id: StatementId| service.get(&format!("/v1/licences/{id}/file?ttl=P30D"));

@@ -32,6 +32,7 @@ mod json;
 mod keys;
 mod ledger;
 mod licence;
+mod licence_ends;
 mod licensing;
 mod limits;
 mod lineage;

@@ -4,6 +4,7 @@
 pub mod books;
 mod dataset;
 mod exports;
+mod flood;
 mod kept;
 mod pdf;
 mod sums;
@@ -63,6 +64,12 @@ fn file(service: &Client, officer: &str, id: &Value) -> Vec<u8> {
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     assert_eq!(Sha256Digest::of(&answer.body).to_string(), id);
     answer.body
+}
+
+/// A file that has whoever checks something trust a service's registry.
+fn policy(service: &Service) -> String {
+    let (reference, key) = shared::registry(service);
+    format!("[[registry]]\norigin = {:?}\nlog_key = \"{key}\"\ngenesis = \"{}\"\n", reference.origin, reference.genesis)
 }
 
 fn trust(service: &Service) -> TrustPolicy {
@@ -132,6 +139,7 @@ fn a_purchase_a_royalty_and_a_correction_give_the_right_lines_to_whoever_may_see
     assert_eq!((attested("=INV-1"), attested("INV-2")), ("both".into(), "payer".into()));
     let [correction] = report["corrections"].as_array().unwrap().as_slice() else { panic!("{report}") };
     assert_eq!((&correction["amount_before"], &correction["amount_after"]), (&"500000.00".into(), &"400000.00".into()));
+    assert_eq!((&correction["currency_after"], &correction["changed"]), (&"HKD".into(), &json!(["amount"])));
     let flags = report["flags"].as_array().unwrap();
     assert!(flags.iter().any(|flag| flag["code"] == "NO_WITHHOLDING"), "{flags:?}");
     // Anybody with the file, the key and the genesis finds the same.

@@ -4,8 +4,11 @@ mod accesses;
 mod erasure;
 mod forged;
 mod guessing;
+mod master_keys;
 mod matrix;
+mod shown;
 mod tokens;
+mod zones;
 
 use std::sync::OnceLock;
 

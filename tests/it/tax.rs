@@ -160,6 +160,24 @@ fn a_line_is_explained_with_its_rule_and_every_step() {
 }
 
 #[test]
+fn a_royalty_says_what_is_not_known_of_it() {
+    let royalty = json!({ "id": "r", "nature": "royalty", "date": "2025-10-01", "amount": "1000000.00",
+        "payee": { "name": "Licensor", "residence": "US" }, "withheld": "49500.00" });
+    let mut facts = facts();
+    (facts["events"], facts["years"]) = (json!([royalty]), json!([]));
+    // Nobody has said whether tax of 2025/26 is reduced.
+    let shown = home_with(&facts).run(&["tax", "compute", "--input", "facts.json"]);
+    assert_eq!(shown.code, 0, "{shown:?}");
+    for words in ["49500.00  [needs_review]", "NEEDS_REVIEW"] {
+        assert!(shown.stdout.contains(words), "{words} is missing: {}", shown.stdout);
+    }
+    // The word of a purchase for the other side would leave the tax out.
+    facts["events"][0]["counterparty"] = facts["events"][0]["payee"].take();
+    let (code, document) = home_with(&facts).json(&["tax", "compute", "--input", "facts.json"]);
+    assert_eq!((code, &document["error"]["pointer"]), (2, &json!("/events/0/counterparty")), "{document}");
+}
+
+#[test]
 fn rules_are_listed_as_of_a_day() {
     let home = Home::new();
     let ids = |arguments: &[&str]| -> BTreeSet<String> {

@@ -7,16 +7,16 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use chopmark_core::digest::Sha256Digest;
-use chopmark_core::expenditure::report::Report;
+use chopmark_core::expenditure::report::{DATASET_NOTE_HEADER, DatasetNote, Report};
 use chopmark_core::ledger::note::Note;
-use data_encoding::BASE64;
+use chopmark_store::LeftOut;
 use serde_json::{Value, json};
 
 use super::{Asked, DatasetError};
-use crate::exports::parquet::Table;
+use crate::exports::parquet::{self, Table};
 
-/// What describes a dataset, and which version of it.
-const SCHEMA: &str = "chopmark/report-dataset/v1";
+/// The partition of rows of no year, as Hive calls it.
+const NO_YEAR: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// Partitions being written, in a directory beside the one they will be in.
 pub(super) struct Partitions {
@@ -43,23 +43,25 @@ impl Partitions {
     /// Adds the lines of a report.
     pub(super) fn put(&mut self, report: &Report) -> Result<(), DatasetError> {
         let jurisdiction = Value::from(report.jurisdiction.as_str());
-        for line in &report.lines {
-            let year = line.year.to_string().replace('/', "-");
-            let name = format!("jurisdiction={}/year_of_assessment={year}/lines.parquet", report.jurisdiction);
-            let name = PathBuf::from(name);
+        let report = serde_json::to_value(report).map_err(|error| failed(&self.target, error))?;
+        for (year, rows) in parquet::rows(&report) {
+            let year = year.map_or_else(|| NO_YEAR.to_owned(), |year| year.replace('/', "-"));
+            let place = jurisdiction.as_str().unwrap_or_default();
+            let name = PathBuf::from(format!("jurisdiction={place}/year_of_assessment={year}/lines.parquet"));
             let path = self.directory.path().join(&name);
             let table = match self.tables.entry(name) {
                 std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
                 std::collections::btree_map::Entry::Vacant(new) => new.insert(create(&path)?),
             };
-            let line = serde_json::to_value(line).map_err(|error| failed(&path, error))?;
-            table.push(&jurisdiction, &line).map_err(|error| failed(&path, error))?;
+            for row in rows {
+                table.push(&jurisdiction, &row).map_err(|error| failed(&path, error))?;
+            }
         }
         Ok(())
     }
 
-    /// Ends every file, describes and signs them, and puts the directory where it belongs.
-    pub(super) fn finish(self, asked: Asked<'_>) -> Result<Vec<PathBuf>, DatasetError> {
+    /// Ends every file, describes and signs them and whose lines are missing, and puts the directory where it belongs.
+    pub(super) fn finish(self, asked: Asked<'_>, left_out: &[LeftOut]) -> Result<Vec<PathBuf>, DatasetError> {
         let (mut files, mut listed) = (Vec::new(), Vec::new());
         for (name, table) in self.tables {
             let path = self.directory.path().join(&name);
@@ -75,7 +77,7 @@ impl Partitions {
         }
         let Asked { place, registry, checkpoint, signer, .. } = asked;
         let description = json!({
-            "schema": SCHEMA,
+            "schema": DATASET_NOTE_HEADER,
             "place": place.as_str(),
             "registry": registry.reference,
             "size": checkpoint.size,
@@ -83,13 +85,13 @@ impl Partitions {
             "checkpoint": checkpoint.note,
             "rules_digest": crate::reports::rules().map_err(|error| DatasetError::Internal(error.0.detail))?.digest(),
             "files": listed,
+            "left_out": left_out.iter().map(|out| json!({ "party": out.party, "reason": out.reason })).collect::<Vec<_>>(),
         });
         let description = format!("{description:#}\n");
         let mut written = vec![("dataset.json", description.clone())];
         if let Some(signer) = signer {
-            let (origin, digest) =
-                (&registry.reference.origin, BASE64.encode(Sha256Digest::of(description.as_bytes()).as_bytes()));
-            let note = Note::sign(format!("{SCHEMA}\n{origin}\n{digest}\n"), [signer]);
+            let (origin, digest) = (registry.reference.origin.clone(), Sha256Digest::of(description.as_bytes()));
+            let note = Note::sign(DatasetNote { origin, digest }.text(), [signer]);
             let note = note.map_err(|error| DatasetError::Internal(error.to_string()))?;
             written.push(("dataset.json.sig", note.to_string()));
         }

@@ -1,5 +1,5 @@
 //! Comma-separated values (RFC 4180): UTF-8, quoted where needed, numbers as they are, and no text that a spreadsheet could
-//! take for a formula.
+//! take for a formula, a number or a date: an apostrophe stands before it.
 
 use super::tables::{Cell, Table};
 
@@ -35,7 +35,8 @@ fn row(text: &mut String, values: impl Iterator<Item = String>) {
 fn value(cell: &Cell) -> String {
     match cell {
         Cell::Empty => String::new(),
-        Cell::Amount(amount) | Cell::Figure(amount) => amount.to_string(),
+        Cell::Amount(amount) => amount.to_string(),
+        Cell::Figure(figure) => figure.to_string(),
         Cell::Count(count) => count.to_string(),
         // Written as dates are written, which no spreadsheet computes.
         Cell::Date(date) => date.clone(),
@@ -45,8 +46,67 @@ fn value(cell: &Cell) -> String {
 
 /// A text that stays one, in quotes where it has to be.
 fn safe(text: &str) -> String {
-    let escaped = if text.starts_with(FORMULA_STARTS) { format!("'{text}") } else { text.to_owned() };
+    let is_taken = text.starts_with(FORMULA_STARTS) || is_like_a_value(text);
+    let escaped = if is_taken { format!("'{text}") } else { text.to_owned() };
     if escaped.contains([',', '"', '\r', '\n']) { format!("\"{}\"", escaped.replace('"', "\"\"")) } else { escaped }
+}
+
+/// Words in what spreadsheets take for a number or a date, besides digits and what stands between them.
+const VALUE_WORDS: [&str; 37] = [
+    "am",
+    "pm",
+    "jan",
+    "january",
+    "feb",
+    "february",
+    "mar",
+    "march",
+    "apr",
+    "april",
+    "may",
+    "jun",
+    "june",
+    "jul",
+    "july",
+    "aug",
+    "august",
+    "sep",
+    "sept",
+    "september",
+    "oct",
+    "october",
+    "nov",
+    "november",
+    "dec",
+    "december",
+    "年",
+    "月",
+    "日",
+    "時",
+    "时",
+    "分",
+    "秒",
+    "上午",
+    "下午",
+    "點",
+    "点",
+];
+
+/// Whether a spreadsheet may take a text for a number, a date or a truth: `1/5`, `2011/12`, `0012`, `1E10`, `MAR-1`, `TRUE`.
+/// Some that none takes are among them, for programs and their languages differ.
+fn is_like_a_value(text: &str) -> bool {
+    // Full-width digits are digits there, too.
+    let is_digit = |character: char| character.is_ascii_digit() || ('０'..='９').contains(&character);
+    if !text.contains(is_digit) {
+        return ["true", "false"].contains(&text.trim().to_ascii_lowercase().as_str());
+    }
+    let is_between = |character: char| " /-.:,'%$¥￥€£".contains(character);
+    if text.parse::<f64>().is_ok() {
+        return true;
+    }
+    let text = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')).unwrap_or(text);
+    let words = text.split(|character| is_digit(character) || is_between(character)).filter(|word| !word.is_empty());
+    words.map(str::to_lowercase).all(|word| VALUE_WORDS.contains(&word.as_str()))
 }
 
 #[cfg(test)]
@@ -73,6 +133,45 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(safe(text), expected, "{text:?}");
+        }
+        for text in [
+            "1/5",
+            "2011/12",
+            "2026/27",
+            "00123456",
+            "12345678",
+            "1E10",
+            "1.5",
+            "1,000",
+            "(12)",
+            "12%",
+            "MAR-1",
+            "1 Dec",
+            "SEPT2",
+            "10:30",
+            "9 AM",
+            "2026年5月2日",
+            "１２",
+            "TRUE",
+            "false",
+            "4 7",
+        ] {
+            assert!(safe(text).trim_matches('"').starts_with('\''), "{text:?}");
+        }
+        for text in [
+            "INV-1",
+            "D1/2026",
+            "16E(1)",
+            "16(1)",
+            "A1",
+            "100 HKD = 90.8419 CNY",
+            "4; 7",
+            "Marchand 1",
+            "7-Eleven",
+            "第一",
+            "e",
+        ] {
+            assert_eq!(safe(text), text);
         }
         assert_eq!(value(&Cell::Amount(Amount::from_cents(-120_050))), "-1200.50");
         let table = Table {

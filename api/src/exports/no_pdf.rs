@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use chopmark_core::digest::Sha256Digest;
 use chopmark_core::tax::words::Language;
 
 use super::Format;
 use crate::problem::ApiError;
-use crate::reports::kept::Kept;
+use crate::reports::kept::Content;
 
 /// No press.
 pub struct Press;
@@ -35,7 +36,7 @@ impl Turn {
     ///
     /// # Errors
     /// None.
-    pub fn write(&self, _: &Kept, _: Language) -> Result<Vec<u8>, ApiError> {
+    pub fn write(&self, _: Sha256Digest, _: &Content, _: Language) -> Result<Vec<u8>, ApiError> {
         match *self {}
     }
 }

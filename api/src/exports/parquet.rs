@@ -1,27 +1,34 @@
 //! Lines as Apache Parquet, for programs that add up millions of them: codes rather than words, amounts as decimals, a row
 //! group for each year. The columns are those of [`COLUMNS`]; `docs/formats/expenditure.md` lists them.
 //!
-//! Lines come as a report writes them, in JSON, so that there is one way from a line to a cell.
+//! Rows come as a report writes its lines, in JSON, so that there is one way from a line to a cell. Payments without a line and
+//! entries that were set aside are rows without a number and an amount.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
 
 use chopmark_core::money::Amount;
 use parquet::basic::Compression;
-use parquet::data_type::{BoolType, ByteArray, ByteArrayType, Int32Type, Int64Type};
+use parquet::data_type::{
+    BoolType, ByteArray, ByteArrayType, FixedLenByteArray, FixedLenByteArrayType, Int32Type, Int64Type,
+};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::parser::parse_message_type;
 use serde_json::Value;
 
-use super::tables::amount;
+use super::tables::{amount, beside_lines, item};
 
 /// What the schema is called, and with it the version of the columns.
-const MESSAGE: &str = "chopmark_ip_expenditure_line_v1";
+const MESSAGE: &str = "chopmark_ip_expenditure_line_v2";
 
 /// Most rows of a row group: what readers work through at a time.
 pub const GROUP_ROWS_MAX: usize = 122_880;
+
+/// The least amount in cents that has more digits than a decimal of 16 bytes holds: 38 of them.
+const CENTS_END: u128 = 10_u128.pow(38);
 
 /// What is in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +43,7 @@ enum Sort {
     Date,
     /// Yes or no.
     Flag,
-    /// Several numbers, with spaces between.
+    /// Several numbers or codes, with spaces between.
     List,
 }
 
@@ -44,15 +51,15 @@ enum Sort {
 type Column = (&'static str, Sort, &'static str, bool);
 
 /// The columns, in order.
-const COLUMNS: [Column; 37] = [
+const COLUMNS: [Column; 50] = [
     ("taxpayer", Sort::Text, "/taxpayer", true),
     ("tax_jurisdiction", Sort::Text, "/tax_jurisdiction", true),
-    ("year", Sort::Text, "/year", true),
-    ("line", Sort::Count, "/line", true),
+    ("year", Sort::Text, "/year", false),
+    ("line", Sort::Count, "/line", false),
     ("brn", Sort::Text, "/brn", false),
-    ("kind", Sort::Text, "/kind", true),
-    ("amount", Sort::Money, "/amount", true),
-    ("section", Sort::Text, "/section", true),
+    ("kind", Sort::Text, "/kind", false),
+    ("amount", Sort::Money, "/amount", false),
+    ("section", Sort::Text, "/section", false),
     ("ip_type", Sort::Text, "/ip_type", false),
     ("asset", Sort::Text, "/asset/id", false),
     ("asset_jurisdiction", Sort::Text, "/asset/jurisdiction", false),
@@ -69,18 +76,31 @@ const COLUMNS: [Column; 37] = [
     ("document_sha256", Sort::Text, "/payment/file", false),
     ("currency", Sort::Text, "/payment/currency", false),
     ("gross", Sort::Text, "/payment/gross", false),
+    ("credited", Sort::Text, "/payment/credited", false),
+    ("rate_units", Sort::Text, "/payment/rate/units", false),
+    ("rate_from", Sort::Text, "/payment/rate/from", false),
+    ("rate", Sort::Text, "/payment/rate/rate", false),
+    ("rate_to", Sort::Text, "/payment/rate/to", false),
+    ("rate_source", Sort::Text, "/payment/rate/source", false),
+    ("rate_date", Sort::Date, "/payment/rate/date", false),
     ("hkd", Sort::Money, "/payment/hkd", false),
+    ("withheld", Sort::Text, "/payment/withheld", false),
+    ("withholding_head", Sort::Text, "/withholding/head", false),
+    ("deemed_rate", Sort::Text, "/withholding/deemed_rate", false),
+    ("treaty_cap", Sort::Text, "/withholding/treaty_cap", false),
     ("attested_by", Sort::Text, "/payment/attested_by", false),
-    ("status", Sort::Text, "/status", true),
+    ("status", Sort::Text, "/status", false),
     ("slice", Sort::Text, "/slice", false),
     ("use_fraction", Sort::Text, "/use_fraction", false),
     ("cumulative", Sort::Money, "/cumulative", false),
     ("unallowed", Sort::Money, "/unallowed", false),
     ("reason", Sort::Text, "/reason", false),
-    ("rule", Sort::Text, "/rule", true),
-    ("rule_status", Sort::Text, "/rule_status", true),
-    ("citation", Sort::Text, "/citation", true),
-    ("needs_review", Sort::Flag, "/needs_review", true),
+    ("rule", Sort::Text, "/rule", false),
+    ("rule_status", Sort::Text, "/rule_status", false),
+    ("citation", Sort::Text, "/citation", false),
+    ("needs_review", Sort::Flag, "/needs_review", false),
+    ("flags", Sort::List, "/flags", false),
+    ("set_aside", Sort::Text, "/set_aside/code", false),
     ("entries", Sort::List, "/entries", true),
 ];
 
@@ -90,8 +110,8 @@ fn schema() -> String {
         let repetition = if *is_required { "REQUIRED" } else { "OPTIONAL" };
         match sort {
             Sort::Text | Sort::List => format!("{repetition} BYTE_ARRAY {name} (STRING);"),
-            // 18 digits are what a decimal of eight bytes holds.
-            Sort::Money => format!("{repetition} INT64 {name} (DECIMAL(18,2));"),
+            // Whatever the engine computes: eight bytes hold 18 digits, and a payment may have 20.
+            Sort::Money => format!("{repetition} FIXED_LEN_BYTE_ARRAY(16) {name} (DECIMAL(38,2));"),
             Sort::Count => format!("{repetition} INT64 {name};"),
             Sort::Date => format!("{repetition} INT32 {name} (DATE);"),
             Sort::Flag => format!("{repetition} BOOLEAN {name};"),
@@ -121,7 +141,8 @@ pub enum TableError {
 /// Cells of one column that are there.
 enum Cells {
     Texts(Vec<ByteArray>),
-    Numbers(Vec<i64>),
+    Money(Vec<FixedLenByteArray>),
+    Counts(Vec<i64>),
     Days(Vec<i32>),
     Flags(Vec<bool>),
 }
@@ -130,7 +151,8 @@ impl Cells {
     const fn of(sort: Sort) -> Self {
         match sort {
             Sort::Text | Sort::List => Self::Texts(Vec::new()),
-            Sort::Money | Sort::Count => Self::Numbers(Vec::new()),
+            Sort::Money => Self::Money(Vec::new()),
+            Sort::Count => Self::Counts(Vec::new()),
             Sort::Date => Self::Days(Vec::new()),
             Sort::Flag => Self::Flags(Vec::new()),
         }
@@ -140,10 +162,12 @@ impl Cells {
     fn push(&mut self, sort: Sort, value: &Value) -> Option<()> {
         match self {
             Self::Texts(texts) => texts.push(text(sort, value)?.as_str().into()),
-            Self::Numbers(numbers) if sort == Sort::Money => {
-                numbers.push(amount(value.as_str()?).map(Amount::cents)?.try_into().ok()?);
+            Self::Money(amounts) => {
+                let cents =
+                    amount(value.as_str()?).map(Amount::cents).filter(|cents| cents.unsigned_abs() < CENTS_END)?;
+                amounts.push(ByteArray::from(cents.to_be_bytes().to_vec()).into());
             }
-            Self::Numbers(numbers) => numbers.push(value.as_i64()?),
+            Self::Counts(counts) => counts.push(value.as_i64()?),
             Self::Days(days) => days.push(day(value.as_str()?)?),
             Self::Flags(flags) => flags.push(value.as_bool()?),
         }
@@ -157,9 +181,13 @@ impl Cells {
                 writer.typed::<ByteArrayType>().write_batch(texts, levels, None)?;
                 texts.clear();
             }
-            Self::Numbers(numbers) => {
-                writer.typed::<Int64Type>().write_batch(numbers, levels, None)?;
-                numbers.clear();
+            Self::Money(amounts) => {
+                writer.typed::<FixedLenByteArrayType>().write_batch(amounts, levels, None)?;
+                amounts.clear();
+            }
+            Self::Counts(counts) => {
+                writer.typed::<Int64Type>().write_batch(counts, levels, None)?;
+                counts.clear();
             }
             Self::Days(days) => {
                 writer.typed::<Int32Type>().write_batch(days, levels, None)?;
@@ -176,9 +204,7 @@ impl Cells {
 
 fn text(sort: Sort, value: &Value) -> Option<String> {
     match value {
-        Value::Array(items) if sort == Sort::List => {
-            Some(items.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
-        }
+        Value::Array(items) if sort == Sort::List => Some(items.iter().map(item).collect::<Vec<_>>().join(" ")),
         Value::String(text) => Some(text.clone()),
         _ => None,
     }
@@ -282,18 +308,27 @@ impl<W: Write + Send> Table<W> {
     }
 }
 
-/// Writes the lines of a report, a row group for each year.
+/// The rows of a report by year: its lines, and what is in none of them. Those of no year come first.
+pub fn rows(report: &Value) -> BTreeMap<Option<String>, Vec<Value>> {
+    let lines = report.get("lines").and_then(Value::as_array).into_iter().flatten().cloned();
+    let mut rows: BTreeMap<_, Vec<Value>> = BTreeMap::new();
+    for row in lines.chain(beside_lines(report)) {
+        let year = row.get("year").and_then(Value::as_str).map(str::to_owned);
+        rows.entry(year).or_default().push(row);
+    }
+    rows
+}
+
+/// Writes the rows of a report, a row group for each year.
 ///
 /// # Errors
 /// As [`Table::push`].
-pub fn write(jurisdiction: &Value, lines: &[Value]) -> Result<Vec<u8>, TableError> {
-    let mut years: Vec<&str> = lines.iter().filter_map(|line| line.get("year").and_then(Value::as_str)).collect();
-    years.sort_unstable();
-    years.dedup();
+pub fn write(report: &Value) -> Result<Vec<u8>, TableError> {
+    let jurisdiction = report.get("jurisdiction").unwrap_or(&Value::Null);
     let mut table = Table::new(Vec::new())?;
-    for year in years {
-        for line in lines.iter().filter(|line| line.get("year").and_then(Value::as_str) == Some(year)) {
-            table.push(jurisdiction, line)?;
+    for of_year in rows(report).values() {
+        for row in of_year {
+            table.push(jurisdiction, row)?;
         }
         table.end_group()?;
     }
@@ -312,7 +347,7 @@ mod tests {
         json!({
             "taxpayer": "ab", "year": year, "line": number, "kind": "deduction", "amount": amount, "section": "16EA",
             "status": "active", "rule": "r", "rule_status": "law", "citation": "c", "needs_review": false,
-            "entries": [1, 22], "payment": { "date": "1969-12-31", "counterparty": { "name": "第一", "associate": true } },
+            "flags": ["UNCONFIRMED", "FX_UNSOURCED"], "entries": [1, 22], "payment": { "date": "1969-12-31", "counterparty": { "name": "第一", "associate": true } },
             "ip_type": null,
         })
     }
@@ -320,25 +355,31 @@ mod tests {
     #[test]
     fn years_are_row_groups_and_cells_keep_their_types() {
         let lines = [line(2, "2026/27", "-0.01"), line(1, "2025/26", "1000000.01"), line(3, "2026/27", "5.00")];
-        let bytes = write(&json!("HK"), &lines).unwrap();
+        let set_aside = json!([{ "index": 30, "code": "gone", "reason": "no asset" }]);
+        let taxpayer = json!({ "party": "ab" });
+        let report = json!({ "jurisdiction": "HK", "taxpayer": taxpayer, "lines": lines, "set_aside": set_aside });
+        let bytes = write(&report).unwrap();
         let reader = SerializedFileReader::new(bytes::Bytes::from(bytes)).unwrap();
         let groups: Vec<i64> = reader.metadata().row_groups().iter().map(RowGroupMetaData::num_rows).collect();
-        assert_eq!(groups, [1, 2]);
+        assert_eq!(groups, [1, 1, 2]);
         let rows: Vec<String> = reader.get_row_iter(None).unwrap().map(|row| row.unwrap().to_string()).collect();
-        assert!(rows[0].contains("year: \"2025/26\"") && rows[0].contains("amount: 1000000.01"), "{}", rows[0]);
-        assert!(rows[1].contains("amount: -0.01") && rows[1].contains("entries: \"1 22\""), "{}", rows[1]);
-        assert!(rows[1].contains("ip_type: null") && rows[1].contains("is_associate: true"), "{}", rows[1]);
-        assert!(rows[1].contains("第一") && rows[1].contains("tax_jurisdiction: \"HK\""), "{}", rows[1]);
+        assert!(rows[0].contains("amount: null") && rows[0].contains("set_aside: \"gone\""), "{}", rows[0]);
+        assert!(rows[1].contains("year: \"2025/26\"") && rows[1].contains("amount: 1000000.01"), "{}", rows[1]);
+        assert!(rows[2].contains("amount: -0.01") && rows[2].contains("entries: \"1 22\""), "{}", rows[2]);
+        assert!(rows[2].contains("ip_type: null") && rows[2].contains("is_associate: true"), "{}", rows[2]);
+        assert!(rows[2].contains("第一") && rows[2].contains("tax_jurisdiction: \"HK\""), "{}", rows[2]);
+        assert!(rows[2].contains("flags: \"UNCONFIRMED FX_UNSOURCED\""), "{}", rows[2]);
         assert_eq!(day("1969-12-31"), Some(-1));
     }
 
     #[test]
     fn what_a_column_cannot_hold_is_named() {
-        let too_much = line(7, "2026/27", "99999999999999999.00");
-        let refused = write(&json!("HK"), &[too_much]).unwrap_err();
+        let report = |line: Value| write(&json!({ "jurisdiction": "HK", "lines": [line] }));
+        let most = "999999999999999999999999999999999999.99";
+        assert!(report(line(7, "2026/27", most)).is_ok());
+        let refused = report(line(7, "2026/27", &format!("1{most}"))).unwrap_err();
         assert!(matches!(refused, TableError::Value { column: "amount", .. }), "{refused}");
-        let without = json!({ "line": 8, "year": "2026/27" });
-        let refused = write(&json!("HK"), &[without]).unwrap_err();
+        let refused = report(json!({ "line": 8, "year": "2026/27" })).unwrap_err();
         assert!(refused.to_string().contains("line 8, taxpayer"), "{refused}");
     }
 }

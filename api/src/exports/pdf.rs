@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::web;
+use chopmark_core::digest::Sha256Digest;
 use chopmark_core::tax::words::Language;
 use chrono::{Datelike as _, NaiveDate};
 use serde_json::Value;
@@ -24,8 +25,9 @@ use typst::{Library, LibraryExt as _, World};
 use typst_layout::PagedDocument;
 use typst_pdf::{PdfOptions, PdfStandard, PdfStandards, Timestamp};
 
+use super::tables;
 use crate::problem::{ApiError, internal};
-use crate::reports::kept::{Content, Kept};
+use crate::reports::kept::Content;
 use document::Document;
 use fonts::Fonts;
 
@@ -91,9 +93,8 @@ impl Turn {
     ///
     /// # Errors
     /// 422 for a report that is too long, and mistakes of ours.
-    pub fn write(&self, kept: &Kept, language: Language) -> Result<Vec<u8>, ApiError> {
-        let content = kept.content()?;
-        if content.list("lines").len() > LINES_MAX {
+    pub fn write(&self, id: Sha256Digest, content: &Content, language: Language) -> Result<Vec<u8>, ApiError> {
+        if content.list("lines").len() + tables::beside_lines(&content.report).len() > LINES_MAX {
             let detail = format!(
                 "a report with more than {LINES_MAX} lines is too long for PDF; ask for fewer years, or for xlsx"
             );
@@ -105,11 +106,11 @@ impl Turn {
                 detail,
             ));
         }
-        let document = document::of(kept.id, &content, language, &self.fonts);
+        let document = document::of(id, content, language, &self.fonts);
         let options = PdfOptions {
-            ident: Smart::Custom(format!("{} {}", kept.id, language.tag())),
+            ident: Smart::Custom(format!("{id} {}", language.tag())),
             creator: Smart::Custom(Some(concat!("Chopmark ", env!("CARGO_PKG_VERSION")).to_owned())),
-            timestamp: made_at(&content).map(Timestamp::new_utc),
+            timestamp: made_at(content).map(Timestamp::new_utc),
             standards: PdfStandards::new(&STANDARDS).map_err(|error| internal(error.message()))?,
             ..PdfOptions::default()
         };

@@ -1,11 +1,13 @@
 //! Tables of a report: what a reader sees, in their language, with the type of every cell.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chopmark_core::digest::Sha256Digest;
-use chopmark_core::money::Amount;
+use chopmark_core::money::{Amount, Decimal, HKD_DECIMALS, RATE_DECIMALS_MAX};
 use chopmark_core::tax::words::{Group, Language, say};
 use chopmark_core::terms::vocabulary::Language as TermsLanguage;
 use chopmark_core::terms::words::Words;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::reports::kept::Content;
 
@@ -16,8 +18,8 @@ pub enum Cell {
     Empty,
     /// Hong Kong dollars, to the cent.
     Amount(Amount),
-    /// Money in the currency that stands beside it.
-    Figure(Amount),
+    /// Money in the currency that stands beside it, or a part of something, with its own decimals.
+    Figure(Decimal),
     /// A number of things, or a place in the log.
     Count(u64),
     /// A civil date, `2026-05-02`.
@@ -51,20 +53,24 @@ pub(super) type Column = (&'static str, Sort, &'static str);
 pub(super) enum Sort {
     Text,
     Amount,
-    /// Money in whatever currency.
+    /// Money in whatever currency, or a part of something.
     Figure,
     Count,
+    /// A number of `1/5`: the first or the second.
+    Part(usize),
     Date,
     Flag,
     /// A code, in words.
     Word(Group),
     /// A code of ours that is no tax word.
     Own(&'static str),
+    /// A rate of exchange, with what it is of and in what.
+    Rate,
     /// A list, one after another.
     List,
 }
 
-pub(super) const LINES: [Column; 38] = [
+pub(super) const LINES: [Column; 48] = [
     ("line", Sort::Count, "/line"),
     ("year", Sort::Text, "/year"),
     ("basis-from", Sort::Date, "/basis_period/from"),
@@ -79,6 +85,7 @@ pub(super) const LINES: [Column; 38] = [
     ("registration", Sort::Text, "/asset/registration_number"),
     ("protection-ends", Sort::Date, "/asset/protection_ends"),
     ("nature", Sort::Own("nature"), "/payment/nature"),
+    ("role", Sort::Own("attested"), "/payment/role"),
     ("paid-on", Sort::Date, "/payment/date"),
     ("counterparty", Sort::Text, "/payment/counterparty/name"),
     ("residence", Sort::Text, "/payment/counterparty/residence"),
@@ -87,14 +94,20 @@ pub(super) const LINES: [Column; 38] = [
     ("file", Sort::Text, "/payment/file"),
     ("gross", Sort::Figure, "/payment/gross"),
     ("currency", Sort::Text, "/payment/currency"),
-    ("rate", Sort::Text, "/payment/rate/rate"),
+    ("credited", Sort::Figure, "/payment/credited"),
+    ("rate", Sort::Rate, "/payment/rate"),
+    ("rate-date", Sort::Date, "/payment/rate/date"),
     ("rate-source", Sort::Text, "/payment/rate/source"),
     ("hkd", Sort::Amount, "/payment/hkd"),
     ("withheld", Sort::Figure, "/payment/withheld"),
+    ("withholding-head", Sort::Text, "/withholding/head"),
+    ("deemed-rate", Sort::Figure, "/withholding/deemed_rate"),
+    ("treaty-cap", Sort::Figure, "/withholding/treaty_cap"),
     ("attested-by", Sort::Own("attested"), "/payment/attested_by"),
     ("status", Sort::Own("entry"), "/status"),
-    ("slice", Sort::Text, "/slice"),
-    ("use-fraction", Sort::Text, "/use_fraction"),
+    ("slice", Sort::Part(0), "/slice"),
+    ("slices", Sort::Part(1), "/slice"),
+    ("use-fraction", Sort::Figure, "/use_fraction"),
     ("cumulative", Sort::Amount, "/cumulative"),
     ("unallowed", Sort::Amount, "/unallowed"),
     ("reason", Sort::Word(Group::Reason), "/reason"),
@@ -102,17 +115,38 @@ pub(super) const LINES: [Column; 38] = [
     ("rule-status", Sort::Word(Group::Status), "/rule_status"),
     ("citation", Sort::Text, "/citation"),
     ("needs-review", Sort::Flag, "/needs_review"),
+    ("flags", Sort::List, "/flags"),
+    ("not-taken-in", Sort::Own("aside"), "/set_aside/code"),
+    ("details", Sort::Text, "/set_aside/reason"),
     ("entries", Sort::List, "/entries"),
 ];
 
-pub(super) const CORRECTIONS: [Column; 8] = [
+pub(super) const FLAGS: [Column; 4] = [
+    ("flag", Sort::Text, "/code"),
+    ("meaning", Sort::Word(Group::Flag), "/code"),
+    ("year", Sort::Text, "/year"),
+    ("entries", Sort::List, "/entries"),
+];
+
+pub(super) const SET_ASIDE: [Column; 3] = [
+    ("entry", Sort::Count, "/index"),
+    ("not-taken-in", Sort::Own("aside"), "/code"),
+    ("details", Sort::Text, "/reason"),
+];
+
+pub(super) const CORRECTIONS: [Column; 13] = [
     ("kind-of-entry", Sort::Own("entry-kind"), "/kind"),
     ("before", Sort::Count, "/before"),
     ("after", Sort::Count, "/after"),
     ("correction-reason", Sort::Own("correction"), "/reason"),
     ("status", Sort::Own("entry"), "/status"),
+    ("changed", Sort::List, "/changed"),
     ("amount-before", Sort::Figure, "/amount_before"),
+    ("currency-before", Sort::Text, "/currency_before"),
     ("amount-after", Sort::Figure, "/amount_after"),
+    ("currency-after", Sort::Text, "/currency_after"),
+    ("fraction-before", Sort::Figure, "/fraction_before"),
+    ("fraction-after", Sort::Figure, "/fraction_after"),
     ("correction", Sort::Text, "/correction"),
 ];
 
@@ -159,16 +193,26 @@ impl Speech {
         match sort {
             Sort::Text => Cell::Text(text()),
             Sort::Amount => amount(&text()).map_or_else(|| Cell::Text(text()), Cell::Amount),
-            Sort::Figure => amount(&text()).map_or_else(|| Cell::Text(text()), Cell::Figure),
+            Sort::Figure => figure(&text()).map_or_else(|| Cell::Text(text()), Cell::Figure),
             Sort::Count => value.as_u64().map_or_else(|| Cell::Text(text()), Cell::Count),
+            Sort::Part(place) => {
+                let part = value.as_str().and_then(|text| text.split('/').nth(place)?.parse().ok());
+                part.map_or_else(|| Cell::Text(text()), Cell::Count)
+            }
             Sort::Date => Cell::Date(text()),
             Sort::Flag => Cell::Text(self.get("answer", if value.as_bool() == Some(true) { "yes" } else { "no" })),
             Sort::Word(group) => Cell::Text(say(group, &text(), self.language)),
             Sort::Own(group) => Cell::Text(self.get(group, &text())),
-            Sort::List => {
-                let items = value.as_array().map_or(&[][..], Vec::as_slice);
-                Cell::Text(items.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+            Sort::Rate => {
+                let part = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
+                Cell::Text(format!("{} {} = {} {}", part("units"), part("from"), part("rate"), part("to")))
             }
+            Sort::List => match value.as_array().map_or(&[][..], Vec::as_slice) {
+                [] => Cell::Empty,
+                [only] if only.is_u64() => Cell::Count(only.as_u64().unwrap_or_default()),
+                // Nothing that a spreadsheet could take for one number.
+                items => Cell::Text(items.iter().map(item).collect::<Vec<_>>().join("; ")),
+            },
         }
     }
 
@@ -178,37 +222,85 @@ impl Speech {
         own.and_then(Value::as_str).unwrap_or_default().to_owned()
     }
 
-    pub(super) fn table(&self, name: &str, columns: &[Column], rows: &[Value]) -> Table {
+    pub(super) fn table<'a>(&self, name: &str, columns: &[Column], rows: impl IntoIterator<Item = &'a Value>) -> Table {
         let row =
             |value: &Value| columns.iter().map(|(_, sort, pointer)| self.cell(*sort, value.pointer(pointer))).collect();
         Table {
             name: self.get("sheet", name),
             columns: columns.iter().map(|(title, ..)| self.title(title)).collect(),
-            rows: rows.iter().map(row).collect(),
+            rows: rows.into_iter().map(row).collect(),
         }
     }
 }
 
-/// An amount, which may be less than nothing.
-pub(super) fn amount(text: &str) -> Option<Amount> {
-    match text.strip_prefix('-') {
-        Some(positive) => Amount::ZERO.minus(Amount::parse(positive).ok()?).ok(),
-        None => Amount::parse(text).ok(),
-    }
+/// An item of a list: a text, or a number.
+pub(super) fn item(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// The lines alone.
+/// Most digits before the point of a figure: those of the largest sum.
+const DIGITS_MAX: usize = 38;
+
+/// A decimal number, which may be less than nothing.
+fn figure(text: &str) -> Option<Decimal> {
+    let (sign, digits) = text.strip_prefix('-').map_or((1, text), |digits| (-1, digits));
+    let read = Decimal::parse_within(digits, DIGITS_MAX, RATE_DECIMALS_MAX).ok()?;
+    Some(Decimal { mantissa: read.mantissa.checked_mul(sign)?, ..read })
+}
+
+/// An amount, which may be less than nothing.
+pub fn amount(text: &str) -> Option<Amount> {
+    figure(text)?.units(HKD_DECIMALS).map(Amount::from_cents)
+}
+
+/// What a report holds that is in none of its lines, as rows of the same columns: payments that no line rests on, and entries
+/// that were not taken in. None of them has a number or an amount.
+pub(super) fn beside_lines(report: &Value) -> Vec<Value> {
+    let list = |name: &str| report.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let index = |of: &Value| of.get("index").and_then(Value::as_u64);
+    let under = list("lines").iter().filter_map(|line| line.get("entries")?.as_array()).flatten();
+    let under: BTreeSet<u64> = under.filter_map(Value::as_u64).collect();
+    // By their places in the log.
+    let mut rows: BTreeMap<Option<u64>, (Option<&Value>, Option<&Value>)> = BTreeMap::new();
+    for payment in list("payments").iter().filter(|payment| index(payment).is_none_or(|index| !under.contains(&index)))
+    {
+        rows.entry(index(payment)).or_default().0 = Some(payment);
+    }
+    for set_aside in list("set_aside") {
+        rows.entry(index(set_aside)).or_default().1 = Some(set_aside);
+    }
+    let (taxpayer, brn) = (report.pointer("/taxpayer/party"), report.pointer("/taxpayer/brn"));
+    let row = |(index, (payment, set_aside)): (Option<u64>, (Option<&Value>, Option<&Value>))| {
+        let of_payment = |name: &str| payment.and_then(|payment| payment.get(name));
+        json!({
+            "taxpayer": taxpayer,
+            "brn": brn,
+            "year": of_payment("year"),
+            "ip_type": of_payment("ip_type"),
+            "status": of_payment("status"),
+            "payment": payment,
+            "set_aside": set_aside,
+            "entries": index.into_iter().collect::<Vec<_>>(),
+        })
+    };
+    rows.into_iter().map(row).collect()
+}
+
+/// The lines, and what is beside them.
 pub fn lines(content: &Content, language: Language) -> Table {
-    Speech::of(language).table("lines", &LINES, content.list("lines"))
+    let beside = beside_lines(&content.report);
+    Speech::of(language).table("lines", &LINES, content.list("lines").iter().chain(&beside))
 }
 
 /// Every sheet of a workbook.
 pub fn all(id: Sha256Digest, content: &Content, language: Language) -> Vec<Table> {
     let speech = Speech::of(language);
     vec![
-        speech.table("lines", &LINES, content.list("lines")),
+        lines(content, language),
         totals(&speech, content),
         breakdown(&speech, content),
+        speech.table("flags", &FLAGS, content.list("flags")),
+        speech.table("set-aside", &SET_ASIDE, content.list("set_aside")),
         speech.table("corrections", &CORRECTIONS, content.list("corrections")),
         speech.table("types", &TYPES, content.list("ip_types")),
         provenance(&speech, id, content),
@@ -308,7 +400,8 @@ mod tests {
     fn everything_that_is_said_has_words_in_every_language() {
         for language in Language::ALL {
             let speech = Speech::of(language);
-            let columns = LINES.iter().chain(&CORRECTIONS).chain(&TYPES).map(|(name, ..)| *name);
+            let columns = LINES.iter().chain(&FLAGS).chain(&SET_ASIDE).chain(&CORRECTIONS).chain(&TYPES);
+            let columns = columns.map(|(name, ..)| *name);
             let named = columns.chain(SUMS.map(|(name, _)| name)).chain([
                 "all-years",
                 "depth",
@@ -316,15 +409,12 @@ mod tests {
                 "key",
                 "lines",
                 "years",
-                "flag",
-                "flags",
-                "meaning",
                 "font",
             ]);
             for name in named {
                 assert_ne!(speech.title(name), format!("column-{name}"), "{language:?}");
             }
-            for name in ["lines", "totals", "breakdown", "corrections", "types", "flags", "provenance"] {
+            for name in ["lines", "totals", "breakdown", "corrections", "types", "flags", "set-aside", "provenance"] {
                 let sheet = speech.get("sheet", name);
                 assert!(sheet != format!("sheet-{name}") && sheet.chars().count() <= 31, "{sheet}");
             }
@@ -333,11 +423,65 @@ mod tests {
 
     #[test]
     fn amounts_are_read_with_their_sign() {
-        for (text, cents) in
-            [("1200.50", Some(120_050)), ("-0.01", Some(-1)), ("5", Some(500)), ("x", None), ("--1", None)]
-        {
+        let largest = "999999999999999999999999999999999999.99";
+        for (text, cents) in [
+            ("1200.50", Some(120_050)),
+            ("-0.01", Some(-1)),
+            ("5", Some(500)),
+            (largest, Some(10_i128.pow(38) - 1)),
+            ("x", None),
+            ("--1", None),
+            ("1.001", None),
+        ] {
             assert_eq!(amount(text).map(Amount::cents), cents, "{text}");
         }
+    }
+
+    #[test]
+    fn cells_are_what_they_are_of() {
+        let speech = Speech::of(Language::English);
+        let figure = |mantissa, decimals| Cell::Figure(Decimal { mantissa, decimals });
+        let rate = json!({ "from": "HKD", "units": "100", "to": "CNY", "rate": "90.8419", "source": null });
+        for (sort, value, expected) in [
+            (Sort::Figure, json!("1.234"), figure(1_234, 3)),
+            (Sort::Figure, json!("1200"), figure(1_200, 0)),
+            (Sort::Part(0), json!("1/5"), Cell::Count(1)),
+            (Sort::Part(1), json!("1/5"), Cell::Count(5)),
+            (Sort::Rate, rate, Cell::Text("100 HKD = 90.8419 CNY".to_owned())),
+            (Sort::List, json!([7]), Cell::Count(7)),
+            (Sort::List, json!([4, 7]), Cell::Text("4; 7".to_owned())),
+            (Sort::List, json!(["UNCONFIRMED", "DEEMED_100"]), Cell::Text("UNCONFIRMED; DEEMED_100".to_owned())),
+            (Sort::List, json!([]), Cell::Empty),
+        ] {
+            assert_eq!(speech.cell(sort, Some(&value)), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_in_no_line_has_a_row() {
+        let report = json!({
+            "taxpayer": { "party": "ab", "brn": null },
+            "lines": [{ "line": 1, "entries": [4, 9] }],
+            "payments": [
+                { "index": 4, "year": "2026/27" },
+                { "index": 7, "year": "2026/27", "status": "reversed" },
+                { "index": 8, "year": "2025/26", "status": "active" },
+            ],
+            "set_aside": [
+                { "index": 8, "code": "rate_missing", "reason": "no rate of USD" },
+                { "index": 12, "code": "gone", "reason": "no asset" },
+            ],
+        });
+        let rows = beside_lines(&report);
+        let shown = |row: &Value| (row["entries"][0].clone(), row["year"].clone(), row["set_aside"]["code"].clone());
+        assert_eq!(
+            rows.iter().map(shown).collect::<Vec<_>>(),
+            [
+                (json!(7), json!("2026/27"), Value::Null),
+                (json!(8), json!("2025/26"), json!("rate_missing")),
+                (json!(12), Value::Null, json!("gone")),
+            ]
+        );
     }
 
     #[test]
@@ -353,6 +497,12 @@ mod tests {
                 ("entry", "active"),
                 ("entry", "corrected"),
                 ("entry", "reversed"),
+                ("aside", "not_opened"),
+                ("aside", "bad_figure"),
+                ("aside", "rate_missing"),
+                ("aside", "credit_mismatch"),
+                ("aside", "gone"),
+                ("aside", "conflict"),
                 ("attested", "payer"),
                 ("attested", "payee"),
                 ("attested", "both"),

@@ -1,13 +1,13 @@
 //! Workbooks: a sheet for each table, with a frozen header, filters, and typed cells. Texts are written as texts, so that no
 //! cell is a formula whatever it says.
 
-use chopmark_core::money::Amount;
+use chopmark_core::money::Decimal;
 use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, Workbook, Worksheet, XlsxError};
 
 use super::tables::{Cell, Table};
 
-/// Largest amount in cents that a spreadsheet's number holds to the last digit; it keeps 15. Larger ones are texts.
-const CENTS_MAX: i128 = 999_999_999_999_999;
+/// The most that a spreadsheet's number holds to the last digit, without the point; it keeps 15. Larger ones are texts.
+const DIGITS_MAX: i128 = 999_999_999_999_999;
 
 /// Longest text of a cell, in characters, as spreadsheets allow.
 const TEXT_CHARACTERS_MAX: usize = 32_767;
@@ -18,17 +18,12 @@ const WIDTH_MAX: usize = 60;
 /// How cells look.
 struct Looks {
     header: Format,
-    amount: Format,
     date: Format,
 }
 
 /// Writes a workbook; the same tables give the same bytes.
 pub fn write(tables: &[Table]) -> Result<Vec<u8>, XlsxError> {
-    let looks = Looks {
-        header: Format::new().set_bold(),
-        amount: Format::new().set_num_format("#,##0.00"),
-        date: Format::new().set_num_format("yyyy-mm-dd"),
-    };
+    let looks = Looks { header: Format::new().set_bold(), date: Format::new().set_num_format("yyyy-mm-dd") };
     let mut workbook = Workbook::new();
     // No moment of its own: it would be other bytes each time.
     let made = ExcelDateTime::from_ymd(2000, 1, 1)?;
@@ -66,12 +61,8 @@ fn fill(sheet: &mut Worksheet, table: &Table, looks: &Looks) -> Result<(), XlsxE
 fn put(sheet: &mut Worksheet, (row, column): (u32, u16), cell: &Cell, looks: &Looks) -> Result<(), XlsxError> {
     match cell {
         Cell::Empty => {}
-        Cell::Amount(amount) | Cell::Figure(amount) => {
-            match number(*amount) {
-                Some(number) => sheet.write_number_with_format(row, column, number, &looks.amount)?,
-                None => sheet.write_string(row, column, amount.to_string())?,
-            };
-        }
+        Cell::Amount(amount) => put_number(sheet, (row, column), amount.decimal())?,
+        Cell::Figure(figure) => put_number(sheet, (row, column), *figure)?,
         Cell::Count(count) => {
             match u32::try_from(*count) {
                 Ok(count) => sheet.write_number(row, column, count)?,
@@ -92,10 +83,25 @@ fn put(sheet: &mut Worksheet, (row, column): (u32, u16), cell: &Cell, looks: &Lo
     Ok(())
 }
 
-/// An amount as a spreadsheet's number, where that is exact to the cent.
-fn number(amount: Amount) -> Option<f64> {
-    let is_exact = (-CENTS_MAX..=CENTS_MAX).contains(&amount.cents());
-    amount.to_string().parse().ok().filter(|_| is_exact)
+/// A number with its decimals.
+fn put_number(sheet: &mut Worksheet, (row, column): (u32, u16), figure: Decimal) -> Result<(), XlsxError> {
+    match number(figure) {
+        Some(number) => {
+            let zeros: String = (0..figure.decimals).map(|_| '0').collect();
+            let look = if zeros.is_empty() { "#,##0".to_owned() } else { format!("#,##0.{zeros}") };
+            sheet.write_number_with_format(row, column, number, &Format::new().set_num_format(look))?;
+        }
+        None => {
+            sheet.write_string(row, column, figure.to_string())?;
+        }
+    }
+    Ok(())
+}
+
+/// A figure as a spreadsheet's number, where that is exact to the last digit.
+fn number(figure: Decimal) -> Option<f64> {
+    let is_exact = (-DIGITS_MAX..=DIGITS_MAX).contains(&figure.mantissa);
+    figure.to_string().parse().ok().filter(|_| is_exact)
 }
 
 /// How wide a text is: a Chinese character takes two places.
@@ -106,7 +112,8 @@ fn wide(text: &str) -> usize {
 fn width(cell: &Cell) -> usize {
     match cell {
         Cell::Empty => 0,
-        Cell::Amount(amount) | Cell::Figure(amount) => amount.to_string().len() + 4,
+        Cell::Amount(amount) => amount.to_string().len() + 4,
+        Cell::Figure(figure) => figure.to_string().len() + 4,
         Cell::Count(count) => count.to_string().len(),
         Cell::Date(date) => date.len(),
         Cell::Text(text) => wide(text),
@@ -119,9 +126,11 @@ mod tests {
 
     #[test]
     fn amounts_are_numbers_as_long_as_they_are_exact() {
-        assert_eq!(number(Amount::from_cents(-100_000_001)), Some(-1_000_000.01));
-        assert_eq!(number(Amount::from_cents(CENTS_MAX)), Some(9_999_999_999_999.99));
-        assert_eq!(number(Amount::from_cents(CENTS_MAX + 1)), None);
+        let figure = |mantissa, decimals| number(Decimal { mantissa, decimals });
+        assert_eq!(figure(-100_000_001, 2), Some(-1_000_000.01));
+        assert_eq!(figure(1_234, 3), Some(1.234));
+        assert_eq!(figure(DIGITS_MAX, 2), Some(9_999_999_999_999.99));
+        assert_eq!(figure(DIGITS_MAX + 1, 2), None);
     }
 
     #[test]

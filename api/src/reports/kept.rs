@@ -62,13 +62,17 @@ impl Kept {
                 service.recorded.notify_one();
                 Ok(Self { id, file })
             }
-            Ok(StoredReport::Erased { index }) => {
-                let detail =
-                    format!("a value in this report was erased by entry {index}, and the report with it; ask anew");
-                Err(ApiError::new(StatusCode::GONE, "report_erased", "path", "/id", detail))
-            }
+            Ok(StoredReport::Erased { index }) => Err(erased(index)),
             Err(why) => Err(refused(why, "query")),
         }
+    }
+
+    /// Refuses a report that was made before a value in it was erased, for whoever is shown it from memory.
+    ///
+    /// # Errors
+    /// 410.
+    pub async fn refuse_erased(service: &Service, id: &Sha256Digest) -> Result<(), ApiError> {
+        service.store.report_erased_by(id).await?.map_or(Ok(()), |index| Err(erased(index)))
     }
 
     /// The parts of the file.
@@ -86,6 +90,11 @@ impl Kept {
     }
 }
 
+fn erased(index: u64) -> ApiError {
+    let detail = format!("a value in this report was erased by entry {index}, and the report with it; ask anew");
+    ApiError::new(StatusCode::GONE, "report_erased", "path", "/id", detail)
+}
+
 impl Content {
     /// A list of the report; empty where there is none.
     pub fn list(&self, name: &str) -> &[Value] {
@@ -96,14 +105,6 @@ impl Content {
     pub fn size(&self) -> u64 {
         self.report.get("size").and_then(Value::as_u64).unwrap_or_default()
     }
-}
-
-/// Whether an entry of a line raises a flag in the line's year.
-pub fn raises(flag: &Value, line: &Value) -> bool {
-    let entries = |of: &Value| of.get("entries").and_then(Value::as_array).cloned().unwrap_or_default();
-    let year = flag.get("year").filter(|year| !year.is_null());
-    let rests_on = entries(line);
-    year.is_none_or(|year| line.get("year") == Some(year)) && entries(flag).iter().any(|entry| rests_on.contains(entry))
 }
 
 /// Sums of lines of each kind, in Hong Kong dollars.

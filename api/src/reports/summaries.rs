@@ -1,8 +1,8 @@
-//! Summaries of jurisdictions, kept in memory by size and rules: whoever asks again before anything new is published gets the
-//! same one.
+//! Summaries of jurisdictions, kept in memory by size and rules: whoever asks again before anything new is published, or comes to
+//! what is, gets the same one.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chopmark_core::code::Jurisdiction;
 use chopmark_core::digest::Sha256Digest;
@@ -14,7 +14,27 @@ use crate::service::Service;
 
 /// Summaries of one jurisdiction each.
 #[derive(Default)]
-pub struct Summaries(Mutex<HashMap<String, Kept>>);
+pub struct Summaries(Mutex<Remembered>);
+
+#[derive(Default)]
+struct Remembered {
+    summaries: HashMap<String, Kept>,
+    /// How often all were forgotten.
+    forgotten: u64,
+}
+
+impl Summaries {
+    /// Forgets all, and those that are being made: openings came of statements that they count without.
+    pub fn forget(&self) {
+        let mut remembered = self.remembered();
+        remembered.summaries.clear();
+        remembered.forgotten += 1;
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, Remembered> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 struct Kept {
     size: u64,
@@ -29,15 +49,20 @@ struct Kept {
 pub async fn summary(service: &Service, place: &Jurisdiction, size: u64) -> Result<Arc<SummedUp>, ApiError> {
     let rules = rules()?;
     let find = || {
-        let kept = service.summaries.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = kept.get(place.as_str()).filter(|kept| (kept.size, kept.rules) == (size, rules.digest()));
-        kept.map(|kept| Arc::clone(&kept.summed))
+        let remembered = service.summaries.remembered();
+        let kept = remembered.summaries.get(place.as_str());
+        let kept = kept.filter(|kept| (kept.size, kept.rules) == (size, rules.digest()));
+        (kept.map(|kept| Arc::clone(&kept.summed)), remembered.forgotten)
     };
-    if let Some(summed) = find() {
+    let (found, forgotten) = find();
+    if let Some(summed) = found {
         return Ok(summed);
     }
     let summed = Arc::new(service.store.summary(place, &service.registry.operator, size, rules).await?);
     let kept = Kept { size, rules: rules.digest(), summed: Arc::clone(&summed) };
-    service.summaries.0.lock().unwrap_or_else(PoisonError::into_inner).insert(place.as_str().to_owned(), kept);
+    let mut remembered = service.summaries.remembered();
+    if remembered.forgotten == forgotten {
+        remembered.summaries.insert(place.as_str().to_owned(), kept);
+    }
     Ok(summed)
 }

@@ -69,7 +69,7 @@ pub async fn list(
     };
     authorize(&principal, Action::ListAccesses, resource)
         .map_err(|_| ApiError::not_found("there are no records here that this token may read"))?;
-    let size = service.store.access_log_size().await?;
+    let size = service.store.access_head().await?.size;
     let page = page::parse(query.cursor.as_deref(), query.limit, size)?;
     let found = service.store.accesses(&principal, page).await?;
     let next = page::next(page, found.len(), found.last().map(|access| access.index));

@@ -117,7 +117,8 @@ pub struct LicenceQuery {
     /// What happened to it last: `granted`, `suspended`, `reinstated` or `terminated`.
     #[param(pattern = "^(granted|suspended|reinstated|terminated)$")]
     status: Option<String>,
-    /// Neither suspended nor terminated, and within its own term on this day, such as 2027-01-31.
+    /// In force on this day, such as 2027-01-31, as is everything it rests on. Then a page that is not the last may have
+    /// fewer licences than the limit.
     #[param(pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
     in_force_on: Option<String>,
     /// Where the next page begins, from the answer before.
@@ -147,7 +148,7 @@ impl LicenceQuery {
 
 fn view(record: &LicenceRecord) -> LicenceView {
     let claim = &record.claim;
-    let (status, since) = match &record.event {
+    let (status, since) = match record.latest() {
         Some(event) => (event.status.as_str(), event.since),
         None => (GRANTED, claim.starts_on),
     };
@@ -301,7 +302,8 @@ async fn list(
     limit: Option<u32>,
 ) -> Result<HttpResponse, ApiError> {
     let page = page::of_log(service, cursor, limit, service.published()?.size).await?;
-    let licences: Vec<LicenceView> = service.store.licences(&filter, page).await?.iter().map(view).collect();
-    let next = page::next(page, licences.len(), licences.last().map(|licence| licence.index));
+    let found = service.store.licences(&filter, page).await?;
+    let licences: Vec<LicenceView> = found.licences.iter().map(view).collect();
+    let next = page::next(page, found.looked_at, found.last);
     listed(request, &LicenceList { applied_size: page.below, licences, next: next.clone() }, next.as_deref())
 }

@@ -98,7 +98,7 @@ pub struct ReportQuery {
     /// Only payments of at most this many.
     #[schema(required = false)]
     amount_max: String,
-    /// Only lines with an entry that raises this flag.
+    /// Only lines of which this is flagged.
     #[schema(required = false)]
     flag: String,
     /// Only what is `active`, `corrected` or `reversed`.
@@ -186,6 +186,7 @@ pub struct ReportProgress {
         (status = 422, description = "No query, or nothing can be computed", body = Problem, content_type = "application/problem+json"),
         NotAuthenticated,
         Missing,
+        Erased,
         NotNow,
     )
 )]
@@ -218,7 +219,9 @@ pub async fn create(
         Err(error) => return Err(error.clone()),
     };
     // What was read to make it is recorded, and shown once. Whoever is shown it beside reads it, too.
-    if !is_first {
+    if is_first {
+        Kept::refuse_erased(&service, &made.id).await?;
+    } else {
         Kept::read(&service, &asked.principal, &made.id.to_string(), asked.reason.as_ref()).await?;
     }
     Ok(HttpResponse::Created()

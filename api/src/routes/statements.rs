@@ -190,11 +190,15 @@ pub async fn submit(
     let id = submission.statement.id;
     let (prefix, kind) = (submission.statement.claim.id_prefix(), submission.statement.claim.name());
     let leaf_hash = leaf_hash(&submission.entry);
+    let has_openings = submission.openings.as_ref().is_some_and(|openings| !openings.fields.is_empty());
     let (status, entered, signatures_differ) = match service.queue.submit(submission, held).await? {
         Outcome::Appended { index, recorded_at } => {
             (StatusCode::CREATED, Entered { statement_id: id, index, recorded_at, leaf_hash }, false)
         }
         Outcome::Existing { signatures_differ, .. } => {
+            if has_openings {
+                service.summaries.forget();
+            }
             let leaf = service.leaf(&IdReference::Full(id)).await?.ok_or_else(no_statement)?;
             (StatusCode::OK, Entered::from(&leaf), signatures_differ)
         }

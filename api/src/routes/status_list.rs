@@ -1,4 +1,4 @@
-//! The status list: which licences are suspended or terminated, signed, for verifiers without a network.
+//! The status list: what suspended, reinstated or terminated licences, signed, for verifiers without a network.
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, get, web};
@@ -31,7 +31,7 @@ pub struct StatusListParameters {
     ttl: Option<String>,
 }
 
-/// Licences that are suspended or terminated, signed by the log key and bound to a checkpoint.
+/// What suspended, reinstated or terminated licences, signed by the log key and bound to a checkpoint.
 #[utoipa::path(
     operation_id = "getStatusList",
     tag = "licences",
@@ -85,7 +85,7 @@ pub async fn signed(service: &Service, published: &Published, days: u16) -> Resu
         root: published.edge.root(),
         signed_at,
         not_after: signed_at.plus_days(days),
-        listed: service.store.not_in_force(published.size).await?.into_iter().collect(),
+        listed: service.store.licence_status(published.size).await?,
     };
     let text: std::sync::Arc<str> = list.sign(signer).map_err(|error| internal(&error))?.into();
     service.keep_list(published.size, days, signed_at, &text);

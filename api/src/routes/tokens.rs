@@ -84,8 +84,7 @@ fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, ApiError> {
 }
 
 fn vault(service: &Service) -> Result<&Vault, ApiError> {
-    let detail = "this process has no master key and knows no tokens; ask one that has";
-    service.store.vault().ok_or_else(|| ApiError::unavailable("no_master_key", detail))
+    crate::sealed::vault(service, "knows no tokens")
 }
 
 /// Ask for a challenge to sign.
@@ -136,7 +135,7 @@ pub async fn log_in(
         ApiError::new(StatusCode::BAD_REQUEST, "malformed_request", "request", &error.pointer, error.reason)
     })?;
     let now = Timestamp::from(chrono::Utc::now());
-    let expiry = vault(&service)?.challenge_expiry(&asked.challenge).filter(|expiry| *expiry >= now);
+    let expiry = vault(&service)?.challenge_expiry(&asked.challenge, now);
     let key = service.store.key(&asked.key_id).await?;
     let nobody = NO_KEY.parse::<PublicKey>().map_err(|error| internal(&error))?;
     let public_key = key.as_ref().map_or(nobody, |key| key.public_key);

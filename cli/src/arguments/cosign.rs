@@ -3,8 +3,11 @@
 use std::path::PathBuf;
 
 use chopmark_core::key::KeyId;
+use chopmark_core::terms::vocabulary::Language;
 use clap::Args;
 
+use super::licence::LANGUAGES;
+use super::one_of;
 use super::register::ConsentArguments;
 
 /// For statements that not all signers can sign on one machine.
@@ -26,6 +29,9 @@ pub(crate) struct SignArguments {
     /// The statement, made with `--sign-only`; your signature is added to it
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+    /// Language in which terms are shown
+    #[arg(long, value_name = "LANGUAGE", default_value = "en", value_parser = one_of::<Language, 3>(LANGUAGES))]
+    pub(crate) lang: Language,
     #[command(flatten)]
     pub(crate) consent: ConsentArguments,
 }

@@ -35,7 +35,7 @@ pub(crate) enum LicenceCommand {
     List(LicenceListArguments),
     /// Write an offline licence: one file that proves the licence and its artefact without a network
     File(LicenceFileArguments),
-    /// Write the signed list of licences that are suspended or terminated, for verifiers without a network
+    /// Write the signed list of what suspended, reinstated or terminated licences, for verifiers without a network
     StatusList(StatusListArguments),
     /// Suspend a licence
     Suspend(LicenceEndArguments),
@@ -83,7 +83,7 @@ const DERIVATIONS: [&str; 8] =
     ["finetune", "adapter", "merge", "quantized", "derived", "distilled", "dataset", "dependency"];
 
 /// Languages, as typed.
-const LANGUAGES: [&str; 3] = ["en", "zh-Hant", "zh-Hans"];
+pub(super) const LANGUAGES: [&str; 3] = ["en", "zh-Hant", "zh-Hans"];
 
 /// Arguments of `chopmark licence new`.
 #[derive(Debug, Args)]

@@ -152,7 +152,7 @@ pub(crate) struct PaymentArguments {
     /// Of a royalty: whether it is for the exhibition of films
     #[arg(long, value_name = "BOOLEAN")]
     pub(crate) film: Option<bool>,
-    /// Of a royalty: whether somebody in business in Hong Kong ever owned the right
+    /// Of a royalty: whether somebody in business in Hong Kong ever owned the right; true of an associate unless said
     #[arg(long, value_name = "BOOLEAN")]
     pub(crate) ever_hk_owned: Option<bool>,
     /// Of a royalty: the treaty's cap that is relied on, such as 3%, or none

@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 
 use super::pay::NATURES;
 use super::register::IP_TYPES;
-use super::sealed::{LoginArguments, ReasonArguments, VaultKeyArguments};
+use super::sealed::{LoginArguments, ReasonArguments, VaultKeyArguments, ZoneArguments};
 use super::service::StoreArguments;
 use super::{languages, one_of};
 
@@ -21,7 +21,8 @@ use super::{languages, one_of};
 pub(crate) enum ReportCommand {
     /// Have a registry report on a taxpayer's expenditure on intellectual property, signed and with all it rests on
     IpExpenditure(Box<IpExpenditureArguments>),
-    /// Check a report without a network: signature, entries, openings, and every figure computed again
+    /// Check a report without a network: signature, entries, openings, and every figure computed again; or an export or dataset
+    /// by the signature beside it
     Verify(ReportVerifyArguments),
     /// Show what a line of a report rests on, down to the digest of the document and who signed
     Explain(ReportExplainArguments),
@@ -99,7 +100,7 @@ pub(crate) struct IpExpenditureArguments {
     /// Only payments of at most so many
     #[arg(long, value_name = "AMOUNT")]
     pub(crate) amount_max: Option<String>,
-    /// Only lines with an entry that raises this flag
+    /// Only lines of which this is flagged
     #[arg(long, value_name = "FLAG", value_parser = one_of::<FlagCode, 13>(FLAGS))]
     pub(crate) flag: Option<FlagCode>,
     /// Only what stands so
@@ -111,6 +112,9 @@ pub(crate) struct IpExpenditureArguments {
     /// Language of the words in csv, xlsx and pdf; parquet has codes
     #[arg(long, default_value = Language::English.tag(), value_parser = languages())]
     pub(crate) lang: Language,
+    /// Have CSV begin with a byte order mark, by which spreadsheet programs know UTF-8
+    #[arg(long)]
+    pub(crate) bom: bool,
     /// The directory to write to; files in it are called ip-2026-27.json and so on, and none is overwritten
     #[arg(long, value_name = "DIRECTORY", default_value = ".")]
     pub(crate) out: PathBuf,
@@ -127,7 +131,7 @@ pub(crate) struct IpExpenditureArguments {
 #[expect(clippy::doc_markdown, reason = "clap shows these comments as they are")]
 #[derive(Debug, Args)]
 pub(crate) struct ReportVerifyArguments {
-    /// The report, as JSON
+    /// The report, as JSON; or an export, or a dataset's dataset.json, with its .sig beside it
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// Trust policy to judge the registry by [env: CHOPMARK_TRUST]
@@ -177,6 +181,8 @@ pub(crate) struct ReportRecomputeArguments {
     pub(crate) store: StoreArguments,
     #[command(flatten)]
     pub(crate) key: VaultKeyArguments,
+    #[command(flatten)]
+    pub(crate) zones: ZoneArguments,
 }
 
 #[cfg(test)]

@@ -164,7 +164,7 @@ pub(crate) struct AccessLogArguments {
     /// What was read of your party's sealed values, with your key; otherwise what the token in CHOPMARK_TOKEN may see
     #[arg(long)]
     pub(crate) mine: bool,
-    /// Most records
+    /// Most records: the newest of them
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) limit: u32,
     #[command(flatten)]
@@ -201,12 +201,10 @@ pub(crate) struct VaultRotateArguments {
     pub(crate) destroy_old: bool,
 }
 
-/// How a service keeps openings.
+/// Which openings are for a vault.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct VaultArguments {
-    #[command(flatten)]
-    pub(crate) key: VaultKeyArguments,
-    /// A zone whose openings are kept here, once for each
+pub(crate) struct ZoneArguments {
+    /// A zone whose openings are taken in and shown here, once for each
     #[arg(
         long = "zone",
         value_name = "ZONE",
@@ -214,6 +212,15 @@ pub(crate) struct VaultArguments {
         value_parser = one_of::<ResidencyZone, 4>(["HK", "CN-GBA", "CN", "WORLD"])
     )]
     pub(crate) zones: Vec<ResidencyZone>,
+}
+
+/// How a service keeps openings.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct VaultArguments {
+    #[command(flatten)]
+    pub(crate) key: VaultKeyArguments,
+    #[command(flatten)]
+    pub(crate) zones: ZoneArguments,
     /// Days for which openings can't be erased: seven years, as long as records of a business have to be kept in Hong
     /// Kong (Inland Revenue Ordinance, section 51C), unless told otherwise
     #[arg(long, value_name = "N", default_value_t = 2_557, value_parser = clap::value_parser!(u16).range(..=36_500))]

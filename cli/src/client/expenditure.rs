@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Client;
 use super::sealed::bearer;
-use super::wire::{PartyIds, StatementRecord};
+use super::wire::{PartyIds, PaymentRecord, PaymentRecords, StatementRecord};
 use crate::exit::{Exit, Failure};
 use crate::units;
 
@@ -17,6 +17,9 @@ const WAIT_SECONDS: u64 = 1;
 
 /// Longest such pause, in seconds.
 const WAIT_SECONDS_MAX: u64 = 15;
+
+/// Most payments that a service is asked about at a time.
+const PAYMENTS_MAX: usize = 100;
 
 /// Largest signature over an export, in bytes.
 const SIGNATURE_BYTES_MAX: u64 = 64 << 10;
@@ -86,6 +89,20 @@ impl Client {
                 Err(Failure::new(Exit::Usage, "taxpayer_ambiguous", message))
             }
         }
+    }
+
+    /// Which of these payments are on record.
+    ///
+    /// # Errors
+    /// A network or service failure.
+    pub(crate) fn payments(&self, subjects: &[Sha256Digest]) -> Result<Vec<PaymentRecord>, Failure> {
+        let mut found = Vec::new();
+        for subjects in subjects.chunks(PAYMENTS_MAX) {
+            let subjects: Vec<String> = subjects.iter().map(ToString::to_string).collect();
+            let records: PaymentRecords = self.get_json(&format!("/v1/payments?subject={}", subjects.join(",")))?;
+            found.extend(records.payments);
+        }
+        Ok(found)
     }
 
     /// The latest correction of an asset, a payment or a use, or itself.

@@ -226,6 +226,24 @@ pub(crate) struct StatementRecord {
     pub(crate) head: Option<StatementId>,
 }
 
+/// `GET /v1/payments`.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct PaymentRecords {
+    /// Those on record.
+    pub(crate) payments: Vec<PaymentRecord>,
+}
+
+/// A payment that is on record.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(crate) struct PaymentRecord {
+    /// Digest of payer, payee and document.
+    pub(crate) subject: Sha256Digest,
+    /// The statement that entered it.
+    pub(crate) statement_id: StatementId,
+    /// Its latest correction, or itself.
+    pub(crate) head: StatementId,
+}
+
 /// `GET /v1/parties?brn=`, as far as which they are.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct PartyIds {

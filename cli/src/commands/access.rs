@@ -1,7 +1,9 @@
-//! `chopmark access log`: who has read which sealed values, when, for which case; each record proved to be in the log.
+//! `chopmark access log`: who has read which sealed values, when, for which case; the newest, each proved to be in the log.
 
 mod proved;
 mod seen;
+
+use std::collections::VecDeque;
 
 use chopmark_core::access::access_log_origin;
 use chopmark_core::ledger::note::VerifierKey;
@@ -36,23 +38,22 @@ pub(crate) fn log(context: &Context<'_>, arguments: AccessLogArguments) -> Resul
     } else {
         (None, token::at_hand(&settings, &client, &contact)?)
     };
-    let listed = Listed::fetch(&client, &token, usize::try_from(limit).unwrap_or(usize::MAX))?;
     let key = access_key(&contact.log_key)?;
     let mut seen = match party {
         Some(party) => Some(Seen::open(&settings.directories, &contact.registry.genesis, &party)?),
         None => None,
     };
-    if let Some(seen) = &seen {
-        seen.check(&listed)?;
-    }
-    let proved = Proved::check(&client, &key, &listed)?;
+    let listed = Listed::fetch(&client, &token, usize::try_from(limit).unwrap_or(usize::MAX), seen.as_ref())?;
+    let is_known = |index| seen.as_ref().is_some_and(|seen| seen.holds(index));
+    let proved = Proved::check(&client, &key, &listed, is_known)?;
     if let Some(seen) = &mut seen {
         seen.extend(&client, &key, &listed, &proved)?;
     }
 
     let mut report = listed.accesses.iter().fold(Report::default(), |report, access| report.line(line(&access.shown)));
-    if !listed.is_complete {
-        report = report.line("there are more: --limit NUMBER");
+    if listed.older > 0 {
+        let older = units::count(listed.older, "older reading");
+        report = report.line(format!("{older} not shown: --limit NUMBER"));
     }
     let number = units::count(units::length(listed.accesses.len()), "reading");
     let headline = format!("{number}; {}", proved.words());
@@ -68,7 +69,7 @@ pub(crate) fn log(context: &Context<'_>, arguments: AccessLogArguments) -> Resul
         .collect();
     let members = json!({
         "size": listed.size,
-        "complete": listed.is_complete,
+        "complete": listed.older == 0,
         "accesses": accesses,
         "checkpoint": proved.checkpoint.as_ref().map(|(checkpoint, note)| json!({
             "size": checkpoint.size(),
@@ -84,13 +85,13 @@ fn access_key(log_key: &VerifierKey) -> Result<VerifierKey, Failure> {
     VerifierKey::new(access_log_origin(log_key.name()), *log_key.public_key()).map_err(Failure::proof_of)
 }
 
-/// Records as the service lists them.
+/// The newest records that may be seen, in order.
 struct Listed {
     /// In the log, when the list began.
     size: u64,
-    /// Whether these are all that may be seen.
-    is_complete: bool,
-    accesses: Vec<Access>,
+    /// How many there are before these.
+    older: u64,
+    accesses: VecDeque<Access>,
 }
 
 /// A record in the list.
@@ -101,28 +102,42 @@ struct Access {
 }
 
 impl Listed {
-    fn fetch(client: &Client, token: &str, wanted: usize) -> Result<Self, Failure> {
-        let (mut accesses, mut cursor, mut size): (Vec<Access>, Option<String>, u64) = (Vec::new(), None, 0);
+    /// All of the list is looked through, because what was shown before has to be in it still; the end of it is kept.
+    fn fetch(client: &Client, token: &str, wanted: usize, seen: Option<&Seen>) -> Result<Self, Failure> {
+        let mut listed = Self { size: 0, older: 0, accesses: VecDeque::new() };
+        let (mut cursor, mut missing): (Option<String>, _) = (None, seen.map(Seen::expected).unwrap_or_default());
         loop {
             let query = cursor.as_deref().map(|cursor| format!("?cursor={}", encode(cursor))).unwrap_or_default();
             let page = client.accesses(&query, token)?;
-            size = size.max(page.size);
+            listed.size = listed.size.max(page.size);
+            let is_empty = page.accesses.is_empty();
             for shown in page.accesses {
                 let index = shown.get("index").and_then(Value::as_u64);
                 let index = index.ok_or_else(|| Failure::proof("the service lists a record without its index"))?;
-                if accesses.last().is_some_and(|last| last.index >= index) {
+                if listed.accesses.back().is_some_and(|last| last.index >= index) {
                     return Err(Failure::proof(format!("the service lists record {index} twice, or out of order")));
                 }
-                accesses.push(Access { index, shown });
+                let access = Access { index, shown };
+                if let Some(leaf) = missing.remove(&index)
+                    && proved::leaf_of(&access)? != leaf
+                {
+                    return Err(Failure::proof(format!("record {index} is another than was shown before")));
+                }
+                listed.accesses.push_back(access);
+                if listed.accesses.len() > wanted {
+                    listed.accesses.pop_front();
+                    listed.older += 1;
+                }
             }
-            cursor = page.next;
-            if cursor.is_none() || accesses.len() >= wanted {
+            cursor = page.next.filter(|_| !is_empty);
+            if cursor.is_none() {
                 break;
             }
         }
-        let is_complete = cursor.is_none() && accesses.len() <= wanted;
-        accesses.truncate(wanted);
-        Ok(Self { size, is_complete, accesses })
+        match missing.first_key_value() {
+            Some((index, _)) => Err(Failure::proof(format!("record {index} was shown before, and is gone"))),
+            None => Ok(listed),
+        }
     }
 }
 

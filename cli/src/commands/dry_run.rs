@@ -9,15 +9,24 @@ use crate::exit::{Exit, Failure};
 use crate::printer::{Report, Tone};
 use crate::units;
 
-/// Prints the entry, the statement inside it, and the documents beside it.
+/// Prints what is agreed to, the entry, the statement inside it, and the documents beside it.
 ///
 /// # Errors
 /// When stdout can't be written.
-pub(super) fn print(context: &Context<'_>, signed: &Signed, registry: &RegistryRef) -> Result<Exit, Failure> {
-    let (mut members, report, public) = describe(signed, registry, Report::default());
+pub(super) fn print(
+    context: &Context<'_>,
+    signed: &Signed,
+    registry: &RegistryRef,
+    agreed: &[String],
+) -> Result<Exit, Failure> {
+    let shown = agreed.iter().fold(Report::default(), Report::line);
+    let (mut members, report, public) = describe(signed, registry, shown);
     let report = headline(report, public);
     if let serde_json::Value::Object(members) = &mut members {
         members.insert("dry_run".to_owned(), true.into());
+        if !agreed.is_empty() {
+            members.insert("agreed".to_owned(), json!(agreed));
+        }
         members.insert("registry".to_owned(), json!({ "origin": registry.origin, "genesis": registry.genesis }));
     }
     context.done(members, &report)

@@ -13,6 +13,7 @@ use chopmark_core::kind::Claim;
 use chopmark_core::party::{KeyClaim, KeyEvent, KeyRole, PartyClaim, Scheme};
 use chopmark_core::policy::PolicyClaim;
 use chopmark_core::statement::{Issuer, StatementId};
+use chopmark_core::terms::vocabulary::Language;
 use chopmark_core::text::Names;
 use serde::Serialize;
 use serde_json::Value;
@@ -25,11 +26,11 @@ use crate::units;
 /// A fact with its label.
 pub(super) type Row = (&'static str, String);
 
-/// Everything a statement says: who, what, for which registry, until when.
+/// Everything a statement says: who, what, for which registry, until when; terms in the language asked for.
 ///
 /// # Errors
 /// `not_understood` for what nobody should sign from a file.
-pub(super) fn rows(file: &StatementFile) -> Result<Vec<Row>, Failure> {
+pub(super) fn rows(file: &StatementFile, language: Language) -> Result<Vec<Row>, Failure> {
     let statement = file.statement();
     let who = match statement.header.issuer {
         Issuer::Own => "the party that this statement creates".to_owned(),
@@ -62,9 +63,9 @@ pub(super) fn rows(file: &StatementFile) -> Result<Vec<Row>, Failure> {
         | Claim::TaxProfile(_)
         | Claim::FxRate(_)
         | Claim::Correction(_) => expenditure::explain(file, &statement.claim, &mut rows),
-        Claim::Terms(claim) => licensing::terms(claim, &mut rows),
-        Claim::Offer(claim) => licensing::offer(file, claim, &mut rows),
-        Claim::Grant(claim) => licensing::grant(file, claim, &mut rows),
+        Claim::Terms(claim) => licensing::terms(claim, language, &mut rows),
+        Claim::Offer(claim) => licensing::offer(file, claim, language, &mut rows),
+        Claim::Grant(claim) => licensing::grant(file, claim, language, &mut rows),
         Claim::LicenceStatus(claim) => licensing::status(claim, &mut rows),
     }
     sealed(file, &mut rows);

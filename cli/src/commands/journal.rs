@@ -47,35 +47,22 @@ impl Journal {
     /// # Errors
     /// When it can't be read or written; a usage failure when something else is there.
     pub(super) fn open(path: PathBuf) -> Result<Self, Failure> {
-        let known = match files::read(&path, JOURNAL_BYTES_MAX) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(Failure::file("read", &path, &error)),
-        };
-        let mut finished = BTreeMap::new();
-        for line in known.split(|byte| *byte == b'\n') {
-            match serde_json::from_slice::<Finished>(line) {
-                Ok(row) => {
-                    finished.insert(row.row, row);
-                }
-                // It was cut short by a power cut: the row is done again, with the same result.
-                Err(_) if is_torn(line) => {}
-                Err(_) => {
-                    let message = format!(
-                        "{} exists and is not the journal of a list; give the report another name with --report, which \
-                         the journal's follows",
-                        path.display()
-                    );
-                    return Err(Failure::usage(message));
-                }
-            }
-        }
+        let known = bytes(&path)?;
+        let finished = rows(&known, &path)?;
         let file = OpenOptions::new().append(true).create(true).open(&path);
         let mut file = file.map_err(|error| Failure::file("write", &path, &error))?;
         if !known.is_empty() && !known.ends_with(b"\n") {
             file.write_all(b"\n").map_err(|error| Failure::file("write", &path, &error))?;
         }
         Ok(Self { path, file, finished })
+    }
+
+    /// What the journal at a path knows, if there is one; nothing is begun.
+    ///
+    /// # Errors
+    /// When it can't be read; a usage failure when something else is there.
+    pub(super) fn known(path: &Path) -> Result<BTreeMap<Sha256Digest, Finished>, Failure> {
+        rows(&bytes(path)?, path)
     }
 
     /// What is known of a row.
@@ -96,6 +83,38 @@ impl Journal {
         self.finished.insert(finished.row, finished);
         Ok(())
     }
+}
+
+/// The bytes of a journal; none where there is none.
+fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
+    match files::read(path, JOURNAL_BYTES_MAX) {
+        Ok(bytes) => Ok(bytes),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(Failure::file("read", path, &error)),
+    }
+}
+
+/// Its rows.
+fn rows(known: &[u8], path: &Path) -> Result<BTreeMap<Sha256Digest, Finished>, Failure> {
+    let mut finished = BTreeMap::new();
+    for line in known.split(|byte| *byte == b'\n') {
+        match serde_json::from_slice::<Finished>(line) {
+            Ok(row) => {
+                finished.insert(row.row, row);
+            }
+            // It was cut short by a power cut: the row is done again, with the same result.
+            Err(_) if is_torn(line) => {}
+            Err(_) => {
+                let message = format!(
+                    "{} exists and is not the journal of a list; give the report another name with --report, which the \
+                     journal's follows",
+                    path.display()
+                );
+                return Err(Failure::usage(message));
+            }
+        }
+    }
+    Ok(finished)
 }
 
 /// Whether a line that does not read is the beginning of one that would.

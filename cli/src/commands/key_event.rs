@@ -122,7 +122,7 @@ fn submit(
     }
     let signed = draft.signed(&settings.directories)?;
     if consent == Consent::NotNeeded {
-        return dry_run::print(context, &signed, &contact.registry);
+        return dry_run::print(context, &signed, &contact.registry, &[]);
     }
     consent.obtain(printer, &contact.registry.origin, &[format!("{name}: {said}")])?;
     contact.pin(&settings.directories, printer)?;

@@ -15,7 +15,7 @@ use chopmark_core::compatibility::Licence;
 use chopmark_core::kind::Claim;
 use chopmark_core::licence::DeclaredLicence;
 use chopmark_core::licensing::TermsClaim;
-use chopmark_core::statement::StatementId;
+use chopmark_core::statement::{Statement, StatementId};
 use chopmark_core::strict::StrictError;
 use chopmark_core::terms::vocabulary::{Language, Vocabulary as _};
 use chopmark_core::terms::{LICENCE_REF_PREFIX, Summary, TERMS_SIZE_BYTES_MAX, Terms, TermsId};
@@ -176,13 +176,15 @@ pub(super) fn declared(client: &Client, declared: &DeclaredLicence) -> Result<Li
     };
     let Some(published) = client.terms(&id.to_string())? else { return expression() };
     let Some(by) = published.published_by.first() else { return expression() };
-    Ok(Licence::Terms(Box::new(published_terms(client, &by.statement_id, &id)?)))
+    Ok(Licence::Terms(Box::new(publication(client, &by.statement_id, &id)?.1)))
 }
 
-/// Terms from the statement that published them: their id is the digest of what they say.
-fn published_terms(client: &Client, statement: &StatementId, id: &TermsId) -> Result<Terms, Failure> {
-    match client.statement(&statement.to_string())?.claim {
-        Claim::Terms(claim) if claim.id().as_ref() == Ok(id) => Ok(*claim.0),
-        _ => Err(Failure::proof(format!("the statement {statement} does not publish the terms {id}"))),
-    }
+/// The statement that published terms, and the terms: their id is the digest of what they say.
+fn publication(client: &Client, statement: &StatementId, id: &TermsId) -> Result<(Statement, Terms), Failure> {
+    let found = client.statement(&statement.to_string())?;
+    let terms = match &found.claim {
+        Claim::Terms(claim) if claim.id().as_ref() == Ok(id) => Terms::clone(&claim.0),
+        _ => return Err(Failure::proof(format!("the statement {statement} does not publish the terms {id}"))),
+    };
+    Ok((found, terms))
 }

@@ -66,7 +66,7 @@ pub(crate) fn register(context: &Context<'_>, arguments: PartyRegisterArguments)
     }
     let signed = draft.signed(&settings.directories)?;
     if consent == Consent::NotNeeded {
-        return dry_run::print(context, &signed, &contact.registry);
+        return dry_run::print(context, &signed, &contact.registry, &[]);
     }
     consent.obtain(printer, &contact.registry.origin, &public)?;
     contact.pin(&settings.directories, printer)?;

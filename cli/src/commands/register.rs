@@ -98,7 +98,7 @@ pub(crate) fn run(context: &Context<'_>, mut arguments: RegisterArguments) -> Re
     let draft = session.draft(order.names.display(), &claim, &manifest);
     let signed = draft.signed(&session.settings.directories)?;
     if consent == Consent::NotNeeded {
-        return dry_run::print(context, &signed, &session.contact.registry);
+        return dry_run::print(context, &signed, &session.contact.registry, &[]);
     }
 
     let public = answer::what_becomes_public(&signed.submission, session.party.name.display());

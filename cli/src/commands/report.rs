@@ -3,6 +3,7 @@
 mod explain;
 mod recompute;
 mod request;
+mod signed;
 mod verify;
 
 use std::io::ErrorKind;

@@ -49,6 +49,8 @@ pub(super) struct Speaker {
     cosign: CosignArguments,
     /// After this moment what is said must not be admitted, where that is sooner than usual.
     pub(super) until: Option<Timestamp>,
+    /// What is agreed to by saying it, line by line: shown before anything is signed.
+    pub(super) agreed: Vec<String>,
     /// The last token, and when it was had.
     token: Mutex<Option<(Instant, Zeroizing<String>)>>,
 }
@@ -150,6 +152,7 @@ impl Speaker {
             consent,
             cosign,
             until: None,
+            agreed: Vec::new(),
             token: Mutex::default(),
         })
     }
@@ -356,16 +359,20 @@ pub(super) fn say_with(
     saying: Saying<'_>,
     confidential: Confidential,
 ) -> Result<Exit, Failure> {
-    let Speaker { settings, client, contact, party, signers, consent, cosign, .. } = speaker;
+    let Speaker { settings, client, contact, party, signers, consent, cosign, agreed, .. } = speaker;
     let printer = context.printer;
     let Saying { subject_name, claim, said, named, report, members } = saying;
     let Confidential { sealed, opened } = confidential;
     let draft = Draft { sealed: sealed.as_ref(), ..speaker.draft(subject_name, &claim) };
     let name = party.name.display();
     if *consent == Consent::NotNeeded {
-        return dry_run::print(context, &draft.signed(&settings.directories)?, &contact.registry);
+        return dry_run::print(context, &draft.signed(&settings.directories)?, &contact.registry, agreed);
     }
-    consent.obtain(printer, &contact.registry.origin, &[format!("{name}: {said}")])?;
+    if *consent == Consent::Given && !agreed.is_empty() {
+        printer.note(agreed.join("\n"));
+    }
+    let explained: Vec<String> = [format!("{name}: {said}")].into_iter().chain(agreed.iter().cloned()).collect();
+    consent.obtain(printer, &contact.registry.origin, &explained)?;
     if let Some(path) = &cosign.sign_only {
         let mut keys = signers::public_keys(party, signers);
         keys.extend(&speaker.keys_beside);

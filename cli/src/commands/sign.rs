@@ -36,7 +36,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &SignArguments) -> Result<Ex
         return Err(Failure::new(Exit::Usage, "expired", message));
     }
     let known = registry_words(&settings, header.registry.as_ref())?;
-    let mut rows = explain::rows(&file)?;
+    let mut rows = explain::rows(&file, arguments.lang)?;
     rows.push(("", known));
 
     // Where it will be sent is not known here, so it counts as public.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use chopmark_core::kind::Claim;
 use chopmark_core::statement::{Issuer, Statement};
+use chopmark_core::terms::vocabulary::Language;
 use serde_json::{Map, Value, json};
 
 use super::consent::Consent;
@@ -44,7 +45,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &SubmitArguments) -> Result<
     if let Some(out) = out.as_deref().filter(|_| consent != Consent::NotNeeded) {
         bundle::check_replaceable(out)?;
     }
-    let rows = explain::rows(&file)?;
+    let rows = explain::rows(&file, Language::English)?;
     let client = Client::of(&settings)?;
     let contact = Contact::meet(&settings, &client)?;
     if file.statement().header.registry.as_ref() != Some(&contact.registry) {
@@ -57,7 +58,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &SubmitArguments) -> Result<
     }
     if consent == Consent::NotNeeded {
         let signed = Signed { submission: file.submission, is_resumed: false };
-        return dry_run::print(context, &signed, &contact.registry);
+        return dry_run::print(context, &signed, &contact.registry, &[]);
     }
     let lines: Vec<String> = rows.iter().map(|(label, value)| format!("{label:<14}{value}")).collect();
     consent.obtain(printer, &contact.registry.origin, &lines)?;

@@ -19,6 +19,7 @@ finding-FIELD_OF_USE-wide = parent { $parent } covers a part of the field of use
 finding-EXPIRY = parent { $parent } ends on { $about }
 finding-EXPIRY-wide = parent { $parent } ends, on a day that its grant decides
 finding-EXPIRED = parent { $parent } ended on { $about }
+finding-NOT_BEGUN = parent { $parent } does not begin before { $about }
 finding-CEILING = parent { $parent } has a cap: { $about }
 finding-DERIVATIVES = parent { $parent } allows no derivatives
 finding-APPROVAL = parent { $parent } has to approve each derivative

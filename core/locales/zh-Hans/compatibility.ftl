@@ -19,6 +19,7 @@ finding-FIELD_OF_USE-wide = 上游 { $parent } 仅涵盖部分使用领域
 finding-EXPIRY = 上游 { $parent } 于 { $about }终止
 finding-EXPIRY-wide = 上游 { $parent } 有终止日期，取决于其授权日期
 finding-EXPIRED = 上游 { $parent } 已于 { $about }终止
+finding-NOT_BEGUN = 上游 { $parent } 于 { $about }才开始
 finding-CEILING = 上游 { $parent } 设有上限：{ $about }
 finding-DERIVATIVES = 上游 { $parent } 不允许制作衍生作品
 finding-APPROVAL = 每项衍生作品均须经上游 { $parent } 批准

@@ -19,6 +19,7 @@ finding-FIELD_OF_USE-wide = 上游 { $parent } 只涵蓋部分使用領域
 finding-EXPIRY = 上游 { $parent } 於 { $about }終結
 finding-EXPIRY-wide = 上游 { $parent } 有終結日期，須視乎其授予日期而定
 finding-EXPIRED = 上游 { $parent } 已於 { $about }終結
+finding-NOT_BEGUN = 上游 { $parent } 於 { $about }才開始
 finding-CEILING = 上游 { $parent } 設有上限：{ $about }
 finding-DERIVATIVES = 上游 { $parent } 不准許製作衍生作品
 finding-APPROVAL = 每項衍生作品均須經上游 { $parent } 批准

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Sha256Digest;
 use crate::expenditure::{CorrectionClaim, Side};
 use crate::kind::Claim;
 use crate::statement::StatementId;
+use crate::strict::{self, StrictError};
 use crate::tax::facts::UsedBy;
 use crate::tax::year::Year;
 
@@ -73,6 +75,14 @@ pub enum Subject {
 }
 
 impl Subject {
+    /// SHA-256 of its canonical JSON: by this it is found, for names may be long.
+    ///
+    /// # Errors
+    /// When it can't be written, which none causes.
+    pub fn digest(&self) -> Result<Sha256Digest, StrictError> {
+        Ok(Sha256Digest::of(&strict::to_canonical(self)?))
+    }
+
     /// What kind of entry it is of.
     pub const fn kind(&self) -> EvidenceKind {
         match self {

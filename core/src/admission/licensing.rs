@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::compatibility::Scope;
-use crate::licensing::{GrantClaim, LicenceEvent, OfferClaim, StatusReason};
+use crate::licensing::{GrantClaim, LicenceEvent, OfferClaim, StatusReason, last_day};
 use crate::statement::StatementId;
 use crate::terms::period::Date;
 use crate::terms::vocabulary::ExclusivityKind;
@@ -65,17 +65,35 @@ pub struct LicenceRecord {
     pub terms: Arc<Terms>,
     /// Its last day; none when it has no end or renews itself.
     pub ends_on: Option<Date>,
-    /// What happened to it last, if anything did.
-    pub event: Option<LatestEvent>,
+    /// What happened to it, in order; of one day, the last.
+    pub events: Vec<DatedEvent>,
     /// How many events it has.
     pub event_seq: u64,
     /// The latest of them, or the grant.
     pub event_head: StatementId,
 }
 
-/// The latest event of a licence.
+impl LicenceRecord {
+    /// What happened to it last, if anything did.
+    pub fn latest(&self) -> Option<DatedEvent> {
+        self.events.last().copied()
+    }
+
+    /// What was said of it until the end of a day.
+    pub fn event_on(&self, day: Date) -> Option<DatedEvent> {
+        self.events.iter().rev().find(|event| event.since <= day).copied()
+    }
+
+    /// Takes in what happened next.
+    pub fn happened(&mut self, event: DatedEvent) {
+        self.events.retain(|earlier| earlier.since != event.since);
+        self.events.push(event);
+    }
+}
+
+/// What happened to a licence, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LatestEvent {
+pub struct DatedEvent {
     /// What happened.
     pub status: LicenceEvent,
     /// The day on which it was said, in Hong Kong.
@@ -161,7 +179,8 @@ impl Licensing {
     }
 
     /// The earliest licence that can't stand beside this grant, with the position of the artefact: one of the two keeps
-    /// others out, and they share a right, a place, an activity and a day. What a grant rests on is not in its way.
+    /// others out, and they share a right, a place, an activity and a day. What a grant rests on is not in its way, nor what
+    /// was terminated, nor any licence after it ended with one that it rests on.
     pub fn collision(&self, grant: &GrantClaim, terms: &Terms) -> Option<(usize, StatementId)> {
         let (from, until) = (Some(grant.starts_on), grant.ends_on(terms));
         let granted = Scope::granted(terms, from, until);
@@ -170,12 +189,16 @@ impl Licensing {
         let mut found: Option<(u64, usize, StatementId)> = None;
         for (position, artefact) in grant.artefacts.iter().enumerate() {
             for other in self.by_artefact.get(artefact).into_iter().flatten().filter_map(|id| self.licences.get(id)) {
-                let is_over = other.event.is_some_and(|event| event.status == LicenceEvent::Terminated);
+                let is_over = other.latest().is_some_and(|event| event.status == LicenceEvent::Terminated);
                 let is_earlier = found.is_none_or(|(index, ..)| other.index < index);
                 if is_over || !is_earlier || above.contains(&other.id) {
                     continue;
                 }
-                let (from, until) = (Some(other.claim.starts_on), other.ends_on);
+                let until = last_day(|id| self.licences.get(id), &other.id);
+                if until.is_some_and(|until| until < other.claim.starts_on) {
+                    continue;
+                }
+                let from = Some(other.claim.starts_on);
                 let keeps_out = Scope::exclusive(&other.terms, from, until).is_some_and(|kept| kept.overlaps(&granted));
                 let is_kept_out =
                     kept.as_ref().is_some_and(|kept| kept.overlaps(&Scope::granted(&other.terms, from, until)));
@@ -188,7 +211,7 @@ impl Licensing {
     }
 
     /// These licences and all that they rest on.
-    fn all_under(&self, under: &[StatementId]) -> BTreeSet<StatementId> {
+    pub(crate) fn all_under(&self, under: &[StatementId]) -> BTreeSet<StatementId> {
         let mut all = BTreeSet::new();
         let mut waiting = under.to_vec();
         while let Some(id) = waiting.pop() {
@@ -231,7 +254,7 @@ impl Licensing {
     /// Takes in an event.
     pub(super) fn absorb_event(&mut self, event: &LicenceEventRecord) {
         if let Some(licence) = self.licences.get_mut(&event.licence) {
-            licence.event = Some(LatestEvent { status: event.status, since: event.since });
+            licence.happened(DatedEvent { status: event.status, since: event.since });
             licence.event_seq = event.seq;
             licence.event_head = event.id;
         }

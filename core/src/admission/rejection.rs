@@ -116,6 +116,8 @@ codes! {
     WrongRegistry = "wrong_registry", Unprocessable;
     /// The statement could only be admitted earlier.
     Expired = "expired", Unprocessable;
+    /// The day from which the statement counts is still to come.
+    NotYetValid = "not_yet_valid", Unprocessable;
     /// A parent is not registered here.
     UnknownParent = "unknown_parent", Unprocessable;
     /// An artefact is not registered here.

@@ -11,7 +11,7 @@ use crate::terms::figures::RATE_WHOLE;
 use crate::terms::period::{Date, Duration};
 use crate::terms::place::Area;
 use crate::terms::vocabulary::{
-    EndEffect, Form, MetricKind, Overage, Permission, Right, ShareAlike, UseRestriction, Vocabulary as _,
+    EndEffect, Form, MetricKind, Overage, Permission, RenewalMode, Right, ShareAlike, UseRestriction, Vocabulary as _,
 };
 
 /// When something ends.
@@ -48,9 +48,13 @@ pub(super) struct Clauses {
     pub(super) transferable: Permission,
     pub(super) area: Area,
     pub(super) field: Arc<Activities>,
+    /// Its first day, where that is known.
+    pub(super) start: Option<Date>,
     pub(super) end: End,
     /// Whether the end may move.
     pub(super) is_renewable: bool,
+    /// Whether it moves by itself.
+    pub(super) renews_itself: bool,
     /// Whether derivatives outlive it.
     pub(super) derivatives_survive: bool,
     pub(super) caps: BTreeMap<(MetricKind, Option<Duration>), Cap>,
@@ -93,8 +97,10 @@ impl Clauses {
             transferable: Permission::Free,
             area: Area::world(),
             field: EVERYTHING.clone(),
+            start: None,
             end: End::Never,
             is_renewable: false,
+            renews_itself: false,
             derivatives_survive: true,
             caps: BTreeMap::new(),
             derivatives_allowed: true,
@@ -131,6 +137,7 @@ impl Clauses {
             (Some(start), Some(duration)) => start.last_day_of(duration).map_or(End::Never, End::On),
             (None, Some(_)) => End::Sometime,
         };
+        let renewal = terms.term.renewal.as_ref();
         let shares = terms.consideration.iter().map(crate::terms::Consideration::share_parts);
         Self {
             names: restated.into_iter().chain(reference).collect(),
@@ -141,8 +148,10 @@ impl Clauses {
             transferable: terms.sublicensing.transferable,
             area: terms.area(),
             field: Arc::new(Activities::of(&terms.field)),
+            start: terms.term.start,
             end,
-            is_renewable: terms.term.renewal.is_some(),
+            is_renewable: renewal.is_some(),
+            renews_itself: renewal.is_some_and(|renewal| renewal.mode == RenewalMode::Automatic),
             derivatives_survive: terms.termination.derivatives.effect == EndEffect::Survive,
             caps: caps.collect(),
             derivatives_allowed: terms.derivatives.allowed,
@@ -221,8 +230,10 @@ impl Clauses {
             transferable: self.transferable.min(other.transferable),
             area: self.area.within(other.area),
             field: Arc::new(self.field.within(&other.field)),
+            start: self.start.max(other.start),
             end: earlier(self.end, other.end),
             is_renewable: self.is_renewable && other.is_renewable,
+            renews_itself: self.renews_itself && other.renews_itself,
             derivatives_survive: self.derivatives_survive && other.derivatives_survive,
             caps,
             derivatives_allowed: self.derivatives_allowed && other.derivatives_allowed,

@@ -88,7 +88,7 @@ impl Scope {
             && starts_in_time(other.from, self.until)
     }
 
-    /// What of this lies outside another scope, in words; none when it lies within. Days are not compared.
+    /// What of this lies outside another scope, in words; none when it lies within. First days are not compared.
     pub fn beyond(&self, other: &Self) -> Option<String> {
         if let Some(right) = self.rights.difference(&other.rights).next() {
             return Some(format!("it does not grant {}", right.as_str()));
@@ -98,8 +98,11 @@ impl Scope {
             let codes = places.codes();
             return Some(format!("it is not for {}", codes.first().unwrap_or(&"these places")));
         }
-        let activities = self.field.beyond(&other.field);
-        activities.first().map(|activity| format!("it is not for the activity {activity}"))
+        if let Some(activity) = self.field.beyond(&other.field).first() {
+            return Some(format!("it is not for the activity {activity}"));
+        }
+        let end = other.until.filter(|end| self.until.is_none_or(|own| own > *end));
+        end.map(|end| format!("it ends on {end}"))
     }
 
     /// What some clauses grant from a day on.

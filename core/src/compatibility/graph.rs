@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::clauses::exceeds_all;
 use super::exclusive::Scope;
 use super::expression::{Part, alternatives};
-use super::pair::{self, Found, Offer};
-use super::{Derivation, Finding, FindingCode, Inputs, Licence, NODES_MAX, Node};
+use super::pair::{self, Found, Making, Offer};
+use super::{Derivation, Edge, Finding, FindingCode, Inputs, Licence, NODES_MAX, Node};
 use crate::terms::figures::percent;
 
 /// Findings of both sorts.
@@ -40,6 +40,12 @@ impl Findings {
     fn review(&mut self, code: FindingCode, clause: &str, parent: &str, about: Vec<String>) {
         self.add(false, finding(code, clause, parent, about));
     }
+}
+
+/// What the rules found, with the name of what it is about.
+pub(super) fn named(name: &str, found: Found) -> Finding {
+    let Found { code, clause, licence, about, .. } = found;
+    Finding { licence, ..finding(code, clause, name, about) }
 }
 
 fn finding(code: FindingCode, clause: &str, parent: &str, about: Vec<String>) -> Finding {
@@ -93,12 +99,18 @@ pub(super) fn judge(inputs: &Inputs) -> Findings {
         };
         match alternatives(licence, false) {
             Ok(choices) => {
+                let mut asked = Vec::new();
                 for derivation in derivations {
-                    for offer in &offers {
-                        add_best(&mut findings, name, &choices, offer, *derivation, inputs);
-                    }
+                    let is_step = |edge: &Edge| edge.derivation == *derivation && edge.parent == *name;
+                    let is_direct = inputs.node.parents.iter().any(is_step);
+                    let making = Making { derivation: *derivation, is_direct, on: inputs.on };
+                    asked.extend(offers.iter().map(|offer| add_best(&mut findings, name, &choices, offer, making)));
                 }
-                match cheapest(&choices) {
+                if offers.is_empty() {
+                    asked.extend(choices.iter().map(|parts| share(parts)).min_by_key(|share| dearness(*share)));
+                }
+                // For another way of making it, or of offering it, another licence may be the better one.
+                match asked.into_iter().max_by_key(|share| dearness(*share)).unwrap_or(Some(0)) {
                     Some(0) => {}
                     Some(parts) => stack.push((parts, name)),
                     None => findings.review(FindingCode::Sealed, "/consideration", name, Vec::new()),
@@ -145,33 +157,32 @@ fn offers(inputs: &Inputs, findings: &mut Findings) -> Vec<Offer> {
     offers
 }
 
-/// Adds what is found under the alternative that the licensee would choose: the one that stands least against it.
-fn add_best(
-    findings: &mut Findings,
-    name: &str,
-    choices: &[Vec<Part>],
-    offer: &Offer,
-    derivation: Derivation,
-    inputs: &Inputs,
-) {
+/// Adds what is found under the alternative that the licensee would choose: the one that stands least against it, and of
+/// these the one that asks for least. Returns the share of revenue that this one asks for; `None` when that is sealed.
+fn add_best(findings: &mut Findings, name: &str, choices: &[Vec<Part>], offer: &Offer, making: Making) -> Option<u64> {
     let under = |parts: &Vec<Part>| {
-        let mut found: Vec<Found> =
-            parts.iter().flat_map(|part| pair::judge(part, offer, derivation, inputs.on)).collect();
+        let mut found: Vec<Found> = parts.iter().flat_map(|part| pair::judge(part, offer, making)).collect();
         found.sort();
         found.dedup();
         let conflicts = found.iter().filter(|one| one.is_conflict).count();
-        (conflicts > 0, !found.is_empty(), conflicts, found)
+        let share = share(parts);
+        (conflicts > 0, !found.is_empty() || share.is_none(), conflicts, dearness(share), found, share)
     };
-    let Some((.., best)) = choices.iter().map(under).min() else { return };
-    for Found { code, clause, licence, about, is_conflict } in best {
-        findings.add(is_conflict, Finding { licence, ..finding(code, clause, name, about) });
+    let Some((.., best, share)) = choices.iter().map(under).min() else { return Some(0) };
+    for found in best {
+        findings.add(found.is_conflict, named(name, found));
     }
+    share
 }
 
-/// The share of revenue that an ancestor asks for, under its cheapest alternative; `None` when that is sealed.
-fn cheapest(choices: &[Vec<Part>]) -> Option<u64> {
-    let cost = |parts: &Vec<Part>| -> Option<u64> { parts.iter().map(|part| part.clauses.share_parts).sum() };
-    choices.iter().filter_map(cost).min()
+/// The share of revenue that licences which hold together ask for; `None` when a figure is sealed.
+fn share(parts: &[Part]) -> Option<u64> {
+    parts.iter().map(|part| part.clauses.share_parts).sum()
+}
+
+/// Shares by size; nobody knows that a sealed one is small.
+fn dearness(share: Option<u64>) -> u64 {
+    share.unwrap_or(u64::MAX)
 }
 
 fn node<'i>(inputs: &'i Inputs, name: &str) -> Option<&'i Node> {

@@ -37,6 +37,17 @@ pub(super) struct Found {
     pub(super) is_conflict: bool,
 }
 
+/// How the thing was made from an ancestor, and when.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Making {
+    /// How.
+    pub(super) derivation: Derivation,
+    /// Whether the thing itself took that step; others took those further up.
+    pub(super) is_direct: bool,
+    /// The day for which it is judged.
+    pub(super) on: Option<Date>,
+}
+
 struct Judge<'a> {
     parent: &'a Clauses,
     child: &'a Clauses,
@@ -47,12 +58,12 @@ struct Judge<'a> {
 }
 
 /// Judges one pair.
-pub(super) fn judge(part: &Part, offer: &Offer, derivation: Derivation, on: Option<Date>) -> Vec<Found> {
+pub(super) fn judge(part: &Part, offer: &Offer, making: Making) -> Vec<Found> {
     let mut judge = Judge {
         parent: &part.clauses,
         child: &offer.clauses,
         offer,
-        derivation,
+        derivation: making.derivation,
         is_softened: part.is_softened,
         found: Vec::new(),
     };
@@ -63,14 +74,32 @@ pub(super) fn judge(part: &Part, offer: &Offer, derivation: Derivation, on: Opti
         judge.review(FindingCode::Rider, "/rider", Vec::new());
     }
     judge.making();
+    judge.term(making);
     judge.passing_on();
     judge.bounds();
-    judge.ends(on);
+    judge.ends();
     judge.caps();
     judge.prohibitions();
     judge.obligations();
     judge.share_alike();
     judge.conditions();
+    judge.found
+}
+
+/// Judges a sublicence, as something that contains the whole work.
+pub(super) fn judge_sublicence(parent: &Clauses, offer: &Offer, hands_on_less: bool) -> Vec<Found> {
+    let (child, derivation) = (&offer.clauses, Derivation::Derived);
+    let mut judge = Judge { parent, child, offer, derivation, is_softened: false, found: Vec::new() };
+    judge.passing_on();
+    judge.bounds();
+    judge.caps();
+    judge.prohibitions();
+    if hands_on_less && !parent.restrictions.is_empty() {
+        let about = codes(parent.restrictions.iter().copied());
+        judge.mismatch(FindingCode::UseRestriction, "/use_restrictions/propagates", about);
+    }
+    judge.obligations();
+    judge.derivatives();
     judge.found
 }
 
@@ -198,8 +227,27 @@ impl Judge<'_> {
         }
     }
 
+    /// Is it in force on the day on which the thing is made? What others made of it before is not undone by its end; but
+    /// what does not survive that end can't be in the thing any more.
+    fn term(&mut self, making: Making) {
+        let Some(on) = making.on else { return };
+        let (code, day) = match (self.parent.start, self.parent.end) {
+            (Some(start), _) if on < start => (FindingCode::NotBegun, start),
+            (_, End::On(end)) if on > end => (FindingCode::Expired, end),
+            _ => return,
+        };
+        let is_bound = making.is_direct || (self.needs() && !self.parent.derivatives_survive);
+        // A renewal that was made would be at hand as other terms; one that makes itself would not.
+        let may_go_on = code == FindingCode::Expired && self.parent.renews_itself;
+        if is_bound && !may_go_on {
+            self.conflict(code, "/term", vec![day.to_string()]);
+        } else if making.is_direct || self.needs() {
+            self.review(code, "/term", vec![day.to_string()]);
+        }
+    }
+
     /// Does it last longer than what it rests on?
-    fn ends(&mut self, on: Option<Date>) {
+    fn ends(&mut self) {
         if !self.needs() || self.parent.derivatives_survive {
             return;
         }
@@ -208,10 +256,6 @@ impl Judge<'_> {
             (End::Never, _) => {}
             (End::On(parent), child) => {
                 let about = vec![parent.to_string()];
-                if on.is_some_and(|today| today > parent) {
-                    // A renewal that was made would be at hand as other terms.
-                    self.conflict(FindingCode::Expired, clause, about.clone());
-                }
                 match child {
                     End::On(child) if child <= parent => {}
                     End::On(_) if self.parent.is_renewable => self.review(FindingCode::Expiry, clause, about),
@@ -285,6 +329,24 @@ impl Judge<'_> {
         let is_told = self.contains() || matches!(self.derivation, Derivation::Adapter | Derivation::Distilled);
         if self.parent.lineage && !self.child.lineage && is_told {
             self.mismatch(FindingCode::Lineage, "/derivatives/lineage_disclosure", Vec::new());
+        }
+    }
+
+    /// Is more permitted of what others make with it?
+    fn derivatives(&mut self) {
+        if self.child.derivatives_allowed {
+            if !self.parent.derivatives_allowed {
+                self.mismatch(FindingCode::Derivatives, "/derivatives/allowed", Vec::new());
+            }
+            if self.parent.approval_required && !self.child.approval_required {
+                self.mismatch(FindingCode::Approval, "/derivatives/approval_required", Vec::new());
+            }
+            if self.child.share_alike < self.parent.share_alike {
+                self.mismatch(FindingCode::ShareAlike, "/derivatives/share_alike", Vec::new());
+            }
+        }
+        if self.child.outputs_training && !self.parent.outputs_training {
+            self.mismatch(FindingCode::OutputTraining, "/outputs/may_train_on_outputs", Vec::new());
         }
     }
 

@@ -199,6 +199,36 @@ fn circles_gaps_and_stacks_are_found() {
     assert_eq!(stack(&["0.4", "0.4", "0.2"]).verdict, Outcome::Compatible, "all of it is not more than all of it");
     let verdict = stack(&["0.4", "0.4", "0.20000001"]);
     assert_eq!(verdict.conflicts, [finding(FindingCode::RoyaltyStack, "/consideration", "p0", &["100.000001"])]);
+
+    // What is paid is the share of the licence that permits it, not that of one that does not.
+    let held = |declared: &str, licences: [Option<Licence>; 2]| {
+        let mut child = Preset::Permissive.terms().unwrap();
+        child.licence = None;
+        let any = |licence: Option<Licence>| Some(Licence::AnyOf(vec![expression(declared), licence?]));
+        let [a, b] = licences.map(any);
+        let parents = vec![("a".to_owned(), Merge, a), ("b".to_owned(), Merge, b)];
+        Inputs::of_parents("child", Licence::Terms(Box::new(child)), parents).judge()
+    };
+    let stacked = [finding(FindingCode::RoyaltyStack, "/consideration", "a", &["120"])];
+    for declared in ["CC-BY-NC-4.0", "LicenseRef-Elsewhere"] {
+        assert_eq!(held(declared, [asking("0.6"), asking("0.6")]).conflicts, stacked, "{declared}");
+        assert_eq!(held(declared, [asking("0.6"), asking("0.4")]).verdict, Outcome::Compatible, "{declared}");
+    }
+    assert_eq!(held("MIT", [asking("0.6"), asking("0.6")]).verdict, Outcome::Compatible, "nobody has to pay");
+    // A sealed share is known only to those that agreed on it.
+    let sealed = |rate: &str| {
+        let Some(Licence::Terms(terms)) = asking(rate) else { panic!() };
+        let place = crate::sealed::Place {
+            registry: "r 00".to_owned(),
+            predicate_type: "urn:chopmark:predicate:terms:v1".to_owned(),
+            issuer: "ab".to_owned(),
+            nonce: "cd".to_owned(),
+        };
+        Some(Licence::Terms(Box::new(terms.seal(&place, || [7; 32]).unwrap().0)))
+    };
+    let verdict = held("CC-BY-NC-4.0", [sealed("0.6"), asking("0.6")]);
+    assert_eq!(verdict.conflicts, []);
+    assert_eq!(verdict.reviews, [finding(FindingCode::Sealed, "/consideration", "a", &[])]);
 }
 
 fn finding(code: FindingCode, clause: &str, parent: &str, about: &[&str]) -> Finding {
@@ -245,7 +275,7 @@ fn a_live_exclusive_grant_keeps_others_out() {
 
 #[test]
 fn ends_are_compared_where_they_are_known() {
-    use FindingCode::{Expired, Expiry};
+    use FindingCode::{Expired, Expiry, NotBegun};
     use Outcome::{Compatible, Conflict, NeedsReview};
 
     let ending = |start: Option<&str>, duration: Option<&str>, renewable: bool| {
@@ -284,9 +314,59 @@ fn ends_are_compared_where_they_are_known() {
     assert_eq!(verdict(&perpetual, &perpetual, None), (Compatible, vec![]));
     assert_eq!(verdict(&one_year, &one_year, Some("2026-12-31")), (Compatible, vec![]));
     assert_eq!(verdict(&one_year, &one_year, Some("2027-01-01")), (Conflict, vec![Expired]));
+    // What was made before outlives it; nothing more is made of it.
     let mut surviving = one_year.clone();
     surviving.termination.derivatives.effect = EndEffect::Survive;
-    assert_eq!(verdict(&surviving, &perpetual, Some("2030-01-01")), (Compatible, vec![]));
+    assert_eq!(verdict(&surviving, &perpetual, Some("2026-12-31")), (Compatible, vec![]));
+    assert_eq!(verdict(&surviving, &perpetual, Some("2027-01-01")), (Conflict, vec![Expired]));
+    assert_eq!(verdict(&two_years, &one_year, Some("2025-12-31")), (Conflict, vec![NotBegun]));
+    let renewal = Preset::CommercialPerSeat.terms().unwrap().term;
+    let mut going_on = renewable.clone();
+    (going_on.term.renewal, going_on.term.notice) = (renewal.renewal, renewal.notice);
+    assert_eq!(verdict(&going_on, &one_year, Some("2027-01-01")), (NeedsReview, vec![Expired]), "it may go on");
+    assert_eq!(verdict(&going_on, &one_year, Some("2025-12-31")), (Conflict, vec![NotBegun]));
+}
+
+/// What ended, by how the thing was made from it, and whether it made it itself or somebody did before.
+#[test]
+fn of_what_has_ended_nothing_is_made() {
+    use Derivation::{Adapter, Dataset, Dependency, Distilled, Finetune};
+
+    let base = |effect: EndEffect| {
+        let mut terms = Preset::Permissive.terms().unwrap();
+        (terms.licence, terms.term.perpetual) = (None, false);
+        (terms.term.start, terms.term.duration) = (Some("2026-01-01".parse().unwrap()), Some("P1Y".parse().unwrap()));
+        (terms.termination.derivatives.effect, terms.termination.derivatives.period) = (effect, None);
+        assert_eq!(terms.validate(), Ok(()));
+        Some(Licence::Terms(Box::new(terms)))
+    };
+    let found = |mut inputs: Inputs, effect: EndEffect, on: &str| {
+        inputs.ancestors.get_mut("base").unwrap().licence = base(effect);
+        inputs.on = Some(on.parse().unwrap());
+        let verdict = inputs.judge();
+        let has = |findings: &[Finding]| codes(findings).contains(&FindingCode::Expired);
+        (has(&verdict.conflicts), has(&verdict.reviews))
+    };
+    for effect in [EndEffect::Survive, EndEffect::Terminate] {
+        for derivation in [Finetune, Adapter, Dependency, Distilled, Dataset] {
+            let direct = || Inputs::of_parents("c", expression("MIT"), vec![("base".to_owned(), derivation, None)]);
+            assert_eq!(found(direct(), effect, "2026-12-31"), (false, false));
+            assert_eq!(found(direct(), effect, "2027-01-01"), (true, false), "{effect:?} {derivation:?}");
+            // Somebody made a model of it, and that was fine-tuned.
+            let mut further = Inputs::of_parents(
+                "c",
+                expression("MIT"),
+                vec![("model".to_owned(), Finetune, Some(expression("MIT")))],
+            );
+            let edge = Edge { derivation, parent: "base".to_owned() };
+            further.ancestors.get_mut("model").unwrap().parents.push(edge);
+            further.ancestors.insert("base".to_owned(), Node::licensed(None));
+            let is_inside = !matches!(derivation, Distilled | Dataset);
+            let survives = effect == EndEffect::Survive;
+            let expected = (is_inside && !survives, is_inside && survives);
+            assert_eq!(found(further, effect, "2027-01-01"), expected, "{effect:?} {derivation:?}");
+        }
+    }
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Finding {
             FindingCode::FieldOfUse => {
                 Activity::new(code).map_or_else(|_| code.to_owned(), |activity| words.activity(&activity))
             }
-            FindingCode::Expiry | FindingCode::Expired => {
+            FindingCode::Expiry | FindingCode::Expired | FindingCode::NotBegun => {
                 code.parse().map_or_else(|_| code.to_owned(), |day| words.date(day))
             }
             FindingCode::Ceiling if code.bytes().all(|byte| byte.is_ascii_digit()) => {

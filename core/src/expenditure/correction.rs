@@ -102,7 +102,8 @@ impl CorrectionClaim {
     /// Predicate type of this kind.
     pub const PREDICATE_TYPE: &'static str = "urn:chopmark:predicate:correction:v1";
 
-    fn admit_replacement(
+    /// Whether a replacement is about the same thing, and its own issuer's to say.
+    fn check_replacement(
         &self,
         replacement: &Replacement,
         subject: &Subject,
@@ -122,8 +123,8 @@ impl CorrectionClaim {
             return Err(refuse(Code::CorrectionDiffers, &at, reason));
         }
         match replacement {
-            Replacement::Asset(claim) => claim.admit_at(&at, view),
-            Replacement::Expenditure(claim) => claim.admit_at(&at, statement, view),
+            Replacement::Asset(_) => Ok(()),
+            Replacement::Expenditure(claim) => claim.is_said_by_a_side(statement),
             Replacement::Use(claim) => claim.admit_at(&at, statement, view),
         }
     }
@@ -174,6 +175,18 @@ impl Kind for CorrectionClaim {
     }
 
     fn admit(&self, statement: &Statement, view: &View) -> Result<(), Rejection> {
+        self.may_be_said(statement, view)?;
+        let Some(replacement) = &self.replacement else { return Ok(()) };
+        let at = format!("/claim{}", replacement.member());
+        match replacement {
+            Replacement::Asset(claim) => claim.admit_at(&at, view),
+            Replacement::Expenditure(claim) => claim.admit_at(&at, statement, view),
+            // Judged already: nothing else is named.
+            Replacement::Use(_) => Ok(()),
+        }
+    }
+
+    fn may_be_said(&self, statement: &Statement, view: &View) -> Result<(), Rejection> {
         let Some(entry) = view.evidence().record(&self.entry) else {
             let reason = format!("the log holds no asset, expenditure or use {}", self.entry);
             return Err(refuse(Code::UnknownStatement, "/claim/entry", reason));
@@ -192,7 +205,7 @@ impl Kind for CorrectionClaim {
             return Err(refuse(Code::ThresholdNotMet, "/signers", reason));
         }
         match &self.replacement {
-            Some(replacement) => self.admit_replacement(replacement, &entry.subject, statement, view),
+            Some(replacement) => self.check_replacement(replacement, &entry.subject, statement, view),
             None if entry.is_reversed => {
                 let reason = "it is reversed already";
                 Err(refuse(Code::AlreadyCorrected, "/claim/entry", reason).with_existing(entry.head))

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::payment::Nature;
 use crate::money::Fraction;
 use crate::strict::{StrictError, present};
-use crate::tax::facts::{Acquires, Funding, PerformedBy, ResearchPlace, UsedIn, read_treaty_cap};
+use crate::tax::facts::{Acquires, Funding, NOT_DESIGNATED, PerformedBy, ResearchPlace, UsedIn, read_treaty_cap};
 
 /// Longest term of a licence, in years: longer than any right lasts.
 const TERM_YEARS_MAX: u32 = 100;
@@ -80,14 +80,14 @@ details! {
     vested: bool, RndTypeA | RndTypeB;
     /// Whether it was done for somebody else.
     for_another: bool, RndTypeA | RndTypeB;
-    /// Who did it; the payer where nothing is said.
+    /// Who did it; the payer where nothing is said. Type B is not paid to an institution that is not designated.
     performed_by: PerformedBy, RndTypeA | RndTypeB;
     /// Whether a main purpose was a deduction that would not be due.
     avoidance: bool, RndTypeA | RndTypeB;
 }
 
 impl Details {
-    /// Checks that every member is one that payments of this nature have.
+    /// Checks that every member is one that payments of this nature have, with a value they can have.
     ///
     /// # Errors
     /// A [`StrictError`] with a pointer relative to this object.
@@ -95,6 +95,9 @@ impl Details {
         if let Some(stray) = self.stray(nature) {
             let reason = format!("a payment of the nature {} has no such member", nature.as_str());
             return Err(StrictError::new(format!("/{stray}"), reason));
+        }
+        if nature == Nature::RndTypeB && self.performed_by == Some(PerformedBy::RdInstitution) {
+            return Err(StrictError::new("/performed_by", NOT_DESIGNATED));
         }
         if self.share == Some(Fraction::ZERO) {
             return Err(StrictError::new("/share", "a share is more than nothing"));

@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use super::asset::AssetClaim;
 use super::evidence::{Evidence, Version, Versions};
 use super::payment::{ExpenditureClaim, Nature};
+use super::profile::TaxProfileClaim;
 use super::side::Side;
 use super::used::{SealedUse, UseClaim};
 use crate::money::Fraction;
@@ -24,7 +25,7 @@ use crate::strict::{self, StrictError};
 use crate::tax::facts::{AttestedBy, Facts, SCHEMA};
 use crate::tax::year::Year;
 
-pub use money::{Figures, UsedRate};
+pub use money::{Credit, Figures, RateOf, UsedRate};
 
 /// Most entries set aside one after the other because they contradict others: each makes the facts be read once more.
 const CONFLICTS_MAX: usize = 100;
@@ -42,7 +43,7 @@ pub enum SetAsideCode {
     BadFigure,
     /// There is no rate for its currency on or before its day.
     RateMissing,
-    /// A credit of more than is left of what it credits, or in another currency.
+    /// A credit of more than is left of what it credits, in another currency, or of a credit.
     CreditMismatch,
     /// What it credits, or the asset it is about, was reversed or is not here.
     Gone,
@@ -108,13 +109,12 @@ struct Paid<'a> {
     is_payer: bool,
 }
 
-/// Puts facts together for a taxpayer's whole history. `year` is the last year asked about: the profile that counts in it is
-/// the one the engine reads; the latest where nothing is said.
+/// Puts facts together for a taxpayer's whole history, which is the same whatever year is asked about.
 ///
 /// # Errors
 /// A [`StrictError`] where entries contradict each other in more ways than can be set aside, or where the facts are larger
 /// than the engine reads.
-pub fn facts(evidence: &Evidence, year: Option<Year>, proposed_rules: &[String]) -> Result<Mapped, StrictError> {
+pub fn facts(evidence: &Evidence, proposed_rules: &[String]) -> Result<Mapped, StrictError> {
     let mut draft = Draft {
         evidence,
         events: Vec::new(),
@@ -132,31 +132,48 @@ pub fn facts(evidence: &Evidence, year: Option<Year>, proposed_rules: &[String])
     for used in evidence.uses.values() {
         draft.used(used);
     }
-    draft.finish(&taxpayer(evidence, year), proposed_rules)
+    draft.finish(&taxpayer(evidence), proposed_rules)
 }
 
-/// The engine's taxpayer.
-fn taxpayer(evidence: &Evidence, year: Option<Year>) -> Value {
+/// The engine's taxpayer, with every profile for the years for which it counts. What the first one says counts before, too:
+/// nobody has said otherwise.
+fn taxpayer(evidence: &Evidence) -> Value {
     let (name, _) = evidence.describe(&Side::Party(evidence.taxpayer));
     let mut members = Map::new();
     members.insert("name".to_owned(), json!(shortened(&name)));
-    if let Some(brn) = brn(evidence, year) {
+    if let Some(brn) = brn(evidence, None) {
         members.insert("brn".to_owned(), json!(brn));
     }
-    if let Some(profile) = evidence.profile(evidence.taxpayer, year) {
-        members.insert("entity".to_owned(), json!(profile.entity));
-        members.insert("year_end".to_owned(), json!(profile.year_end));
-        members.insert("trade".to_owned(), json!(profile.trade));
-        members.insert("two_tier".to_owned(), json!(profile.two_tier));
-        for (member, value) in [
-            ("hk_proportion", profile.hk_proportion.map(|part| json!(part))),
-            ("commenced", profile.commenced.map(|day| json!(day))),
-            ("ceased", profile.ceased.map(|day| json!(day))),
-        ] {
-            members.extend(value.map(|value| (member.to_owned(), value)));
-        }
+    let profiles = evidence.profiles_by_year(evidence.taxpayer);
+    let Some((first, later)) = profiles.split_first() else { return Value::Object(members) };
+    let latest = later.last().unwrap_or(first);
+    members.insert("entity".to_owned(), json!(latest.entity));
+    members.insert("two_tier".to_owned(), json!(latest.two_tier));
+    members.extend(assessed(first));
+    if !later.is_empty() {
+        let change = |profile: &&TaxProfileClaim| {
+            let mut change = assessed(profile);
+            change.insert("from".to_owned(), json!(profile.from));
+            change
+        };
+        members.insert("changes".to_owned(), json!(later.iter().map(change).collect::<Vec<_>>()));
+    }
+    for (member, day) in [
+        ("commenced", profiles.iter().rev().find_map(|profile| profile.commenced)),
+        ("ceased", profiles.iter().rev().find_map(|profile| profile.ceased)),
+    ] {
+        members.extend(day.map(|day| (member.to_owned(), json!(day))));
     }
     Value::Object(members)
+}
+
+/// What the engine reads of a profile by year.
+fn assessed(profile: &TaxProfileClaim) -> Map<String, Value> {
+    let mut members = Map::new();
+    members.insert("year_end".to_owned(), json!(profile.year_end));
+    members.insert("trade".to_owned(), json!(profile.trade));
+    members.extend(profile.hk_proportion.map(|part| ("hk_proportion".to_owned(), json!(part))));
+    members
 }
 
 /// The taxpayer's business registration number: that of its profile, or else the one its party states.
@@ -212,12 +229,22 @@ impl<'a> Draft<'a> {
     fn credit(&mut self) {
         for paid in self.standing().into_iter().filter(|paid| paid.claim.nature.is_credit()) {
             let Some(credit) = self.figures.get(&paid.id).cloned() else { continue };
+            let is_of_credit = |id: &StatementId| {
+                let credited = self.evidence.payments.get(id).and_then(Versions::standing);
+                credited.is_some_and(|(_, claim)| claim.nature.is_credit())
+            };
+            if paid.claim.credits.as_ref().is_some_and(is_of_credit) {
+                let reason = "what it credits is a credit itself, which is corrected and not credited";
+                self.set_aside(paid.version.index, SetAsideCode::CreditMismatch, reason);
+                continue;
+            }
             let credited = paid.claim.credits.and_then(|id| self.figures.get_mut(&id));
             let Some(credited) = credited else {
                 self.set_aside(paid.version.index, SetAsideCode::Gone, "the payment that it credits does not stand");
                 continue;
             };
-            if !credited.take_off(&credit) {
+            let attested_by = Evidence::attested_by(paid.version, paid.claim);
+            if !credited.take_off(&credit, Credit { index: paid.version.index, attested_by }) {
                 let reason = "a credit is in the currency of what it credits, and no more than is left of it";
                 self.set_aside(paid.version.index, SetAsideCode::CreditMismatch, reason);
             }

@@ -198,13 +198,16 @@ impl ExpenditureClaim {
         PaymentKey { payer: self.payer.clone(), payee: self.payee.clone(), document: self.document.clone() }
     }
 
-    /// The side whose asset [`Self::asset`] is, where that is certain.
-    fn owner(&self) -> Option<&Side> {
-        match self.nature {
-            Nature::Purchase | Nature::Registration | Nature::RndTypeA | Nature::RndTypeB => Some(&self.payer),
-            Nature::Disposal => Some(&self.payee),
-            _ => None,
-        }
+    /// The assets it names, by member, with the side whose each has to be, where that is certain.
+    pub fn assets(&self) -> impl Iterator<Item = (&'static str, StatementId, Option<&Side>)> {
+        let (owner, other) = match self.nature {
+            Nature::Purchase => (Some(&self.payer), Some(&self.payee)),
+            Nature::Registration | Nature::RndTypeA | Nature::RndTypeB => (Some(&self.payer), None),
+            Nature::Disposal => (Some(&self.payee), Some(&self.payer)),
+            _ => (None, None),
+        };
+        let named = [("asset", self.asset, owner), ("counter_asset", self.counter_asset, other)];
+        named.into_iter().filter_map(|(member, id, owner)| Some((member, id?, owner)))
     }
 
     /// Checks the claim alone.
@@ -301,6 +304,14 @@ impl ExpenditureClaim {
         reads.licensing.licences.extend(self.licence);
     }
 
+    /// Whether one of its sides says it.
+    pub(super) fn is_said_by_a_side(&self, statement: &Statement) -> Result<(), Rejection> {
+        if [&self.payer, &self.payee].into_iter().any(|side| side.is(statement.issuer())) {
+            return Ok(());
+        }
+        Err(refuse(Code::NotAuthorised, "/issuer", "payer or payee says that something was paid"))
+    }
+
     /// Whether everything it names is there and fits; `at` is where the claim stands in the predicate.
     pub(super) fn admit_at(&self, at: &str, statement: &Statement, view: &View) -> Result<(), Rejection> {
         let place = |member: &str| format!("{at}/{member}");
@@ -310,16 +321,8 @@ impl ExpenditureClaim {
                 return Err(refuse(Code::UnknownParty, &place(member), reason));
             }
         }
-        if ![&self.payer, &self.payee].into_iter().any(|side| side.is(statement.issuer())) {
-            return Err(refuse(Code::NotAuthorised, "/issuer", "payer or payee says that something was paid"));
-        }
-        let other = match self.nature {
-            Nature::Purchase => Some(&self.payee),
-            Nature::Disposal => Some(&self.payer),
-            _ => None,
-        };
-        for (member, id, owner) in [("asset", self.asset, self.owner()), ("counter_asset", self.counter_asset, other)] {
-            let Some(id) = id else { continue };
+        self.is_said_by_a_side(statement)?;
+        for (member, id, owner) in self.assets() {
             let Some(asset) = view.evidence().standing(&id, EvidenceKind::Asset) else {
                 let reason = format!("no asset {id} is registered here, or it was reversed");
                 return Err(refuse(Code::UnknownAsset, &place(member), reason));
@@ -394,6 +397,10 @@ impl Kind for ExpenditureClaim {
             }
             None => Ok(()),
         }
+    }
+
+    fn may_be_said(&self, statement: &Statement, _: &View) -> Result<(), Rejection> {
+        self.is_said_by_a_side(statement)
     }
 
     fn apply(&self, entry: &Entry<'_>) -> Vec<Change> {

@@ -1,7 +1,7 @@
 //! Kind `tax_profile`: how the issuer is assessed: when it closes its accounts, what it is, where it trades.
 //!
-//! A profile counts from a year of assessment on. Of several, the one for the latest year that is not after the year asked
-//! about counts; of two for the same year, the later entry.
+//! A profile counts from a year of assessment on. In a year, the one for the latest year that is not after it counts; of two
+//! for the same year, the later entry. When accounts close and where the trade is, the first one says for the years before it, too.
 
 use serde::{Deserialize, Serialize};
 

@@ -8,6 +8,7 @@
 
 pub mod breakdown;
 pub mod document;
+pub mod export;
 mod lines;
 pub mod query;
 mod rows;
@@ -16,9 +17,12 @@ pub mod verify;
 
 pub use breakdown::{Level, Node, Totals};
 pub use document::{REPORT_BYTES_MAX, REPORT_NOTE_HEADER, REPORT_SCHEMA, TreeHead, document};
+pub use export::{DATASET_NOTE_HEADER, DatasetNote, ExportNote};
 pub use query::Query;
 pub use summary::{Cell, Summary};
-pub use verify::{ReportError, Verified, verify};
+pub use verify::{ReportError, Verified, open_note, verify};
+
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -68,6 +72,8 @@ pub struct Report {
     pub corrections: Vec<Correction>,
     /// Entries that were not taken in, ascending.
     pub set_aside: Vec<SetAside>,
+    /// How many entries that others alone say of the taxpayer are not looked at, because there are too many; the registry says so.
+    pub left_out: u64,
 }
 
 /// Whose report it is.
@@ -83,9 +89,9 @@ pub struct Taxpayer {
     pub file_number: Option<String>,
     /// What it is.
     pub entity: Entity,
-    /// When it closes its accounts.
+    /// When it closes its accounts, in the last year asked about.
     pub year_end: YearEnd,
-    /// Where it trades.
+    /// Where it trades, in that year.
     pub trade: Trade,
     /// Whether a profile says so; else it is what goes without saying.
     pub has_profile: bool,
@@ -259,6 +265,8 @@ pub struct Line {
     pub claimant: Claimant,
     /// Whether facts are missing that could change it.
     pub needs_review: bool,
+    /// What is flagged about it: of an entry it rests on, in its year, or of its asset as a whole.
+    pub flags: BTreeSet<FlagCode>,
     /// Whether the payment it stands under was corrected.
     pub status: Status,
 }
@@ -308,10 +316,21 @@ pub struct Correction {
     pub reason: CorrectionReason,
     /// `reversed` where nothing stands in its place.
     pub status: Status,
-    /// What a payment amounted to before, in its currency, where that was opened.
+    /// What says something else now, ascending: members of the claim and names of its sealed fields, where those were opened.
+    /// Nothing where it was reversed.
+    pub changed: BTreeSet<String>,
+    /// What a payment amounted to before, where that was opened.
     pub amount_before: Option<String>,
+    /// In which currency.
+    pub currency_before: Option<String>,
     /// What it amounts to now.
     pub amount_after: Option<String>,
+    /// In which currency.
+    pub currency_after: Option<String>,
+    /// Which fraction was used before, of a use, where that was opened.
+    pub fraction_before: Option<String>,
+    /// Which fraction is used now.
+    pub fraction_after: Option<String>,
 }
 
 /// Why no report could be computed.
@@ -342,8 +361,7 @@ pub fn compute(
     rules: &RuleSet,
 ) -> Result<Report, ComputeError> {
     query.validate().map_err(ComputeError::Query)?;
-    let last = query.years.last().copied();
-    let mut mapped = facts::facts(evidence, last, &query.proposed_rules).map_err(ComputeError::Facts)?;
+    let mut mapped = facts::facts(evidence, &query.proposed_rules).map_err(ComputeError::Facts)?;
     // The engine names what it can't compute; that is set aside, too, and everything is computed again.
     for _ in 0..CONFLICTS_MAX {
         match jurisdiction.compute(&mapped.facts, rules) {
@@ -364,7 +382,7 @@ const CONFLICTS_MAX: usize = 50;
 /// # Errors
 /// As [`compute`].
 pub fn facts_document(evidence: &Evidence, query: &Query) -> Result<Value, ComputeError> {
-    let mapped = facts::facts(evidence, query.years.last().copied(), &query.proposed_rules);
+    let mapped = facts::facts(evidence, &query.proposed_rules);
     mapped.map(|mapped| mapped.document).map_err(ComputeError::Facts)
 }
 

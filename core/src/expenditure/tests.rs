@@ -89,7 +89,10 @@ fn what_a_payment_says_fits_its_nature() {
     with_cap.details.treaty_cap = Some("much".to_owned());
     let mut no_term = ExpenditureClaim { ip_type: Some(IpType::Copyright), ..fee.clone() };
     no_term.details.term_years = Some(0);
+    let mut undesignated = ExpenditureClaim { nature: Nature::RndTypeB, ..royalty.clone() };
+    undesignated.details.performed_by = Some(crate::tax::facts::PerformedBy::RdInstitution);
     for (claim, pointer) in [
+        (undesignated, "details/performed_by"),
         (ExpenditureClaim { payee: alpha.side(), ..royalty.clone() }, "payee"),
         (ExpenditureClaim { document: "a\u{202e}b".to_owned(), ..royalty.clone() }, "document"),
         (ExpenditureClaim { payee: outside(" ", "US"), ..royalty.clone() }, "payee/outside/name"),

@@ -111,6 +111,10 @@ impl Kind for UseClaim {
         }
     }
 
+    fn may_be_said(&self, statement: &Statement, view: &View) -> Result<(), Rejection> {
+        self.admit_at("/claim", statement, view)
+    }
+
     fn apply(&self, entry: &Entry<'_>) -> Vec<Change> {
         changes(entry)
     }

@@ -43,8 +43,7 @@ impl GrantClaim {
 
     /// The last day under these terms; `None` when they are perpetual, and when they renew themselves.
     pub fn ends_on(&self, terms: &Terms) -> Option<Date> {
-        let renews = terms.term.renewal.as_ref().is_some_and(|renewal| renewal.mode == RenewalMode::Automatic);
-        if renews { None } else { terms.term.duration.and_then(|duration| self.starts_on.last_day_of(duration)) }
+        ends_on(terms, self.starts_on)
     }
 
     fn deal(&self) -> Deal<'_> {
@@ -112,7 +111,12 @@ impl GrantClaim {
         Ok(())
     }
 
-    fn admit_start(&self, statement: &Statement, terms: &Terms) -> Result<(), Rejection> {
+    /// Whether it begins when it has to, and ends on a day that can be written, unless it has no end.
+    fn admit_term(&self, statement: &Statement, terms: &Terms) -> Result<(), Rejection> {
+        if terms.term.duration.is_some_and(|duration| self.starts_on.last_day_of(duration).is_none()) {
+            let reason = "it would end after the year 9999; begin earlier, or take terms that are perpetual".to_owned();
+            return Err(refuse(Code::InvalidStatement, "/claim/starts_on", reason));
+        }
         let day = Date::in_hong_kong(statement.header.issued_at);
         let expected = match (terms.term.start, self.offer) {
             (Some(start), _) => start,
@@ -130,6 +134,12 @@ impl GrantClaim {
 
 fn refuse(code: Code, pointer: &str, reason: String) -> Rejection {
     Rejection::in_payload(code, StrictError::new(format!("/predicate{pointer}"), reason))
+}
+
+/// The last day of a licence under these terms that starts on a day.
+pub(super) fn ends_on(terms: &Terms, starts_on: Date) -> Option<Date> {
+    let renews = terms.term.renewal.as_ref().is_some_and(|renewal| renewal.mode == RenewalMode::Automatic);
+    if renews { None } else { terms.term.duration.and_then(|duration| starts_on.last_day_of(duration)) }
 }
 
 impl Kind for GrantClaim {
@@ -175,7 +185,7 @@ impl Kind for GrantClaim {
             None => self.admit_agreement(statement, view)?,
         }
         let terms = self.deal().admit(view)?;
-        self.admit_start(statement, terms)?;
+        self.admit_term(statement, terms)?;
         if let Some((position, existing)) = licensing.collision(self, terms) {
             let reason = format!(
                 "licence {} and these terms can't both stand: one of them is exclusive, and they share a right, a place, \
@@ -207,7 +217,7 @@ impl LicenceRecord {
             claim: change.claim.clone(),
             terms,
             ends_on,
-            event: None,
+            events: Vec::new(),
             event_seq: 0,
             event_head: change.id,
         }

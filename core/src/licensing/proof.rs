@@ -66,8 +66,8 @@ impl ProvenLicence {
     /// How the licence stands on a day, as far as the status list knows.
     pub fn standing(&self, on: Date) -> Standing {
         let with_status = |(id, record): (&StatementId, &LicenceRecord)| {
-            let event = self.status.listed.get(id).copied();
-            (*id, LicenceRecord { event, ..record.clone() })
+            let events = self.status.listed.get(id).cloned().unwrap_or_default();
+            (*id, LicenceRecord { events, ..record.clone() })
         };
         let licences: BTreeMap<StatementId, LicenceRecord> = self.licences.iter().map(with_status).collect();
         standing(|id| licences.get(id), &self.id, on)

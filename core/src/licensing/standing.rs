@@ -1,7 +1,7 @@
 //! Whether a licence is in force on a day: its own term and events, and those of every licence it rests on.
 
 use core::fmt;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
@@ -79,63 +79,97 @@ impl fmt::Display for Standing {
 /// What becomes of a licence when one it rests on ends is said by the terms of that one: for the same artefact by
 /// `/termination/sublicences`, for another by `/termination/derivatives`.
 pub fn standing<'r>(find: impl Fn(&StatementId) -> Option<&'r LicenceRecord>, id: &StatementId, on: Date) -> Standing {
-    let mut seen = BTreeSet::new();
-    of(&find, id, on, &mut seen)
+    let mut ends = BTreeMap::new();
+    let mut stands = BTreeMap::new();
+    for licence in earliest_first(&find, id) {
+        let end = end(&find, &ends, licence);
+        ends.insert(licence.id, end);
+        stands.insert(licence.id, stand(licence, end, &stands, on));
+    }
+    stands.get(id).copied().unwrap_or(Standing::Unknown { licence: *id })
 }
 
-fn of<'r>(
+/// The last day on which a licence may be in force, by all that is known of it and of those it rests on; none when it has
+/// no end.
+pub fn last_day<'r>(find: impl Fn(&StatementId) -> Option<&'r LicenceRecord>, id: &StatementId) -> Option<Date> {
+    let mut ends = BTreeMap::new();
+    for licence in earliest_first(&find, id) {
+        let end = end(&find, &ends, licence);
+        ends.insert(licence.id, end);
+    }
+    ends.remove(id).flatten().map(|end| end.last)
+}
+
+/// The end of a licence.
+#[derive(Clone, Copy)]
+struct End {
+    /// The last day on which it may be in force.
+    last: Date,
+    /// How it stands after that.
+    then: Standing,
+}
+
+/// A licence and all that it rests on, in the order of the log: each rests on earlier ones only.
+fn earliest_first<'r>(
     find: &impl Fn(&StatementId) -> Option<&'r LicenceRecord>,
     id: &StatementId,
-    on: Date,
-    seen: &mut BTreeSet<StatementId>,
-) -> Standing {
-    let Some(licence) = find(id) else { return Standing::Unknown { licence: *id } };
-    // What was said later than that day changes nothing about it.
-    match licence.event.filter(|event| event.since <= on) {
-        Some(event) if event.status == LicenceEvent::Terminated => {
-            return Standing::Terminated { on: event.since, licence: *id };
+) -> impl Iterator<Item = &'r LicenceRecord> {
+    let mut found = BTreeMap::new();
+    let mut waiting = vec![*id];
+    while let Some(id) = waiting.pop() {
+        let Some(licence) = find(&id) else { continue };
+        if found.insert((licence.index, licence.id), licence).is_none() {
+            waiting.extend(&licence.claim.under);
         }
-        Some(event) if event.status == LicenceEvent::Suspended => {
-            return Standing::Suspended { since: event.since, licence: *id };
-        }
-        _ => {}
+    }
+    found.into_values()
+}
+
+/// When a licence ends: by its own term, by what happened to it, and with each of those it rests on.
+fn end<'r>(
+    find: &impl Fn(&StatementId) -> Option<&'r LicenceRecord>,
+    ends: &BTreeMap<StatementId, Option<End>>,
+    licence: &LicenceRecord,
+) -> Option<End> {
+    let terminated = licence.latest().filter(|event| event.status == LicenceEvent::Terminated).map(|event| {
+        let then = Standing::Terminated { on: event.since, licence: licence.id };
+        End { last: event.since.day_before(), then }
+    });
+    let expired = licence.ends_on.map(|on| End { last: on, then: Standing::Expired { on, licence: licence.id } });
+    let with_heads = licence.claim.under.iter().filter_map(|id| {
+        let end = ends.get(id).copied().flatten()?;
+        let head = find(id)?;
+        let last = match effect(licence, head) {
+            (EndEffect::Survive, _) => return None,
+            (EndEffect::WindDown, Some(period)) => end.last.day_after()?.last_day_of(period)?,
+            (EndEffect::WindDown, None) | (EndEffect::Terminate, _) => end.last,
+        };
+        Some(End { last, ..end })
+    });
+    terminated.into_iter().chain(expired).chain(with_heads).min_by_key(|end| end.last)
+}
+
+/// How a licence stands on a day, when it is known how those it rests on do.
+fn stand(licence: &LicenceRecord, end: Option<End>, stands: &BTreeMap<StatementId, Standing>, on: Date) -> Standing {
+    if let Some(end) = end.filter(|end| end.last < on) {
+        return end.then;
     }
     if licence.claim.starts_on > on {
         return Standing::NotYet { from: licence.claim.starts_on };
     }
-    if let Some(end) = licence.ends_on.filter(|end| *end < on) {
-        return Standing::Expired { on: end, licence: *id };
+    // What was said later than that day changes nothing about it.
+    if let Some(event) = licence.event_on(on).filter(|event| event.status == LicenceEvent::Suspended) {
+        return Standing::Suspended { since: event.since, licence: licence.id };
     }
-    let mut until = licence.ends_on;
     for head in &licence.claim.under {
-        // A licence rests on earlier ones only, so there is no circle; several ways to one are judged once.
-        if !seen.insert(*head) {
-            continue;
-        }
-        match (of(find, head, on, seen), find(head)) {
-            (Standing::InForce { until: heads }, Some(head)) => {
-                let ends_with_it = effect(licence, head).0 == EndEffect::Terminate;
-                if ends_with_it {
-                    until = [until, heads].into_iter().flatten().min();
-                }
-            }
-            (ended @ (Standing::Terminated { on: day, .. } | Standing::Expired { on: day, .. }), Some(head)) => {
-                match effect(licence, head) {
-                    (EndEffect::Survive, _) => {}
-                    (EndEffect::WindDown, Some(period)) => {
-                        let end = day.last_day_of(period).unwrap_or(day);
-                        if end < on {
-                            return ended;
-                        }
-                        until = [until, Some(end)].into_iter().flatten().min();
-                    }
-                    (EndEffect::WindDown, None) | (EndEffect::Terminate, _) => return ended,
-                }
-            }
-            (other, _) => return other,
+        match stands.get(head) {
+            // Its end is taken into account above.
+            Some(Standing::InForce { .. } | Standing::Expired { .. } | Standing::Terminated { .. }) => {}
+            Some(other) => return *other,
+            None => return Standing::Unknown { licence: *head },
         }
     }
-    Standing::InForce { until }
+    Standing::InForce { until: end.map(|end| end.last) }
 }
 
 /// What the end of `head` does to `licence`, by the terms of `head`.

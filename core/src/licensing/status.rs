@@ -2,10 +2,13 @@
 //!
 //! Events of one licence form a chain (`seq`, `prev`), so that none is made in ignorance of the one before. Who is right
 //! is not decided here: the registry records who said it, when, and that the terms have such a ground.
+//!
+//! An event counts from the day on which its issuer says that it was made, so that day is neither to come
+//! ([`View::check_place_and_time`]), nor long ago, nor before that of the event before it.
 
 use serde::{Deserialize, Serialize};
 
-use crate::admission::{Change, Code, Entry, LicenceEventRecord, LicenceRecord, Reads, Rejection, View};
+use crate::admission::{Change, Code, DatedEvent, Entry, LicenceEventRecord, LicenceRecord, Reads, Rejection, View};
 use crate::kind::Kind;
 use crate::statement::{Issuer, Statement, StatementId};
 use crate::strict::{StrictError, present};
@@ -46,6 +49,9 @@ pub struct LicenceStatusClaim {
 
 /// Grounds on which a licensee may end a licence, where the terms have them.
 const LICENSEES: [Ground; 4] = [Ground::Breach, Ground::Insolvency, Ground::Illegality, Ground::LicenseeConvenience];
+
+/// How many days after it is made an event may still be admitted.
+const ADMISSION_DAYS_MAX: u16 = 7;
 
 impl LicenceStatusClaim {
     /// Predicate type of this kind.
@@ -90,6 +96,22 @@ impl LicenceStatusClaim {
     }
 }
 
+/// Whether the day from which an event counts is none long ago, nor before that of the event before it.
+fn admit_day(statement: &Statement, latest: Option<DatedEvent>) -> Result<(), Rejection> {
+    let header = &statement.header;
+    if header.not_after > header.issued_at.plus_days(ADMISSION_DAYS_MAX) {
+        let reason = format!("an event of a licence is admitted within {ADMISSION_DAYS_MAX} days of issued_at");
+        return Err(refuse(Code::InvalidStatement, "/not_after", reason));
+    }
+    match latest {
+        Some(DatedEvent { since, .. }) if Date::in_hong_kong(header.issued_at) < since => {
+            let reason = format!("the licence's latest event is of {since}; what follows it was not made before");
+            Err(refuse(Code::StaleStatusHead, "/issued_at", reason))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn refuse(code: Code, pointer: &str, reason: String) -> Rejection {
     Rejection::in_payload(code, StrictError::new(format!("/predicate{pointer}"), reason))
 }
@@ -122,7 +144,9 @@ impl Kind for LicenceStatusClaim {
             return Err(refuse(Code::StaleStatusHead, "/claim/prev", reason));
         }
         self.admit_side(statement, licence)?;
-        let now = licence.event.as_ref().map(|event| event.status);
+        let latest = licence.latest();
+        admit_day(statement, latest)?;
+        let now = latest.map(|event| event.status);
         let follows = match self.status {
             LicenceEvent::Suspended => matches!(now, None | Some(LicenceEvent::Reinstated)),
             LicenceEvent::Reinstated => now == Some(LicenceEvent::Suspended),

@@ -1,18 +1,20 @@
-//! The status list: every licence of a registry that is suspended or terminated, as of a size, signed by the log key.
+//! The status list: what happened to the licences of a registry, as of a size, signed by the log key.
 //!
 //! What a certificate revocation list is to certificates (RFC 5280, section 5): a verifier without a network learns from
 //! it that a licence was not ended, as of a moment. It names the size and root it is of, so a list that leaves out an
-//! event the log holds below that size is a signed lie that anybody with the log can show.
+//! event the log holds below that size is a signed lie that anybody with the log can show. A suspension that is over is in
+//! it as well, so it answers for any day.
 //!
-//! The document has three parts with a blank line between: one line for each licence, ascending by id, `<id> <status>
-//! <day>`; the text of a C2SP signed note; its signatures. Lines of the text: `chopmark/status-list/v1`; the origin; the
-//! size; the root in base64; when it was signed; until when it may be relied on; how many licences are listed; SHA-256 of
-//! their lines in base64. No checkpoint has such a first line, so neither can be taken for the other.
+//! The document has three parts with a blank line between: one line for each event, `<id> <status> <day>`, ascending by the
+//! id of the licence and then by day, of one day the last; the text of a C2SP signed note; its signatures. Lines of the
+//! text: `chopmark/status-list/v1`; the origin; the size; the root in base64; when it was signed; until when it may be
+//! relied on; how many lines there are; SHA-256 of the lines in base64. No checkpoint has such a first line, so neither
+//! can be taken for the other.
 
 use std::collections::BTreeMap;
 
 use super::status::LicenceEvent;
-use crate::admission::LatestEvent;
+use crate::admission::DatedEvent;
 use crate::digest::Sha256Digest;
 use crate::ledger::note::{Note, NoteError, NoteSigner, VerifierKey};
 use crate::ledger::{format_hash, parse_decimal, parse_hash};
@@ -23,7 +25,7 @@ use crate::time::Timestamp;
 /// First line of the text.
 pub const STATUS_LIST_HEADER: &str = "chopmark/status-list/v1";
 
-/// Most bytes of a list: some 300,000 licences that are not in force.
+/// Most bytes of a list: some 300,000 events.
 pub const STATUS_LIST_BYTES_MAX: usize = 32 << 20;
 
 /// Why a text is no status list, or not one to rely on.
@@ -40,8 +42,8 @@ pub enum StatusListError {
         /// What belongs there.
         expected: &'static str,
     },
-    /// A line about a licence is not `<id> <status> <day>`, or not in ascending order of ids.
-    #[error("{text:?} is not the id of a licence with its status and a day, above the one before")]
+    /// A line about a licence is not `<id> <status> <day>`, or not in ascending order of ids and days.
+    #[error("{text:?} is not the id of a licence with its status and a day, after the one before")]
     Listed {
         /// The line.
         text: String,
@@ -67,17 +69,23 @@ pub struct StatusList {
     pub signed_at: Timestamp,
     /// Until when it may be relied on.
     pub not_after: Timestamp,
-    /// Licences that are not in force for what happened to them last. Terms that are over by themselves are not listed.
-    pub listed: BTreeMap<StatementId, LatestEvent>,
+    /// What happened to licences, in order; of one day, the last. Terms that are over by themselves are not listed.
+    pub listed: BTreeMap<StatementId, Vec<DatedEvent>>,
 }
 
 impl StatusList {
-    /// One line for each licence.
+    /// How many events it lists.
+    pub fn events(&self) -> usize {
+        self.listed.values().map(Vec::len).sum()
+    }
+
+    /// One line for each event.
     fn lines(&self) -> String {
-        let line = |(id, LatestEvent { status, since }): (&StatementId, &LatestEvent)| {
+        let events = self.listed.iter().flat_map(|(id, events)| events.iter().map(move |event| (id, event)));
+        let line = |(id, DatedEvent { status, since }): (&StatementId, &DatedEvent)| {
             format!("{id} {} {since}\n", status.as_str())
         };
-        self.listed.iter().map(line).collect()
+        events.map(line).collect()
     }
 
     /// Signs it.
@@ -85,12 +93,12 @@ impl StatusList {
     /// # Errors
     /// When the text can't be a note's, which no origin of a log causes.
     pub fn sign(&self, signer: &NoteSigner) -> Result<String, StatusListError> {
-        let Self { origin, size, root, signed_at, not_after, listed } = self;
+        let Self { origin, size, root, signed_at, not_after, listed: _ } = self;
         let lines = self.lines();
         let (root, digest) = (format_hash(root), format_hash(&Sha256Digest::of(lines.as_bytes())));
         let text = format!(
             "{STATUS_LIST_HEADER}\n{origin}\n{size}\n{root}\n{signed_at}\n{not_after}\n{}\n{digest}\n",
-            listed.len()
+            self.events()
         );
         Ok(format!("{lines}\n{}", Note::sign(text, [signer])?))
     }
@@ -129,8 +137,8 @@ impl StatusList {
         let signed_at = signed_at.parse().map_err(|_| wrong(5, "a time"))?;
         let not_after = not_after.parse().map_err(|_| wrong(6, "a time"))?;
         let listed = Self::parse_lines(lines)?;
-        if parse_decimal(count) != u64::try_from(listed.len()).ok() {
-            return Err(wrong(7, "the number of licences listed"));
+        if parse_decimal(count) != u64::try_from(lines.lines().count()).ok() {
+            return Err(wrong(7, "the number of lines above"));
         }
         if parse_hash(digest) != Some(Sha256Digest::of(lines.as_bytes())) {
             return Err(wrong(8, "the SHA-256 of the lines above"));
@@ -138,24 +146,21 @@ impl StatusList {
         Ok(Self { origin: origin.to_owned(), size, root, signed_at, not_after, listed })
     }
 
-    fn parse_lines(lines: &str) -> Result<BTreeMap<StatementId, LatestEvent>, StatusListError> {
-        let mut listed = BTreeMap::new();
+    fn parse_lines(lines: &str) -> Result<BTreeMap<StatementId, Vec<DatedEvent>>, StatusListError> {
+        let mut listed: BTreeMap<StatementId, Vec<DatedEvent>> = BTreeMap::new();
         for text in lines.lines() {
             let parsed = (|| {
                 let (id, rest) = text.split_once(' ')?;
                 let (status, since) = rest.split_once(' ')?;
-                let status = match status {
-                    "suspended" => LicenceEvent::Suspended,
-                    "terminated" => LicenceEvent::Terminated,
-                    _ => return None,
-                };
-                Some((id.parse::<StatementId>().ok()?, LatestEvent { status, since: since.parse().ok()? }))
+                let status = LicenceEvent::ALL.iter().copied().find(|known| known.as_str() == status)?;
+                Some((id.parse::<StatementId>().ok()?, DatedEvent { status, since: since.parse().ok()? }))
             })();
-            let (id, status) = parsed.ok_or_else(|| StatusListError::Listed { text: text.to_owned() })?;
-            if listed.last_key_value().is_some_and(|(last, _)| *last >= id) {
+            let (id, event) = parsed.ok_or_else(|| StatusListError::Listed { text: text.to_owned() })?;
+            let last = listed.last_key_value().and_then(|(id, events)| Some((*id, events.last()?.since)));
+            if last.is_some_and(|last| last >= (id, event.since)) {
                 return Err(StatusListError::Listed { text: text.to_owned() });
             }
-            listed.insert(id, status);
+            listed.entry(id).or_default().push(event);
         }
         Ok(listed)
     }

@@ -8,18 +8,22 @@
 mod event;
 mod history;
 mod read;
+mod taxpayer;
 mod wire;
 mod words;
 
 use serde::{Deserialize, Serialize};
 
 use super::fx::Conversion;
-use super::year::{Date, Year, YearEnd};
+use super::steps::Step;
+use super::year::{Date, Year};
 use crate::money::{Amount, Decimal, Fraction};
 
 pub use crate::artefact::IpType;
 pub(crate) use event::read_treaty_cap;
 pub use read::{ASSETS_MAX, EVENTS_MAX, FACTS_BYTES_MAX};
+pub use taxpayer::{Assessed, Taxpayer};
+pub(crate) use words::NOT_DESIGNATED;
 pub use words::{Acquires, AttestedBy, Funding, LapseCause, PerformedBy, ResearchPlace, UsedBy, UsedIn};
 
 /// The format of facts read here.
@@ -57,27 +61,6 @@ pub enum Trade {
     PartlyHk,
 }
 
-/// Whose tax it is.
-#[derive(Debug, Clone)]
-pub struct Taxpayer {
-    /// Its name.
-    pub name: String,
-    /// Its business registration number, eight digits.
-    pub brn: Option<String>,
-    /// What it is.
-    pub entity: Entity,
-    /// When it closes its accounts.
-    pub year_end: YearEnd,
-    /// Where it trades.
-    pub trade: Trade,
-    /// The part of its profits that is of Hong Kong, for overseas research that says no proportion itself.
-    pub hk_proportion: Option<Fraction>,
-    /// The day on which its business began: purchases before count from it.
-    pub commenced: Option<Date>,
-    /// The day on which its business ended: sales after count on it.
-    pub ceased: Option<Date>,
-}
-
 /// An intellectual property right, by registration: the same mark in two places is two assets.
 #[derive(Debug, Clone)]
 pub struct Asset {
@@ -98,12 +81,19 @@ pub struct Asset {
 }
 
 /// A sum of money in Hong Kong dollars, and how it came to be if it was another currency.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Money {
     /// The sum.
     pub amount: Amount,
     /// The conversion, for foreign money.
     pub conversion: Option<Box<Conversion>>,
+}
+
+impl Money {
+    /// The step in which it was converted, for foreign money.
+    pub fn step(&self) -> Option<Step> {
+        self.conversion.as_ref().map(|conversion| conversion.step.clone())
+    }
 }
 
 /// What happened.
@@ -154,7 +144,7 @@ pub struct Purchase {
     /// The taxpayer's share in it.
     pub share: Fraction,
     /// Legal and valuation costs of its own.
-    pub fees: Amount,
+    pub fees: Money,
     /// The seller.
     pub seller: Counterparty,
     /// Whether it was paid wholly or mainly with debt for which only the right itself answers.
@@ -168,7 +158,7 @@ pub struct Purchase {
     /// The part for which it was bought to produce chargeable profits, for what is deducted at once.
     pub intended_use: Option<Fraction>,
     /// What it cost the associate who sold it, for the proposed rule.
-    pub seller_cost: Option<Amount>,
+    pub seller_cost: Option<Money>,
     /// Whether a licence was ended early for it, at an unreasonable price.
     pub is_early_termination: bool,
 }
@@ -178,6 +168,8 @@ pub struct Purchase {
 pub struct Use {
     /// How much of the right was used so.
     pub fraction: Fraction,
+    /// Whether it was a licensee's.
+    pub is_licensed: bool,
     /// Whether a licensee used it abroad.
     pub is_abroad: bool,
     /// Whether the income from a licensee abroad is taxed here, for the proposed rule.
@@ -236,7 +228,7 @@ pub struct Research {
     /// What was spent.
     pub spent: Money,
     /// What others met of it.
-    pub met_by_others: Amount,
+    pub met_by_others: Money,
     /// Whether it is type B.
     pub is_type_b: bool,
     /// The deductible part of what was spent overseas by a trade partly elsewhere.
@@ -249,6 +241,19 @@ pub struct Research {
     pub performed_by: PerformedBy,
     /// Whether a main purpose was a deduction that would not be due (Schedule 45, section 14(c)).
     pub is_avoidance: bool,
+}
+
+/// Profits from one right, for the patent box.
+#[derive(Debug, Clone)]
+pub struct PatentBox {
+    /// The profits.
+    pub profit: Money,
+    /// Eligible expenditure.
+    pub eligible: Money,
+    /// Non-eligible expenditure.
+    pub other: Money,
+    /// Whether it is elected.
+    pub is_elected: bool,
 }
 
 /// An event's part in the history.
@@ -270,14 +275,14 @@ pub enum Nature {
     Research(Box<Research>),
     /// The taxpayer succeeded to the asset by amalgamation.
     Succession,
-    /// Profits for the patent box: profit, eligible and non-eligible expenditure, and whether it is elected.
-    PatentBox(Amount, Amount, Amount, bool),
+    /// Profits for the patent box.
+    PatentBox(Box<PatentBox>),
     /// A registration lapsed.
     Lapse(LapseCause),
     /// The title left the taxpayer, as the ledger says.
     TitleLeft,
     /// What was claimed in a return.
-    Claim(Amount),
+    Claim(Money),
 }
 
 impl Nature {
@@ -293,21 +298,24 @@ impl Nature {
             Self::Research(research) if research.is_type_b => "rnd_type_b",
             Self::Research(_) => "rnd_type_a",
             Self::Succession => "succession",
-            Self::PatentBox(..) => "patent_box",
+            Self::PatentBox(_) => "patent_box",
             Self::Lapse(_) => "lapse",
             Self::TitleLeft => "title_left",
             Self::Claim(_) => "claim",
         }
     }
 
-    /// The money in it, where there is any.
+    /// The money in it, where there is any; all of an event's money is converted by one rate.
     pub fn money(&self) -> Option<&Money> {
         match self {
             Self::Purchase(purchase) => Some(&purchase.price),
-            Self::Disposal(money, _) | Self::UpfrontFee(money, _) | Self::Registration(money) => Some(money),
+            Self::Disposal(money, _) | Self::UpfrontFee(money, _) | Self::Registration(money) | Self::Claim(money) => {
+                Some(money)
+            }
             Self::Royalty(royalty) => Some(&royalty.gross),
             Self::Research(research) => Some(&research.spent),
-            _ => None,
+            Self::PatentBox(profits) => Some(&profits.profit),
+            Self::Use(_) | Self::Succession | Self::Lapse(_) | Self::TitleLeft => None,
         }
     }
 }

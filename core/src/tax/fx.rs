@@ -23,8 +23,10 @@ pub struct Rate {
     pub rate: Decimal,
     /// Who published it.
     pub source: Option<String>,
-    /// For which day.
+    /// For which day; of an average, the last one of its period.
     pub date: Option<Date>,
+    /// Of an average: the first day of its period.
+    pub since: Option<Date>,
 }
 
 /// How an amount was converted.
@@ -44,6 +46,16 @@ impl Rate {
     /// Whether it says something about this currency and the Hong Kong dollar.
     pub fn is_for(&self, currency: &str) -> bool {
         (self.from == currency && self.to == HKD) || (self.from == HKD && self.to == currency)
+    }
+
+    /// The rate of a day: the average of a period it falls in, of several the one that ends first; else the newest that is
+    /// not of a later day. A rate without a date is older than all others.
+    pub fn of_day<'r>(rates: impl Iterator<Item = &'r Self> + Clone, day: Date) -> Option<&'r Self> {
+        let averages = rates.clone().filter(|rate| rate.since.is_some_and(|since| since <= day));
+        let averages = averages.filter(|rate| rate.date.is_some_and(|last| day <= last));
+        let of_days = rates.filter(|rate| rate.since.is_none() && rate.date.is_none_or(|date| date <= day));
+        let average = averages.min_by_key(|rate| (rate.date, core::cmp::Reverse(rate.since)));
+        average.or_else(|| of_days.max_by_key(|rate| rate.date))
     }
 
     /// Converts minor units of a currency, cut off at the cent.
@@ -72,7 +84,8 @@ mod tests {
 
     fn rate(from: &str, units: &str, to: &str, rate: &str) -> Rate {
         let number = |text| Decimal::parse(text, 12).unwrap();
-        Rate { from: from.into(), units: number(units), to: to.into(), rate: number(rate), source: None, date: None }
+        let (from, to) = (from.into(), to.into());
+        Rate { from, units: number(units), to, rate: number(rate), source: None, date: None, since: None }
     }
 
     fn currency(code: &str) -> Currency {
@@ -99,5 +112,36 @@ mod tests {
             "52000.00"
         );
         assert!(!dollars.is_for("CNY") && dollars.is_for("USD") && yuan.is_for("CNY"));
+    }
+
+    #[test]
+    fn a_day_has_the_average_of_its_period_else_the_newest_rate() {
+        let of = |digits: &str, since: Option<&str>, date: Option<&str>| {
+            let day = |text: &str| text.parse().unwrap();
+            Rate { since: since.map(day), date: date.map(day), ..rate("USD", "1", "HKD", digits) }
+        };
+        let rates = [
+            of("7", None, None),
+            of("7.1", None, Some("2023-06-30")),
+            of("7.2", Some("2023-04-01"), Some("2024-03-31")),
+            of("7.3", Some("2024-03-01"), Some("2024-03-31")),
+            of("7.4", None, Some("2024-06-30")),
+            of("7.5", Some("2025-04-01"), Some("2026-03-31")),
+        ];
+        for (day, expected) in [
+            ("2023-03-31", "7"),
+            ("2023-04-01", "7.2"),
+            ("2023-06-30", "7.2"),
+            ("2024-03-31", "7.3"),
+            ("2024-04-01", "7.1"),
+            ("2024-06-30", "7.4"),
+            ("2025-03-31", "7.4"),
+            ("2026-03-31", "7.5"),
+            ("2026-04-01", "7.4"),
+        ] {
+            let found = Rate::of_day(rates.iter(), day.parse().unwrap()).unwrap();
+            assert_eq!(found.rate.to_string(), expected, "{day}");
+        }
+        assert_eq!(Rate::of_day(rates[4..].iter(), "2024-06-29".parse().unwrap()), None);
     }
 }

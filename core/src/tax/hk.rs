@@ -14,6 +14,8 @@ mod sale;
 
 pub(crate) use royalty::basis as withholding_basis;
 
+use std::collections::BTreeMap;
+
 use super::facts::{Event, Facts, IpType};
 use super::lines::{Claimant, Flag, FlagCode, Line, Report};
 use super::rules::{At, Rule, RuleError, RuleSet, Status, Topic};
@@ -66,6 +68,7 @@ impl Jurisdiction for HongKong {
         research::compute(&mut draft, &histories)?;
         royalty::compute(&mut draft)?;
         payments::compute(&mut draft)?;
+        draft.review_moved_accounts();
         flags::raise(&mut draft, &histories);
         Ok(Report::new(draft.lines, draft.flags, &facts.years, rules.digest())?)
     }
@@ -111,6 +114,25 @@ impl<'a> Draft<'a> {
             .into())
     }
 
+    /// Whether the business had ended before a year, which then has no basis period.
+    fn is_over_before(&self, year: Year) -> bool {
+        let taxpayer = &self.facts.taxpayer;
+        taxpayer.ceased.is_some_and(|ceased| taxpayer.year_of(ceased) < year)
+    }
+
+    /// Marks the lines of years whose basis period is for the Commissioner to say (section 18E).
+    fn review_moved_accounts(&mut self) {
+        let taxpayer = &self.facts.taxpayer;
+        let mut moved: BTreeMap<Year, Vec<&'a str>> = BTreeMap::new();
+        for line in self.lines.iter_mut().filter(|line| taxpayer.moves_accounts(line.year)) {
+            line.needs_review = true;
+            moved.entry(line.year).or_default().extend(&line.events);
+        }
+        for (year, events) in moved {
+            self.flag(FlagCode::NeedsReview, Some(year), None, events);
+        }
+    }
+
     /// Raises a flag over events.
     fn flag(&mut self, code: FlagCode, year: Option<Year>, asset: Option<&'a str>, mut events: Vec<&'a str>) {
         events.sort_unstable();
@@ -133,11 +155,12 @@ fn claimant_of(event: &Event, succession: Option<&Event>) -> Claimant {
     }
 }
 
-/// The year in which a sale accrues: one after the end of the business immediately before it (16E(3), 16EB(2), DIPN 49 ¶66).
+/// The year in which a receipt accrues: from a sale after the end of the business immediately before it (16E(3), 16EB(2),
+/// Schedule 45 section 17, DIPN 49 ¶66, DIPN 55 ¶107).
 fn accrual_year(draft: &Draft<'_>, sale: &Event) -> Year {
     let taxpayer = &draft.facts.taxpayer;
     let ceased = taxpayer.ceased.filter(|ceased| sale.day.is_some_and(|day| *ceased < day));
-    ceased.map_or(sale.year, |ceased| taxpayer.year_end.year_of(ceased))
+    ceased.map_or(sale.year, |ceased| taxpayer.year_of(ceased))
 }
 
 /// A fault of arithmetic that callers have made impossible.

@@ -123,7 +123,7 @@ pub struct Line<'a> {
     pub steps: Vec<Step>,
     /// Whose it is.
     pub claimant: Claimant,
-    /// Whether facts are missing that could change it.
+    /// Whether facts, or a rule of the year, are missing that could change it.
     pub needs_review: bool,
     /// Which slice.
     pub slice: Option<Slice>,
@@ -156,6 +156,23 @@ impl<'a> Line<'a> {
             use_fraction: None,
             concession: None,
         }
+    }
+
+    /// Rests it on a proposed rule, where there is one, under whatever section it stands.
+    pub(super) fn resting_on(mut self, proposal: Option<&'a Rule>) -> Self {
+        if let Some(rule) = proposal {
+            (self.rule, self.citation, self.status) = (&rule.id, &rule.citation, rule.status);
+        }
+        self
+    }
+
+    /// Moves it to the section of a rule that denies it. What rests on a proposed rule goes on resting on that.
+    pub(super) fn moved_to(mut self, denial: &'a Rule) -> Self {
+        self.section = &denial.section;
+        if self.status == Status::Enacted {
+            (self.rule, self.citation) = (&denial.id, &denial.citation);
+        }
+        self
     }
 
     /// Nothing, for this reason.

@@ -44,7 +44,7 @@ codes! {
         AssociateSeller = "associate_seller",
         /// It was bought from and licensed back to its user.
         LicenceBack = "sale_and_licence_back",
-        /// It was bought mainly with non-recourse debt.
+        /// It was bought mainly with non-recourse debt, and licensed.
         NonRecourse = "leveraged",
         /// A licence was ended early for the purchase.
         EarlyTermination = "early_termination",
@@ -88,7 +88,7 @@ codes! {
         AssociateSeller = "ASSOCIATE_SELLER",
         /// One registration claimed twice, or shares of more than the whole: DIPN 49, paragraphs 49 and 50.
         DuplicateClaim = "DUPLICATE_CLAIM",
-        /// The title left the taxpayer, and nothing says it was sold: sections 16E(3), 16EB.
+        /// The title left the taxpayer while it held something, and nothing says that was sold: sections 16E(3), 16EB.
         DisposalWithoutClawback = "DISPOSAL_WITHOUT_CLAWBACK",
         /// A slice was claimed for a year in which the right was sold or not used: section 16EA(5), (6).
         SliceWhenUnused = "SLICE_WHEN_UNUSED",
@@ -102,13 +102,13 @@ codes! {
         RightLapsed = "RIGHT_LAPSED",
         /// A royalty to a non-resident from which nothing was withheld: section 20B.
         NoWithholding = "NO_WITHHOLDING",
-        /// An associate's royalty for what was once owned in Hong Kong, not withheld on the 100% basis: section 21A.
+        /// An associate's royalty for what was or may have been owned here, not withheld on the 100% basis: section 21A.
         Deemed100 = "DEEMED_100",
         /// Only one side attested the payment.
         Unconfirmed = "UNCONFIRMED",
         /// A conversion rate without a source.
         FxUnsourced = "FX_UNSOURCED",
-        /// Facts are missing that could change a line.
+        /// Facts, or a rule of the year, are missing that could change a line.
         NeedsReview = "NEEDS_REVIEW",
     }
 }

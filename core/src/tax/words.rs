@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use super::lines::{Flag, Line};
+use super::rules::Status;
 
 /// The words as shipped.
 const WORDS: &str = include_str!("../../rules/words.toml");
@@ -133,7 +134,11 @@ pub fn sentence(line: &Line<'_>, language: Language) -> String {
         ("what", &what),
         ("reason", &reason),
     ];
-    fill(&say(Group::Sentence, template, language), &values)
+    let sentence = fill(&say(Group::Sentence, template, language), &values);
+    match line.status {
+        Status::Enacted => sentence,
+        Status::Proposed => format!("[{}] {sentence}", say(Group::Status, line.status.as_str(), language)),
+    }
 }
 
 /// The sentence of a flag.
@@ -189,6 +194,13 @@ mod tests {
             let is_chinese = |said: &str| said.chars().any(|character| ('\u{4e00}'..='\u{9fff}').contains(&character));
             assert!(is_chinese(said[1]) && is_chinese(said[2]), "{group:?} {code}: {said:?}");
         }
+    }
+
+    /// A nil may be a receipt that is not taxed, so its kind says nothing about deductions.
+    #[test]
+    fn nothing_is_called_nothing() {
+        let said = Language::ALL.map(|language| word(Group::Kind, Kind::Denied.as_str(), language).unwrap());
+        assert_eq!(said, ["nil", "款額為零", "款额为零"]);
     }
 
     /// Each variant is written in its own characters: the table of differences knows which belong to which.

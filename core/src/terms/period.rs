@@ -18,7 +18,19 @@ const COUNT_MAX: u32 = 9_999;
 /// How far Hong Kong is ahead of UTC, in milliseconds.
 const HONG_KONG_AHEAD_MS: i64 = 8 * 3_600 * 1_000;
 
-/// A civil date between the years 1 and 9999.
+/// The first day that can be written.
+const FIRST: NaiveDate = match NaiveDate::from_ymd_opt(1, 1, 1) {
+    Some(date) => date,
+    None => NaiveDate::MIN,
+};
+
+/// The last day that can be written.
+const LAST: NaiveDate = match NaiveDate::from_ymd_opt(9999, 12, 31) {
+    Some(date) => date,
+    None => NaiveDate::MAX,
+};
+
+/// A civil date between the years 1 and 9999: every one is read from what it is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Date(NaiveDate);
 
@@ -29,11 +41,12 @@ impl Date {
     }
 
     /// The civil date in Hong Kong at a moment. Its time has been eight hours ahead of UTC without daylight saving since
-    /// 1979 (Interpretation and General Clauses Ordinance, Cap. 1, section 67).
+    /// 1979 (Interpretation and General Clauses Ordinance, Cap. 1, section 67). A moment of another year than 1 to 9999
+    /// counts as on the nearest day of these.
     pub fn in_hong_kong(moment: Timestamp) -> Self {
         let milliseconds = moment.unix_ms().saturating_add(HONG_KONG_AHEAD_MS);
         let date = chrono::DateTime::from_timestamp_millis(milliseconds).unwrap_or_default().date_naive();
-        Self(date)
+        Self(date.clamp(FIRST, LAST))
     }
 
     /// Days from this day to a later one; 0 when it is not later.
@@ -41,14 +54,25 @@ impl Date {
         u32::try_from(later.0.signed_duration_since(self.0).num_days()).unwrap_or(0)
     }
 
-    /// The last day of a length of time that begins on this day; `None` beyond the calendar.
+    /// The day after this one; none after the last.
+    pub fn day_after(self) -> Option<Self> {
+        self.0.succ_opt().filter(|date| *date <= LAST).map(Self)
+    }
+
+    /// The day before this one; the first has none, and is its own.
+    #[must_use]
+    pub fn day_before(self) -> Self {
+        Self(self.0.pred_opt().unwrap_or(FIRST).max(FIRST))
+    }
+
+    /// The last day of a length of time that begins on this day; `None` after the year 9999.
     pub fn last_day_of(self, duration: Duration) -> Option<Self> {
         let months = duration.years.checked_mul(12)?.checked_add(duration.months)?;
         let days = duration.weeks.checked_mul(7)?.checked_add(duration.days)?;
         let corresponding = self.0.checked_add_months(Months::new(months))?;
         // Where the month has no corresponding day, its last day is the last of the term.
         let next = if corresponding.day() < self.0.day() { corresponding.succ_opt()? } else { corresponding };
-        next.checked_add_days(Days::new(days.into()))?.pred_opt().map(Self)
+        next.checked_add_days(Days::new(days.into()))?.pred_opt().filter(|end| *end <= LAST).map(Self)
     }
 }
 
@@ -63,7 +87,7 @@ impl FromStr for Date {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let parsed = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().map(Self);
-        let date = parsed.filter(|date| (1..=9999).contains(&date.0.year()) && date.to_string() == text);
+        let date = parsed.filter(|date| (FIRST..=LAST).contains(&date.0) && date.to_string() == text);
         date.ok_or_else(|| format!("{text:?} is no date like 2027-01-31"))
     }
 }
@@ -168,7 +192,31 @@ mod tests {
             assert_eq!(end.to_string(), last, "{start} {duration}");
         }
         let last: Date = "9999-12-31".parse().unwrap();
-        assert!(last.last_day_of("P9999Y".parse().unwrap()).is_some_and(|end| end > last));
+        assert_eq!(last.last_day_of("P1D".parse().unwrap()), Some(last));
+        for beyond in ["P2D", "P1M", "P9999Y"] {
+            assert_eq!(last.last_day_of(beyond.parse().unwrap()), None, "{beyond}");
+        }
+    }
+
+    #[test]
+    fn every_date_is_read_from_what_it_is_written_as() {
+        for (moment, day) in [
+            ("0000-01-01T00:00:00.000Z", "0001-01-01"),
+            ("0000-12-31T15:59:59.999Z", "0001-01-01"),
+            ("0000-12-31T16:00:00.000Z", "0001-01-01"),
+            ("2027-01-31T15:59:59.999Z", "2027-01-31"),
+            ("2027-01-31T16:00:00.000Z", "2027-02-01"),
+            ("9999-12-31T15:59:59.999Z", "9999-12-31"),
+            ("9999-12-31T16:00:00.000Z", "9999-12-31"),
+            ("9999-12-31T23:59:59.999Z", "9999-12-31"),
+        ] {
+            let date = Date::in_hong_kong(moment.parse().unwrap());
+            assert_eq!((date.to_string(), date.to_string().parse()), (day.to_owned(), Ok(date)), "{moment}");
+        }
+        let (first, last): (Date, Date) = ("0001-01-01".parse().unwrap(), "9999-12-31".parse().unwrap());
+        assert_eq!((first.day_before(), last.day_after()), (first, None));
+        let (earlier, later): (Date, Date) = ("2027-12-31".parse().unwrap(), "2028-01-01".parse().unwrap());
+        assert_eq!((later.day_before(), earlier.day_after()), (earlier, Some(later)));
     }
 
     #[test]

@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 
 use chopmark_core::admission::{EvidenceChange, EvidenceKind, EvidenceReads, EvidenceRecord, Subject, View};
 use chopmark_core::digest::Sha256Digest;
-use chopmark_core::expenditure::{Replacement, Side};
+use chopmark_core::expenditure::{ExpenditureClaim, Replacement, Side};
 use chopmark_core::kind::Claim;
 use chopmark_core::statement::StatementId;
-use chopmark_core::strict;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
@@ -43,8 +42,8 @@ const fn word(kind: EvidenceKind) -> &'static str {
 }
 
 fn digest(subject: &Subject) -> Result<Vec<u8>, StoreError> {
-    let canonical = strict::to_canonical(subject).map_err(|error| StoreError::damaged("a subject", error))?;
-    Ok(Sha256Digest::of(&canonical).as_bytes().to_vec())
+    let digest = subject.digest().map_err(|error| StoreError::damaged("a subject", error))?;
+    Ok(digest.as_bytes().to_vec())
 }
 
 impl EvidenceRow {
@@ -106,6 +105,37 @@ pub(super) async fn load(
     Ok(())
 }
 
+/// A payment that is on record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownPayment {
+    /// Digest of what makes it this payment: payer, payee and document.
+    pub subject: Sha256Digest,
+    /// The statement that entered it.
+    pub id: StatementId,
+    /// Its latest correction, or itself.
+    pub head: StatementId,
+}
+
+/// Which of these payments are on record, in the order of the log.
+pub(crate) async fn payments(
+    connection: &mut AsyncPgConnection,
+    subjects: &[Sha256Digest],
+) -> Result<Vec<KnownPayment>, StoreError> {
+    let subjects: Vec<Vec<u8>> = subjects.iter().map(|subject| subject.as_bytes().to_vec()).collect();
+    let query = evidence::table
+        .filter(evidence::subject_sha256.eq_any(subjects).and(evidence::kind.eq(word(EvidenceKind::Expenditure))))
+        .order(evidence::idx)
+        .select((evidence::subject_sha256, evidence::id, evidence::head));
+    let rows: Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> = query.load(connection).await?;
+    let known = rows.into_iter().map(|(subject, id, head)| {
+        let place = "view.evidence";
+        let subject = Sha256Digest::from_slice(&subject);
+        let subject = subject.ok_or_else(|| StoreError::damaged(place, "a digest of another length"))?;
+        Ok(KnownPayment { subject, id: statement_id(&id, place)?, head: statement_id(&head, place)? })
+    });
+    known.collect()
+}
+
 /// The latest correction of an asset, a payment or a use, or itself.
 pub(crate) async fn head(
     connection: &mut AsyncPgConnection,
@@ -150,6 +180,7 @@ async fn write_versions(connection: &AsyncPgConnection, changes: &[&EvidenceChan
             evidence_version::idx.eq(bigint(change.index)),
             evidence_version::id.eq(change.id.as_bytes().to_vec()),
             evidence_version::entry.eq(entry.as_bytes().to_vec()),
+            evidence_version::assets.eq(assets(change)),
         ))
     };
     let rows: Vec<_> = changes.iter().filter_map(|change| version(change)).collect();
@@ -176,6 +207,7 @@ async fn write_parties(connection: &AsyncPgConnection, changes: &[&EvidenceChang
                     evidence_party::kind.eq(change.claim.name()),
                     evidence_party::currency.eq(currency.clone()),
                     evidence_party::brn.eq(brn.clone()),
+                    evidence_party::signs.eq(change.signers.contains(&party)),
                 )
             })
         })
@@ -186,24 +218,34 @@ async fn write_parties(connection: &AsyncPgConnection, changes: &[&EvidenceChang
     Ok(())
 }
 
+/// What a version of a payment says.
+fn payment(change: &EvidenceChange) -> Option<&ExpenditureClaim> {
+    match &change.claim {
+        Claim::Expenditure(claim) => Some(claim),
+        Claim::Correction(claim) => match &claim.replacement {
+            Some(Replacement::Expenditure(claim)) => Some(claim),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The assets that a version of a payment names.
+fn assets(change: &EvidenceChange) -> Option<Vec<Vec<u8>>> {
+    let claim = payment(change)?;
+    let assets: Vec<Vec<u8>> =
+        [claim.asset, claim.counter_asset].into_iter().flatten().map(|asset| asset.as_bytes().to_vec()).collect();
+    (!assets.is_empty()).then_some(assets)
+}
+
 /// Whose entry it is, and for a payment or a relation between whom; of a correction, whoever signs it.
 fn parties(change: &EvidenceChange) -> BTreeSet<StatementId> {
     let mut parties = BTreeSet::from([change.issuer]);
-    let payment = match &change.claim {
-        Claim::Expenditure(claim) => Some(claim),
-        Claim::Correction(claim) => {
-            parties.extend(&change.signers);
-            match &claim.replacement {
-                Some(Replacement::Expenditure(claim)) => Some(&**claim),
-                _ => None,
-            }
-        }
-        Claim::Relation(claim) => {
-            parties.extend(claim.other.party());
-            None
-        }
-        _ => None,
-    };
-    parties.extend(payment.into_iter().flat_map(|claim| [&claim.payer, &claim.payee]).filter_map(Side::party));
+    match &change.claim {
+        Claim::Correction(_) => parties.extend(&change.signers),
+        Claim::Relation(claim) => parties.extend(claim.other.party()),
+        _ => {}
+    }
+    parties.extend(payment(change).into_iter().flat_map(|claim| [&claim.payer, &claim.payee]).filter_map(Side::party));
     parties
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chopmark_core::admission::{
-    Change, LatestEvent, LicenceChange, LicenceEventRecord, LicenceRecord, LicensingReads, OfferRecord, TermsRecord,
+    Change, DatedEvent, LicenceChange, LicenceEventRecord, LicenceRecord, LicensingReads, OfferRecord, TermsRecord,
     View, keeps_others_out,
 };
 use chopmark_core::licensing::{GrantClaim, OfferClaim};
@@ -14,7 +14,7 @@ use chopmark_core::terms::{Terms, TermsId};
 use chopmark_core::time::Timestamp;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Binary, Text};
+use diesel::sql_types::{Array, BigInt, Binary, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 
@@ -152,7 +152,7 @@ impl LicenceRow {
         from_json(self.claim.clone(), &self.place())
     }
 
-    pub(crate) fn record(&self, terms: &Arc<Terms>) -> Result<LicenceRecord, StoreError> {
+    fn record(&self, terms: &Arc<Terms>, events: &[EventRow]) -> Result<LicenceRecord, StoreError> {
         let place = self.place();
         let change = LicenceChange {
             id: statement_id(&self.id, &place)?,
@@ -160,39 +160,85 @@ impl LicenceRow {
             claim: self.claim()?,
         };
         let mut record = LicenceRecord::new(&change, Arc::clone(terms));
-        if self.status != GRANTED {
-            let status = from_json(Value::String(self.status.clone()), &place)?;
-            let since = self.since.parse().map_err(|error: String| StoreError::damaged(place.clone(), error))?;
-            record.event = Some(LatestEvent { status, since });
+        for event in events {
+            record.happened(event.read()?);
+            record.event_seq = count(event.seq, EVENTS)?;
+            record.event_head = statement_id(&event.id, EVENTS)?;
         }
-        record.event_seq = count(self.event_seq, &place)?;
-        record.event_head = statement_id(&self.event_head, &place)?;
         Ok(record)
     }
 }
 
-/// The latest event of a licence below some entry, as a query of `view.licence_event` gives it.
+/// Where events are.
+const EVENTS: &str = "view.licence_event";
+
+/// An event of a licence, the last of its day.
 #[derive(QueryableByName)]
-pub(crate) struct LatestRow {
+struct EventRow {
     #[diesel(sql_type = Binary)]
     licence: Vec<u8>,
+    #[diesel(sql_type = BigInt)]
+    seq: i64,
+    #[diesel(sql_type = Binary)]
+    id: Vec<u8>,
     #[diesel(sql_type = Text)]
     status: String,
     #[diesel(sql_type = Text)]
     since: String,
 }
 
-impl LatestRow {
-    /// The licence and the event.
-    pub(crate) fn read(self) -> Result<(StatementId, LatestEvent), StoreError> {
-        let place = "view.licence_event";
-        let status = from_json(Value::String(self.status), place)?;
-        let since = self.since.parse().map_err(|error: String| StoreError::damaged(place, error))?;
-        Ok((statement_id(&self.licence, place)?, LatestEvent { status, since }))
+impl EventRow {
+    fn read(&self) -> Result<DatedEvent, StoreError> {
+        let status = from_json(Value::String(self.status.clone()), EVENTS)?;
+        let since = self.since.parse().map_err(|error: String| StoreError::damaged(EVENTS, error))?;
+        Ok(DatedEvent { status, since })
     }
 }
 
-/// Looks up what a batch reads, and takes it into the view.
+/// What happened to every licence, as the first `below` entries have it.
+pub(crate) async fn all_events(
+    connection: &AsyncPgConnection,
+    below: i64,
+) -> Result<BTreeMap<StatementId, Vec<DatedEvent>>, StoreError> {
+    let rows: Vec<EventRow> = fixed(
+        "SELECT DISTINCT ON (licence, since) licence, seq, id, status, since FROM licence_event
+         WHERE idx < $1 ORDER BY licence, since, seq DESC",
+    )
+    .bind::<BigInt, _>(below)
+    .load(&mut &*connection)
+    .await?;
+    let mut events: BTreeMap<StatementId, Vec<DatedEvent>> = BTreeMap::new();
+    for row in rows {
+        events.entry(statement_id(&row.licence, EVENTS)?).or_default().push(row.read()?);
+    }
+    Ok(events)
+}
+
+/// What happened to these licences, by their ids, as the first `below` entries have it.
+async fn events(
+    connection: &AsyncPgConnection,
+    licences: Vec<Vec<u8>>,
+    below: i64,
+) -> Result<BTreeMap<Vec<u8>, Vec<EventRow>>, StoreError> {
+    let mut events: BTreeMap<Vec<u8>, Vec<EventRow>> = BTreeMap::new();
+    if licences.is_empty() {
+        return Ok(events);
+    }
+    let rows: Vec<EventRow> = fixed(
+        "SELECT DISTINCT ON (licence, since) licence, seq, id, status, since FROM licence_event
+         WHERE licence = ANY ($1) AND idx < $2 ORDER BY licence, since, seq DESC",
+    )
+    .bind::<Array<Binary>, _>(licences)
+    .bind::<BigInt, _>(below)
+    .load(&mut &*connection)
+    .await?;
+    for row in rows {
+        events.entry(row.licence.clone()).or_default().push(row);
+    }
+    Ok(events)
+}
+
+/// Looks up what a batch reads, and takes it into the view; but for what is in the way of its grants.
 pub(super) async fn load(
     connection: &AsyncPgConnection,
     reads: &LicensingReads,
@@ -217,7 +263,6 @@ pub(super) async fn load(
     let wanted: Vec<Vec<u8>> = reads.licences.iter().map(|id| id.as_bytes().to_vec()).collect();
     let mut rows = with_all_under(connection, wanted).await?;
     rows.extend(accepted(connection, reads).await?);
-    rows.extend(in_the_way(connection, reads, view).await?);
     load_licences(connection, rows, view).await
 }
 
@@ -307,25 +352,27 @@ async fn accepted(connection: &AsyncPgConnection, reads: &LicensingReads) -> Res
     Ok(rows)
 }
 
-/// Licences that new ones may collide with: those that keep others out; and all of them where a new one does, or where
-/// its terms are not known yet.
-async fn in_the_way(
+/// Looks up licences that new ones may collide with, and takes them into the view: those that keep others out; and all of
+/// them where a new one does. `published` knows the terms of the new ones.
+pub(crate) async fn load_in_the_way(
     connection: &AsyncPgConnection,
     reads: &LicensingReads,
-    view: &View,
-) -> Result<Vec<LicenceRow>, StoreError> {
+    published: &View,
+    view: &mut View,
+) -> Result<(), StoreError> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Binary)]
         id: Vec<u8>,
     }
     if reads.licences_of.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let (mut some, mut all) = (Vec::new(), Vec::new());
     for (artefact, licensor, id) in &reads.licences_of {
-        let published = view.licensing().publication(licensor, id);
-        let list = if published.is_none_or(|record| keeps_others_out(&record.terms)) { &mut all } else { &mut some };
+        // Under unknown terms nothing is granted.
+        let Some(record) = published.licensing().publication(licensor, id) else { continue };
+        let list = if keeps_others_out(&record.terms) { &mut all } else { &mut some };
         list.push(artefact.as_bytes().to_vec());
     }
     let rows: Vec<Row> = fixed(
@@ -339,7 +386,8 @@ async fn in_the_way(
     .bind::<Array<Binary>, _>(all)
     .load(&mut &*connection)
     .await?;
-    with_all_under(connection, rows.into_iter().map(|row| row.id).collect()).await
+    let rows = with_all_under(connection, rows.into_iter().map(|row| row.id).collect()).await?;
+    load_licences(connection, rows, view).await
 }
 
 /// Takes licences in, with their terms.
@@ -348,17 +396,21 @@ async fn load_licences(
     rows: Vec<LicenceRow>,
     view: &mut View,
 ) -> Result<(), StoreError> {
-    for record in records(connection, rows).await? {
+    for record in records(connection, rows, bigint(view.size())).await? {
         view.licensing_mut().load_licence(record);
     }
     Ok(())
 }
 
-/// Rows of licences with their terms, which their licensors published.
+/// Rows of licences with their terms, which their licensors published, and with what happened to them in the first `below`
+/// entries.
 pub(crate) async fn records(
     connection: &AsyncPgConnection,
     rows: Vec<LicenceRow>,
+    below: i64,
 ) -> Result<Vec<LicenceRecord>, StoreError> {
+    let eventful = rows.iter().filter(|row| row.event_seq > 0).map(|row| row.id.clone()).collect();
+    let events = events(connection, eventful, below).await?;
     let mut claims = Vec::with_capacity(rows.len());
     for row in rows {
         let claim = row.claim()?;
@@ -371,7 +423,7 @@ pub(crate) async fn records(
     let documents = documents(connection, &wanted).await?;
     let record = |(key, row): ((StatementId, TermsId), LicenceRow)| {
         let terms = documents.get(&key).ok_or_else(|| StoreError::damaged(row.place(), "its terms are missing"))?;
-        row.record(terms)
+        row.record(terms, events.get(&row.id).map(Vec::as_slice).unwrap_or_default())
     };
     claims.into_iter().map(record).collect()
 }

@@ -29,7 +29,7 @@ pub(crate) async fn check(
 ) -> Result<u64, StoreError> {
     act(connection, Acting::Service).await?;
     let head = head(connection).await?;
-    rebuild(connection, head, Filled::Compare).await?;
+    rebuild(connection, Edge::new(), head, Filled::Compare).await?;
     access_tiles::check_number(connection, head.size).await?;
     check_none_left_out(connection).await?;
 
@@ -75,7 +75,7 @@ async fn check_roots(
             if waiting.is_empty() {
                 let more = leaves(connection, read).await?;
                 read += u64::try_from(more.len()).unwrap_or(u64::MAX);
-                waiting.extend(more.into_iter().map(|(leaf, _)| leaf));
+                waiting.extend(more.into_iter().map(|leaf| leaf.hash));
             }
             let leaf = waiting.pop_front();
             edge.append(leaf.ok_or_else(|| StoreError::damaged("vault.access_leaf", "rows are missing"))?);

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::ledger::tile::{Tile, TileCoordinate, TileNodes, TileSet, decode_hashes, encode_hashes, full_tiles};
-use chopmark_core::ledger::tree::{ProofPlan, perfect_root};
+use chopmark_core::ledger::tree::{ProofPlan, perfect_root, verify_consistency};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, SmallInt};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
 
-use super::accesses::head;
+use super::accesses::{AccessHead, head};
 use super::{Acting, act};
 use crate::Store;
 use crate::error::{StoreError, bigint};
@@ -153,6 +153,18 @@ async fn hashes(
 }
 
 impl Store {
+    /// Whether the access log with this head begins with the one that had the head `signed`.
+    ///
+    /// # Errors
+    /// As [`Store::prove_access`].
+    pub async fn access_log_extends(&self, head: AccessHead, signed: AccessHead) -> Result<bool, StoreError> {
+        let Ok(plan) = ProofPlan::consistency(signed.size, head.size) else { return Ok(false) };
+        let path = self.prove_access(&plan).await?;
+        let proves =
+            |path: Vec<Sha256Digest>| verify_consistency(signed.size, signed.root, head.size, head.root, &path).is_ok();
+        Ok(path.is_some_and(proves))
+    }
+
     /// The hashes of a proof over the access log; `None` when it does not have so many records.
     ///
     /// # Errors

@@ -8,11 +8,15 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Text};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
 
+use super::access_columns::Columns;
 use super::{Acting, access_tiles, act};
 use crate::error::{StoreError, bigint, count};
 use crate::fixed::fixed;
 use crate::query::{StoredCheckpoint, hash};
 use crate::{Page, Store};
+
+/// What the state is called in errors.
+const STATE: &str = "vault.access_state";
 
 /// Records taken in at a time.
 const RECORDS_AT_A_TIME: i64 = 1_000;
@@ -64,6 +68,21 @@ struct LeafRow {
 }
 
 #[derive(QueryableByName)]
+struct RecordRow {
+    #[diesel(embed)]
+    leaf: LeafRow,
+    #[diesel(embed)]
+    columns: Columns,
+}
+
+/// A leaf with its record, and what stands beside that.
+pub(super) struct Leaf {
+    pub(super) hash: Sha256Digest,
+    body: Vec<u8>,
+    columns: Columns,
+}
+
+#[derive(QueryableByName)]
 struct CheckpointRow {
     #[diesel(sql_type = BigInt)]
     size: i64,
@@ -75,8 +94,7 @@ struct CheckpointRow {
 
 impl StateRow {
     fn head(&self) -> Result<AccessHead, StoreError> {
-        let place = "vault.access_state";
-        Ok(AccessHead { size: count(self.size, place)?, root: hash(&self.root, place)? })
+        Ok(AccessHead { size: count(self.size, STATE)?, root: hash(&self.root, STATE)? })
     }
 }
 
@@ -103,12 +121,11 @@ pub(super) enum Filled {
 }
 
 /// Leaves from `first` on, at most [`RECORDS_AT_A_TIME`], with their records, in order and without gaps.
-pub(super) async fn leaves(
-    connection: &AsyncPgConnection,
-    first: u64,
-) -> Result<Vec<(Sha256Digest, Vec<u8>)>, StoreError> {
-    let rows: Vec<LeafRow> = fixed(
-        "SELECT idx, leaf_hash, body FROM vault.access_leaf JOIN vault.access ON access.id = access_leaf.access
+pub(super) async fn leaves(connection: &AsyncPgConnection, first: u64) -> Result<Vec<Leaf>, StoreError> {
+    let rows: Vec<RecordRow> = fixed(
+        "SELECT idx, leaf_hash, body, id, statement, role, bound_to, token,
+             CASE WHEN shown_from BETWEEN '0001-01-01' AND '9999-12-31' THEN shown_from END AS shown_from
+         FROM vault.access_leaf JOIN vault.access ON access.id = access_leaf.access
          WHERE idx >= $1 ORDER BY idx LIMIT $2",
     )
     .bind::<BigInt, _>(bigint(first))
@@ -116,35 +133,40 @@ pub(super) async fn leaves(
     .load(&mut &*connection)
     .await?;
     let mut leaves = Vec::with_capacity(rows.len());
-    for (expected, row) in (first..).zip(rows) {
+    for (expected, RecordRow { leaf, columns }) in (first..).zip(rows) {
         let place = format!("vault.access_leaf {expected}");
-        if count(row.idx, &place)? != expected {
+        if count(leaf.idx, &place)? != expected {
             return Err(StoreError::damaged(place, "the row is missing"));
         }
-        leaves.push((hash(&row.leaf_hash, &place)?, row.body));
+        leaves.push(Leaf { hash: hash(&leaf.leaf_hash, &place)?, body: leaf.body, columns });
     }
     Ok(leaves)
 }
 
-/// Hashes the records anew; the edge of the tree over them.
+/// Hashes the records anew that follow those of `edge`, and compares what stands beside them; the edge of the tree over all.
 pub(super) async fn rebuild(
     connection: &AsyncPgConnection,
+    mut edge: Edge,
     head: AccessHead,
     filled: Filled,
 ) -> Result<Edge, StoreError> {
-    let mut edge = Edge::new();
+    if edge.size() > head.size {
+        let reason = format!("says {} records, there were {} before", head.size, edge.size());
+        return Err(StoreError::damaged(STATE, reason));
+    }
     loop {
         let leaves = leaves(connection, edge.size()).await?;
         if leaves.is_empty() {
             break;
         }
         let mut full = Vec::new();
-        for (stored, body) in leaves {
+        for Leaf { hash: stored, body, columns } in leaves {
             let leaf = leaf_hash(&body);
             if leaf != stored {
                 let place = format!("vault.access_leaf {}", edge.size());
                 return Err(StoreError::damaged(place, format!("the record hashes to {leaf}, the row says {stored}")));
             }
+            columns.check(&body)?;
             full.extend(edge.append(leaf));
         }
         match filled {
@@ -157,7 +179,7 @@ pub(super) async fn rebuild(
     }
     let found = format!("{} records with the root {}", edge.size(), edge.root());
     let reason = format!("there are {found}, it says {} with {}", head.size, head.root);
-    Err(StoreError::damaged("vault.access_state", reason))
+    Err(StoreError::damaged(STATE, reason))
 }
 
 /// Whoever puts records into the access log.
@@ -172,7 +194,8 @@ impl AccessLog {
         Self { store, edge: Edge::new() }
     }
 
-    /// Takes in what was recorded since; the head of the log then.
+    /// Takes in what was recorded since; the head of the log then. It goes on from what this process knows of the log: one that
+    /// does not begin with that is refused.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when the log is not what was put into it; otherwise when the database fails.
@@ -186,7 +209,7 @@ impl AccessLog {
                 let mut edge = if (known.size(), known.root()) == (head.size, head.root) {
                     known
                 } else {
-                    rebuild(connection, head, Filled::Keep).await?
+                    rebuild(connection, known, head, Filled::Keep).await?
                 };
                 let pending: Vec<PendingRow> = fixed(
                     "SELECT access.id, access.body FROM vault.access_pending JOIN vault.access ON access.id = access_pending.access
@@ -292,13 +315,12 @@ impl Store {
         rows.into_iter().map(listed).collect()
     }
 
-    /// Records in the access log.
+    /// Size and root of the access log.
     ///
     /// # Errors
     /// When the database can't be read.
-    pub async fn access_log_size(&self) -> Result<u64, StoreError> {
-        let connection = self.inner.pool.get().await?;
-        Ok(head(&connection).await?.size)
+    pub async fn access_head(&self) -> Result<AccessHead, StoreError> {
+        head(&*self.inner.pool.get().await?).await
     }
 }
 

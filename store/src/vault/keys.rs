@@ -1,4 +1,6 @@
-//! Master keys: 32 bytes each with an id, one a line, the one in use first.
+//! Master keys: 32 bytes each with an id, one a line, the one in use first. Those that a rotation has done with say so.
+
+use std::time::{Duration, Instant};
 
 use chopmark_core::base64;
 use data_encoding::{BASE32_NOPAD, BASE64};
@@ -7,8 +9,15 @@ use zeroize::Zeroizing;
 /// First word of the line of a master key; its id and 32 bytes in padded base64 follow.
 pub const MASTER_KEY_FORMAT: &str = "chopmark-vault-key-v1";
 
-/// Most master keys at a time: the one in use, and those of rotations that are not finished.
+/// Last word of the line of a key that a rotation has done with: it opens what is wrapped by it, in an older backup, and no MAC
+/// counts under it.
+pub const MASTER_KEY_RETIRED: &str = "retired";
+
+/// Most master keys at a time: the one in use, and older ones that older backups need.
 const KEYS_MAX: usize = 16;
+
+/// For how long a key that is no longer in the file opens what was read just before it went.
+const GONE_KEPT_FOR: Duration = Duration::from_mins(1);
 
 /// Master keys, the one in use first. Wiped from memory when dropped.
 #[derive(Clone)]
@@ -18,10 +27,15 @@ pub struct MasterKeys(Vec<MasterKey>);
 pub(super) struct MasterKey {
     pub(super) id: String,
     pub(super) key: Zeroizing<[u8; 32]>,
+    /// Whether no MAC counts under it.
+    pub(super) is_retired: bool,
+    /// Since when it is in the file no more.
+    gone_at: Option<Instant>,
 }
 
 impl MasterKeys {
-    /// Reads lines `chopmark-vault-key-v1 <id> <base64>`; empty ones and comments (`#`) say nothing.
+    /// Reads lines `chopmark-vault-key-v1 <id> <base64>`, those of retired keys with the word `retired` behind; empty ones and
+    /// comments (`#`) say nothing.
     ///
     /// # Errors
     /// A sentence naming the line, and never what is in it.
@@ -34,9 +48,14 @@ impl MasterKeys {
             }
             let refuse = |reason: &str| format!("line {number} {reason}");
             let words: Vec<&str> = line.split_ascii_whitespace().collect();
-            let [MASTER_KEY_FORMAT, id, key] = words.as_slice() else {
-                return Err(refuse(&format!("is not `{MASTER_KEY_FORMAT} <id> <32 bytes in base64>`")));
+            let (id, key, is_retired) = match words.as_slice() {
+                [MASTER_KEY_FORMAT, id, key] => (id, key, false),
+                [MASTER_KEY_FORMAT, id, key, MASTER_KEY_RETIRED] => (id, key, true),
+                _ => return Err(refuse(&format!("is not `{MASTER_KEY_FORMAT} <id> <32 bytes in base64>`"))),
             };
+            if is_retired && keys.is_empty() {
+                return Err(refuse("has a retired key first; put the one in use before it"));
+            }
             let is_id =
                 (1..=32).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
             if !is_id || keys.iter().any(|other| other.id == *id) {
@@ -45,7 +64,7 @@ impl MasterKeys {
             let bytes = base64::decode(&BASE64, key).map(Zeroizing::new).ok();
             let bytes = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok().map(Zeroizing::new));
             let key = bytes.ok_or_else(|| refuse("has a key that is not 32 bytes in padded base64"))?;
-            keys.push(MasterKey { id: (*id).to_owned(), key });
+            keys.push(MasterKey { id: (*id).to_owned(), key, is_retired, gone_at: None });
         }
         match keys.len() {
             0 => Err("there is no master key".to_owned()),
@@ -60,11 +79,12 @@ impl MasterKeys {
         Zeroizing::new(format!("{MASTER_KEY_FORMAT} {id} {}\n", *Zeroizing::new(BASE64.encode(key))))
     }
 
-    /// These, and behind them those of others that are not among them.
-    pub(super) fn with_older(mut self, older: Self) -> Self {
-        for key in older.0 {
-            if self.find(&key.id).is_none() {
-                self.0.push(key);
+    /// These, as they are in the file now, and behind them, retired, those that went from it a moment ago.
+    pub(super) fn with_older(mut self, older: &Self, now: Instant) -> Self {
+        for key in &older.0 {
+            let gone_at = key.gone_at.unwrap_or(now);
+            if self.find(&key.id).is_none() && now.duration_since(gone_at) < GONE_KEPT_FOR {
+                self.0.push(MasterKey { is_retired: true, gone_at: Some(gone_at), ..key.clone() });
             }
         }
         self
@@ -75,9 +95,14 @@ impl MasterKeys {
         self.0.first().map_or("", |key| &key.id)
     }
 
-    /// Ids of all.
+    /// Ids of all that are in the file.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|key| key.id.as_str())
+        self.0.iter().filter(|key| key.gone_at.is_none()).map(|key| key.id.as_str())
+    }
+
+    /// Ids of those under which no MAC counts.
+    pub(super) fn retired_ids(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|key| key.is_retired).map(|key| key.id.as_str())
     }
 
     pub(super) fn current(&self) -> Option<&MasterKey> {
@@ -114,5 +139,26 @@ mod tests {
             let error = MasterKeys::parse(bad).err().unwrap();
             assert!(!error.contains("SECRET") && !error.contains("AQEB"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_retired_key_says_so_and_one_that_went_is_forgotten() {
+        let [first, second, third] = [1, 2, 3].map(|number: u8| MasterKeys::line([number; 10], &[number; 32]));
+        let retired = |line: &str| format!("{} {MASTER_KEY_RETIRED}\n", line.trim());
+        let keys = MasterKeys::parse(&format!("{}{}{}", *first, retired(&second), *third)).unwrap();
+        assert_eq!(keys.retired_ids().collect::<Vec<_>>(), [keys.ids().nth(1).unwrap()]);
+        let error = MasterKeys::parse(&format!("{}{}", retired(&first), *second)).err().unwrap();
+        assert!(error.contains("line 1 has a retired key first"), "{error}");
+        assert!(MasterKeys::parse(&format!("{} gone", first.trim())).is_err());
+
+        let begun = Instant::now();
+        let read = |lines: &str| MasterKeys::parse(lines).unwrap();
+        let known = read(&second).with_older(&read(&first), begun);
+        assert_eq!((known.ids().count(), known.all().count(), known.retired_ids().count()), (1, 2, 1));
+        // It is gone since then, however often the file is read, and back when it is in the file again.
+        let later = |after: Duration| read(&second).with_older(&known, begun + after).all().count();
+        assert_eq!((later(GONE_KEPT_FOR - Duration::from_millis(1)), later(GONE_KEPT_FOR)), (2, 1));
+        let back = read(&format!("{}{}", *second, *first)).with_older(&known, begun);
+        assert_eq!((back.ids().count(), back.retired_ids().count()), (2, 0));
     }
 }

@@ -81,7 +81,8 @@ pub(super) fn half(keys: &MasterKeys, written: &[u8]) -> Result<Half, StoreError
     bytes.first_chunk().copied().ok_or_else(|| StoreError::Vault("a MAC is too short".to_owned()))
 }
 
-/// Whether this is half the MAC under any of the keys.
+/// Whether this is half the MAC under any of the keys, retired or not: it is asked about challenges, which let nobody in by
+/// themselves, and which wait while a rotation goes on.
 pub(super) fn is_half(keys: &MasterKeys, written: &[u8], shown: &Half) -> bool {
     keys.all().any(|master| {
         let mac = compute(master, written);
@@ -112,10 +113,12 @@ impl MacRow {
         if self.is_under(keys, written) { of(keys, written).map(Some) } else { Ok(None) }
     }
 
-    /// Whether this is the MAC of what a row says, by the one of these keys that it names.
+    /// Whether this is the MAC of what a row says, by the one of these keys that it names. A rotation has put every row under the
+    /// newer key before it retires the older one, so a row that is under that was made by somebody else, or put back.
     pub(super) fn is_under(&self, keys: &MasterKeys, written: &[u8]) -> bool {
         let (Some(id), Some(mac)) = (&self.mac_key, &self.mac) else { return false };
-        let (Some(master), Ok(mac)) = (keys.find(id), <[u8; 32]>::try_from(mac.as_slice())) else { return false };
+        let master = keys.find(id).filter(|master| !master.is_retired);
+        let (Some(master), Ok(mac)) = (master, <[u8; 32]>::try_from(mac.as_slice())) else { return false };
         // Compared in constant time.
         compute(master, written) == blake3::Hash::from_bytes(mac)
     }
@@ -134,6 +137,9 @@ mod tests {
         let Mac { key_id, bytes } = of(&old, &row).unwrap();
         let stored = MacRow { mac_key: Some(key_id.clone()), mac: Some(bytes.to_vec()) };
         assert!(stored.is_under(&old, &row) && stored.is_under(&both, &row) && !stored.is_under(&new, &row));
+        let retired = MasterKeys::parse(&format!("{}{} retired", *line(2), line(1).trim())).unwrap();
+        assert!(!stored.is_under(&retired, &row), "a key that a rotation is done with");
+        assert!(stored.renewed(&retired, &row).unwrap().is_none() && stored.renewed(&both, &row).unwrap().is_some());
         for other in [written("row", &[b"ab", b"c"]), written("rows", &[b"a", b"bc"]), written("row", &[b"abc"])] {
             assert!(!stored.is_under(&old, &other));
         }

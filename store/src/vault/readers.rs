@@ -237,12 +237,14 @@ async fn insert(connection: &AsyncPgConnection, vault: Option<&Vault>, rows: Vec
 
 impl Store {
     /// Gives rows of readers that have no MAC theirs, as far as the log says the same: those that were written before rows had
-    /// any, or by a process without a master key. How many rows are left that the log says nothing of.
+    /// any, or by a process without a master key; and those under a retired key, from a database that was restored from before.
+    /// How many rows are left that the log says nothing of.
     ///
     /// # Errors
     /// When the database can't be read or written.
     pub async fn authenticate_readers(&self) -> Result<u64, StoreError> {
         let Some(vault) = self.vault() else { return Ok(0) };
+        let retired: Vec<String> = vault.keys().retired_ids().map(str::to_owned).collect();
         let mut connection = self.inner.pool.get().await?;
         let mut after = Vec::new();
         loop {
@@ -250,7 +252,7 @@ impl Store {
             let last = connection
                 .transaction(async |connection| {
                     act(connection, Acting::Service).await?;
-                    authenticate_some(connection, vault, beyond).await
+                    authenticate_some(connection, vault, &retired, beyond).await
                 })
                 .await?;
             match last {
@@ -258,8 +260,8 @@ impl Store {
                 None => break,
             }
         }
-        let left = fixed("SELECT count(*) AS number FROM vault.reader WHERE mac IS NULL");
-        let left: Vec<Number> = self.load_as(Acting::Service, left).await?;
+        let left = fixed("SELECT count(*) AS number FROM vault.reader WHERE mac IS NULL OR mac_key = ANY ($1)");
+        let left: Vec<Number> = self.load_as(Acting::Service, left.bind::<Array<Text>, _>(retired)).await?;
         left.into_iter().next().map_or(Ok(0), |left| count(left.number, PLACE))
     }
 }
@@ -268,13 +270,16 @@ impl Store {
 async fn authenticate_some(
     connection: &AsyncPgConnection,
     vault: &Vault,
+    retired: &[String],
     after: Vec<u8>,
 ) -> Result<Option<Vec<u8>>, StoreError> {
     let unsure: Vec<UnsureRow> = fixed(
         "SELECT statement, EXISTS (SELECT FROM vault.opening WHERE opening.statement = unsure.statement) AS has_openings
-         FROM (SELECT DISTINCT statement FROM vault.reader WHERE mac IS NULL AND statement > $1) AS unsure
-         ORDER BY statement LIMIT $2",
+         FROM (SELECT DISTINCT statement FROM vault.reader
+             WHERE (mac IS NULL OR mac_key = ANY ($1)) AND statement > $2) AS unsure
+         ORDER BY statement LIMIT $3",
     )
+    .bind::<Array<Text>, _>(retired.to_vec())
     .bind::<Binary, _>(after)
     .bind::<BigInt, _>(STATEMENTS_AT_A_TIME)
     .load(&mut &*connection)
@@ -282,32 +287,43 @@ async fn authenticate_some(
     let mut readers = Vec::new();
     for row in &unsure {
         let Ok(statement) = statement(connection, &row.statement).await else { continue };
-        if row.has_openings {
-            let of = OpeningsOf::Statement(statement.id);
-            readers.extend(signers(&statement).into_iter().map(|party| NewReader { party, of }));
-        }
-        readers.extend(statement.claim.kind().new_readers(&statement));
-        if let Claim::Terms(terms) = &statement.claim
-            && let Ok(id) = terms.0.id()
-        {
-            let under: Vec<BodyRow> = fixed(
-                "WITH deal AS (SELECT $1 AS licensor, $2 AS terms)
-                 SELECT body FROM log.entry WHERE idx IN (
-                     SELECT idx FROM offer JOIN deal USING (licensor) WHERE claim ->> 'terms' = deal.terms
-                     UNION ALL SELECT idx FROM licence JOIN deal USING (licensor) WHERE claim ->> 'terms' = deal.terms)",
-            )
-            .bind::<Binary, _>(statement.issuer().as_bytes().to_vec())
-            .bind::<Text, _>(id.to_string())
-            .load(&mut &*connection)
-            .await?;
-            for BodyRow { body } in under {
-                let deal = parse(&body)?;
-                readers.extend(deal.claim.kind().new_readers(&deal));
-            }
-        }
+        readers.extend(by_the_log(connection, &statement, row.has_openings).await?);
     }
     admit(connection, Some(vault), &readers).await?;
     Ok(unsure.into_iter().next_back().map(|row| row.statement))
+}
+
+/// All that the log, as it is now, lets read the openings of a statement in it.
+pub(super) async fn by_the_log(
+    connection: &AsyncPgConnection,
+    statement: &Statement,
+    has_openings: bool,
+) -> Result<Vec<NewReader>, StoreError> {
+    let mut readers = Vec::new();
+    if has_openings {
+        let of = OpeningsOf::Statement(statement.id);
+        readers.extend(signers(statement).into_iter().map(|party| NewReader { party, of }));
+    }
+    readers.extend(statement.claim.kind().new_readers(statement));
+    if let Claim::Terms(terms) = &statement.claim
+        && let Ok(id) = terms.0.id()
+    {
+        let under: Vec<BodyRow> = fixed(
+            "WITH deal AS (SELECT $1 AS licensor, $2 AS terms)
+             SELECT body FROM log.entry WHERE idx IN (
+                 SELECT idx FROM offer JOIN deal USING (licensor) WHERE claim ->> 'terms' = deal.terms
+                 UNION ALL SELECT idx FROM licence JOIN deal USING (licensor) WHERE claim ->> 'terms' = deal.terms)",
+        )
+        .bind::<Binary, _>(statement.issuer().as_bytes().to_vec())
+        .bind::<Text, _>(id.to_string())
+        .load(&mut &*connection)
+        .await?;
+        for BodyRow { body } in under {
+            let deal = parse(&body)?;
+            readers.extend(deal.claim.kind().new_readers(&deal));
+        }
+    }
+    Ok(readers)
 }
 
 /// Puts the MACs of some rows under the master key in use: how many. What has no right MAC under the one before gets none.

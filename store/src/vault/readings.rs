@@ -1,5 +1,7 @@
 //! Reading openings: the record of it is written in the same transaction, first, and nothing leaves before its commit.
 
+use core::time::Duration;
+
 use chopmark_core::access::{ACCESS_SCHEMA, AccessRecord, Action, Principal, Reason, Refused, Resource, authorize};
 use chopmark_core::sealed::{Field, Opening};
 use chopmark_core::statement::StatementId;
@@ -7,7 +9,7 @@ use chopmark_core::strict;
 use chopmark_core::time::Timestamp;
 use data_encoding::HEXLOWER;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Binary, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
 
 use super::seal::{self, SealedOpening};
@@ -87,7 +89,7 @@ impl Store {
                 return Ok(Err(refused));
             }
             record(connection, vault, reading).await?;
-            Ok::<_, StoreError>(Ok(rows(connection, reading.statement).await?))
+            Ok::<_, StoreError>(Ok(rows(connection, vault, reading.statement).await?))
         });
         // Only what is recorded for good is decrypted.
         let rows = match read.await? {
@@ -112,7 +114,7 @@ pub(super) async fn record(
     reading: Reading<'_>,
 ) -> Result<(), StoreError> {
     let Reading { principal, statement, fields, reason, now, id } = reading;
-    let is_officer = principal.who.role() == "officer";
+    let delay = if principal.who.role() == "officer" { vault.config.officers_shown_after } else { Duration::ZERO };
     let record = AccessRecord {
         schema: ACCESS_SCHEMA.to_owned(),
         id: HEXLOWER.encode(&id),
@@ -123,20 +125,20 @@ pub(super) async fn record(
         bound_to: principal.who.bound_to(),
         token: principal.token.to_string(),
         reason: reason.cloned(),
+        shown_from: (!delay.is_zero()).then(|| Timestamp::from(now.to_utc() + delay)),
     };
     let body = strict::to_canonical(&record).map_err(|error| StoreError::damaged("vault.access", error))?;
-    let delay = if is_officer { vault.config.officers_shown_after } else { core::time::Duration::ZERO };
     fixed(
         "INSERT INTO vault.access (id, statement, role, bound_to, token, body, shown_from)
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind::<Binary, _>(id.to_vec())
     .bind::<Binary, _>(statement.as_bytes().to_vec())
-    .bind::<Text, _>(record.role)
-    .bind::<Text, _>(record.bound_to)
-    .bind::<Text, _>(record.token)
+    .bind::<Text, _>(record.role.clone())
+    .bind::<Text, _>(record.bound_to.clone())
+    .bind::<Text, _>(record.token.clone())
     .bind::<Binary, _>(body)
-    .bind::<Timestamptz, _>(now.to_utc() + delay)
+    .bind::<Timestamptz, _>(record.visible_from().to_utc())
     .execute(&mut &*connection)
     .await?;
     fixed("INSERT INTO vault.access_pending (access) VALUES ($1)")
@@ -146,11 +148,18 @@ pub(super) async fn record(
     Ok(())
 }
 
-async fn rows(connection: &AsyncPgConnection, statement: &StatementId) -> Result<Vec<OpeningRow>, StoreError> {
+/// The openings of a statement, where this vault serves their zone.
+async fn rows(
+    connection: &AsyncPgConnection,
+    vault: &Vault,
+    statement: &StatementId,
+) -> Result<Vec<OpeningRow>, StoreError> {
     let query = fixed(
-        "SELECT field, key_id, wrapped_key, sealed, erased_by FROM vault.opening WHERE statement = $1 ORDER BY position",
+        "SELECT field, key_id, wrapped_key, sealed, erased_by FROM vault.opening
+         WHERE statement = $1 AND zone = ANY ($2) ORDER BY position",
     );
-    Ok(query.bind::<Binary, _>(statement.as_bytes().to_vec()).load(&mut &*connection).await?)
+    let query = query.bind::<Binary, _>(statement.as_bytes().to_vec());
+    Ok(query.bind::<Array<Text>, _>(vault.zone_names()).load(&mut &*connection).await?)
 }
 
 /// Decrypts a row.

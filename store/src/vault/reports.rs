@@ -83,6 +83,12 @@ struct PartyRow {
 }
 
 #[derive(QueryableByName)]
+struct ErasedRow {
+    #[diesel(sql_type = Nullable<BigInt>)]
+    erased_by: Option<i64>,
+}
+
+#[derive(QueryableByName)]
 struct FieldRow {
     #[diesel(sql_type = Text)]
     #[expect(dead_code, reason = "rows are counted")]
@@ -98,7 +104,7 @@ fn name(id: &Sha256Digest) -> Result<Field, StoreError> {
 pub(super) type Opened = (Selection, Vec<(StatementId, OpeningRow)>);
 
 /// Selects evidence, and the rows of its openings that the taxpayer may read; for an officer, those that it may read where it is
-/// established in the officer's place.
+/// established in the officer's place. Openings of zones that are not served here count as not kept.
 pub(super) async fn select(
     connection: &AsyncPgConnection,
     vault: &Vault,
@@ -119,9 +125,10 @@ pub(super) async fn select(
     }
     let rows: Vec<OpenedRow> = fixed(
         "SELECT statement, field, key_id, wrapped_key, sealed, erased_by FROM vault.opening
-         WHERE statement = ANY ($1) ORDER BY statement, position",
+         WHERE statement = ANY ($1) AND zone = ANY ($2) ORDER BY statement, position",
     )
     .bind::<Array<Binary>, _>(readable)
+    .bind::<Array<Text>, _>(vault.zone_names())
     .load(&mut &*connection)
     .await?;
     let rows = rows.into_iter().map(|OpenedRow { statement, row }| {
@@ -217,6 +224,17 @@ impl Store {
         kept.await
     }
 
+    /// The entry that had a report destroyed; `None` while it is there.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn report_erased_by(&self, id: &Sha256Digest) -> Result<Option<u64>, StoreError> {
+        let query = fixed("SELECT erased_by FROM vault.report WHERE id = $1").bind::<Binary, _>(id.as_bytes().to_vec());
+        let rows: Vec<ErasedRow> = self.load_as(Acting::Service, query).await?;
+        let erased_by = rows.into_iter().find_map(|row| row.erased_by);
+        erased_by.map(|index| count(index, "vault.report")).transpose()
+    }
+
     /// A kept report, for somebody, and records that. What the reading says of a statement does not matter: the record is
     /// about the taxpayer's party.
     ///
@@ -228,7 +246,13 @@ impl Store {
         reading: Reading<'_>,
     ) -> Result<Result<StoredReport, Refused>, StoreError> {
         let Some(vault) = self.vault() else { return Ok(Err(Refused::NotTheirs)) };
-        let of = fixed("SELECT party FROM vault.report WHERE id = $1").bind::<Binary, _>(id.as_bytes().to_vec());
+        // One that another process made, with values of a zone that is not served here, is not here.
+        let of = fixed(
+            "SELECT party FROM vault.report WHERE id = $1 AND NOT EXISTS (
+                 SELECT FROM vault.opening WHERE statement = ANY (report.statements) AND zone <> ALL ($2))",
+        )
+        .bind::<Binary, _>(id.as_bytes().to_vec())
+        .bind::<Array<Text>, _>(vault.zone_names());
         let of: Vec<PartyRow> = self.load_as(Acting::Service, of).await?;
         let Some(PartyRow { party }) = of.into_iter().next() else { return Ok(Err(Refused::NotTheirs)) };
         let damaged = |reason: &str| StoreError::damaged(format!("vault.report {id}"), reason);
@@ -322,11 +346,7 @@ pub(super) async fn erase(
     .bind::<Binary, _>(statement.as_bytes().to_vec())
     .execute(&mut &*connection)
     .await?;
-    fixed("DELETE FROM vault.report_sum WHERE party IN (SELECT party FROM vault.reader WHERE statement = $1)")
-        .bind::<Binary, _>(statement.as_bytes().to_vec())
-        .execute(&mut &*connection)
-        .await?;
-    Ok(())
+    super::sums::forget(connection, statement).await
 }
 
 /// Wraps the data keys of some reports anew; how many.

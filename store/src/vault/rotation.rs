@@ -52,14 +52,24 @@ pub(super) struct KeyRow {
 }
 
 impl Store {
-    /// Whether a master key of this id is in use, and not retired.
+    /// Master keys that may wrap, the newest first: one, or several while a rotation goes on. At least one of them is among those
+    /// at hand; none is in use where nothing was ever kept.
     ///
     /// # Errors
-    /// When the database can't be read.
-    pub async fn is_wrapping(&self, id: &str) -> Result<bool, StoreError> {
-        let query = fixed("SELECT id FROM vault.wrapping_key WHERE id = $1 AND retired_at IS NULL");
-        let rows: Vec<KeyRow> = self.load_as(Acting::Service, query.bind::<Text, _>(id.to_owned())).await?;
-        Ok(!rows.is_empty())
+    /// [`StoreError::Vault`], with the ids, when none of them is at hand; when the database can't be read.
+    pub async fn keys_in_use(&self, at_hand: &MasterKeys) -> Result<Vec<String>, StoreError> {
+        let query = fixed("SELECT id FROM vault.wrapping_key WHERE retired_at IS NULL ORDER BY made_at DESC, id");
+        let rows: Vec<KeyRow> = self.load_as(Acting::Service, query).await?;
+        let used: Vec<String> = rows.into_iter().map(|row| row.id).collect();
+        if used.is_empty() || used.iter().any(|id| at_hand.find(id).is_some()) {
+            return Ok(used);
+        }
+        let (others, used) = (at_hand.ids().collect::<Vec<_>>().join(", "), used.join(", "));
+        let reason = format!(
+            "the master key {used} is in use here, and not among those at hand ({others}): without it no sealed value can be \
+             opened; restore it from your copy"
+        );
+        Err(StoreError::Vault(reason))
     }
 
     /// Whether no opening was ever kept here, and no master key used.
@@ -80,7 +90,13 @@ impl Store {
         let Inner { url, runtime, .. } = &*self.inner;
         let session = connect::session(url, connect::STATEMENT_TIME_MAX, runtime).await;
         let mut connection = session.map_err(|error| StoreError::Connect(error.to_string()))?;
-        let (mut rewrapped, mut renewed) = (0, Renewed::default());
+        let mut rewrapped = 0;
+        let mut renewed = connection
+            .transaction(async |connection| {
+                act(connection, Acting::Service).await?;
+                forget_retired(connection, keys).await
+            })
+            .await?;
         loop {
             let (data_keys, macs) = connection
                 .transaction(async |connection| {
@@ -125,6 +141,30 @@ impl Store {
             })
             .await
     }
+}
+
+/// Takes their MACs from rows under a key that was retired before. All of this registry's were moved then, so somebody else has
+/// put these there; the key itself may be gone.
+async fn forget_retired(connection: &AsyncPgConnection, keys: &MasterKeys) -> Result<Renewed, StoreError> {
+    let current = fixed("SELECT id FROM vault.wrapping_key WHERE id = $1 AND retired_at IS NOT NULL");
+    let current: Vec<KeyRow> = current.bind::<Text, _>(keys.current_id().to_owned()).load(&mut &*connection).await?;
+    if let Some(KeyRow { id }) = current.into_iter().next() {
+        return Err(StoreError::Vault(format!(
+            "the master key {id} was retired; put a newer one first in the key file"
+        )));
+    }
+    let mut forgotten = Renewed::default();
+    for update in [
+        "UPDATE vault.token SET mac_key = NULL, mac = NULL
+         WHERE mac_key IN (SELECT id FROM vault.wrapping_key WHERE retired_at IS NOT NULL)",
+        "UPDATE vault.reader SET mac_key = NULL, mac = NULL
+         WHERE mac_key IN (SELECT id FROM vault.wrapping_key WHERE retired_at IS NOT NULL)",
+    ] {
+        for _ in 0..fixed(update).execute(&mut &*connection).await? {
+            forgotten.count(false);
+        }
+    }
+    Ok(forgotten)
 }
 
 /// Wraps the data keys of some rows anew, and puts MACs of others under the key in use; how many.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use chopmark_core::access::{Action, Refused, Resource, authorize};
 use chopmark_core::code::Jurisdiction;
+use chopmark_core::digest::Sha256Digest;
 use chopmark_core::expenditure::Evidence;
 use chopmark_core::expenditure::report::{Query, Summary, compute};
 use chopmark_core::statement::StatementId;
@@ -24,7 +25,7 @@ use rayon::prelude::*;
 use tokio::task::spawn_blocking;
 
 use self::kept::SumRow;
-pub(super) use self::kept::rewrap_some;
+pub(super) use self::kept::{forget, hold_all, rewrap_some};
 use self::news::News;
 use super::reports::{admit, is_whole, open, select};
 use super::{Acting, Reading, Vault, act, readings};
@@ -99,6 +100,13 @@ struct PartyRow {
     party: Vec<u8>,
 }
 
+/// What sums are made by, and kept for as their `rules`: the rules, and the zones whose values are in them.
+fn basis(vault: &Vault, rules: &RuleSet) -> Vec<u8> {
+    let mut zones = vault.zone_names();
+    zones.sort_unstable();
+    Sha256Digest::of_parts(&[rules.digest().as_bytes(), zones.join(" ").as_bytes()]).as_bytes().to_vec()
+}
+
 impl Store {
     /// Whether somebody may see a jurisdiction's summary, and the record that they do.
     ///
@@ -136,7 +144,7 @@ impl Store {
     ) -> Result<SummedUp, StoreError> {
         let vault = self.inner.vault.as_ref().ok_or_else(|| StoreError::Vault("there is no vault".to_owned()))?;
         let mut remembered = vault.sums.lock().await;
-        let standing = self.standing(place, size, rules).await?;
+        let standing = self.standing(place, size, basis(vault, rules)).await?;
         let oldest = standing.values().flatten().map(|(from, _)| *from).min().unwrap_or(size);
         let news = News::since(&*self.inner.pool.get().await?, operator, oldest, size, None).await?;
 
@@ -242,7 +250,7 @@ impl Store {
         size: u64,
         rules: &RuleSet,
     ) -> Result<Result<Summary, String>, StoreError> {
-        let rows: Vec<SumRow> = self.load_as(Acting::Service, kept::rows(&[party], size, rules)).await?;
+        let rows: Vec<SumRow> = self.load_as(Acting::Service, kept::rows(&[party], size, basis(vault, rules))).await?;
         if let Some(row) = rows.into_iter().next() {
             let from = count(row.size, PLACE)?;
             let news = News::since(&*self.inner.pool.get().await?, operator, from, size, Some(&party)).await?;
@@ -277,7 +285,7 @@ impl Store {
         &self,
         place: &Jurisdiction,
         size: u64,
-        rules: &RuleSet,
+        basis: Vec<u8>,
     ) -> Result<BTreeMap<StatementId, Option<(u64, Version)>>, StoreError> {
         let query = fixed(
             "WITH asked (place, size, rules) AS (VALUES ($1::text, $2::bigint, $3::bytea))
@@ -292,7 +300,7 @@ impl Store {
         )
         .bind::<Text, _>(place.as_str().to_owned())
         .bind::<BigInt, _>(bigint(size))
-        .bind::<Binary, _>(rules.digest().as_bytes().to_vec());
+        .bind::<Binary, _>(basis);
         let rows: Vec<StandingRow> = self.load_as(Acting::Service, query).await?;
         let standing = |StandingRow { party, size, version }: StandingRow| {
             let kept = size.zip(version).map(|(size, version)| Ok::<_, StoreError>((count(size, PLACE)?, version)));
@@ -314,7 +322,7 @@ impl Store {
             return Ok(read);
         }
         let parties: Vec<StatementId> = wanted.iter().map(|(party, _)| *party).collect();
-        let rows: Vec<SumRow> = self.load_as(Acting::Service, kept::rows(&parties, size, rules)).await?;
+        let rows: Vec<SumRow> = self.load_as(Acting::Service, kept::rows(&parties, size, basis(vault, rules))).await?;
         let vault = Arc::clone(vault);
         let opening = spawn_blocking(move || {
             let open = |row: SumRow| {
@@ -371,8 +379,11 @@ impl Store {
         };
         let kept = connection.transaction(async |connection| {
             act(connection, Acting::Service).await?;
-            if is_whole(connection, &gathered).await? {
-                kept::keep(connection, vault, (party, size, rules), &summary).await?;
+            kept::hold(connection).await?;
+            if is_whole(connection, &gathered).await?
+                && !kept::is_more_there(connection, vault, party, &gathered).await?
+            {
+                kept::keep(connection, vault, (party, size, basis(vault, rules)), &summary).await?;
             }
             Ok::<_, StoreError>(())
         });

@@ -97,6 +97,10 @@ pub fn natures(base: &Base) -> Vec<Case> {
             let changed = with(&plain, "details", &json!({ member: value }));
             all.push(case(format!("a {nature} with {member}"), base.request_about(&changed), true));
         }
+        for who in ["rd_institution", "designated_institution", "other"] {
+            let changed = with(&plain, "details", &json!({ "performed_by": who }));
+            all.push(case(format!("a {nature} performed by {who}"), base.request_about(&changed), true));
+        }
         for field in ["/withheld", "/fx_rate", "/fees", "/met_by_others"] {
             let body = opened(base, plain.clone(), field, Some(&json!("1")));
             all.push(case(format!("a {nature} with {field}"), body, true));

@@ -208,7 +208,62 @@ fn without_a_journal_the_registry_says_what_it_has_to_the_cent() {
     let changed = HEADER.to_owned() + &row("F-1") + &row("F-2").replace("1200.00", "1200.01") + &row("F-4");
     fs::write(home.file("ledger.csv"), changed).unwrap();
     let (code, report) = run(&home, &["pay", "import", "ledger.csv"]);
-    assert_eq!((code, states(&report)), (10, [1, 1, 1, 0]), "{report}");
-    assert_eq!(report["rows"][1]["error"]["code"], "already_registered", "{report}");
-    assert_eq!(recorded_by(&own), 4);
+    let faults = json!([{ "row": 3, "column": "document", "reason": report["faults"][0]["reason"] }]);
+    assert_eq!((code, &report["faults"]), (2, &faults), "{report}");
+    assert!(faults[0]["reason"].as_str().unwrap().contains("says something else"), "{report}");
+    assert_eq!(recorded_by(&own), 3, "nothing of the list is imported");
+    // What is recorded as it stands now counts, however it was entered first.
+    let second = run(&home, &["pay", "import", "ledger.csv", "--dry-run"]).1["faults"][0]["reason"].clone();
+    let second = second.as_str().unwrap().split(' ').next().unwrap().to_owned();
+    done(&home, &["pay", "correct", &second, "--reason", "amount", "--amount", "1200.01"]);
+    let dry = done(&home, &["pay", "import", "ledger.csv", "--dry-run"]);
+    assert_eq!((&dry["rows"], &dry["already"]), (&json!(3), &json!(2)), "{dry}");
+    let report = done(&home, &["pay", "import", "ledger.csv"]);
+    assert_eq!(states(&report), [1, 2, 0, 0], "{report}");
+}
+
+#[test]
+fn what_the_registry_would_refuse_is_named_and_nothing_is_imported() {
+    let (home, own) = party("Thorough Importer Limited", &[]);
+    let (other, _) = party("Owner of Something Limited", &[]);
+    let id = |document: Value| document["id"].as_str().unwrap().to_owned();
+    let asset = |home: &Home, name: &str| {
+        let register = ["asset", "register", "--name-en", name, "--ip-type", "copyright", "--jurisdiction", "HK"];
+        id(done(home, &[&register[..], &["--registered", "true"]].concat()))
+    };
+    let (good, foreign, reversed) = (asset(&home, "Good"), asset(&other, "Foreign"), asset(&home, "Reversed"));
+    let record = |document: &str| {
+        let record =
+            ["pay", "record", "--nature", "royalty", "--amount", "9.00", "--currency", "HKD", "--date", "2026-05-02"];
+        let rest = ["--payee-name", "Licensor", "--payee-jurisdiction", "US", "--ip-type", "copyright"];
+        id(done(&home, &[&record[..], &rest, &["--document", document]].concat()))
+    };
+    let (gone, paid) = (record("R-1"), record("R-2"));
+    for entry in [&reversed, &gone] {
+        done(&home, &["pay", "correct", entry, "--reason", "not_incurred", "--reverse"]);
+    }
+    let before = recorded_by(&own);
+    let row = |document: &str, asset: &str| format!("purchase,2026-05-02,{document},1.00,HKD,Seller,US,{asset},\n");
+    let credit = |document: &str, payee: &str, of: &str| {
+        format!("credit_note,2026-05-02,{document},1.00,HKD,{payee},US,,{of}\n")
+    };
+    let list = "nature,date,document,amount,currency,payee_name,payee_jurisdiction,asset,credits\n".to_owned()
+        + &row("P-1", &good)
+        + &row("P-2", &foreign)
+        + &row("P-3", &reversed)
+        + &credit("N-1", "Licensor", &gone)
+        + &credit("N-2", "Somebody Else", &paid)
+        + &format!("royalty,2026-05-02,R-1,9.00,HKD,Licensor,US,{good},\n")
+        + &row("P-4", &good);
+    fs::write(home.file("list.csv"), list).unwrap();
+    for more in [&["--dry-run"][..], &[]] {
+        let (code, refused) = run(&home, &[&["pay", "import", "list.csv"], more].concat());
+        assert_eq!((code, &refused["error"]["code"]), (2, &json!("list")), "{refused}");
+        let faults = refused["faults"].as_array().unwrap();
+        let named: Vec<_> =
+            faults.iter().map(|fault| (fault["row"].as_u64().unwrap(), fault["column"].as_str().unwrap())).collect();
+        assert_eq!(named, [(3, "asset"), (4, "asset"), (5, "credits"), (6, "credits"), (7, "document")], "{refused}");
+        assert!(faults[4]["reason"].as_str().unwrap().contains("was reversed"), "{refused}");
+    }
+    assert_eq!(recorded_by(&own), before, "nothing was imported");
 }

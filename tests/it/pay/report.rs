@@ -155,7 +155,8 @@ impl Story {
         const FILE: &str = "ip-2026-27-to-2027-28.json";
         let (alpha, url) = (&self.alpha.0, self.service.url());
         let ask = ["report", "ip-expenditure", "--taxpayer", "12345678", "--year", "2026/27", "--year", "2027/28"];
-        let whole = [&ask[..], &["--format", "json,csv,xlsx", "--lang", "zh-Hant", "--out", "reports"]].concat();
+        let whole =
+            [&ask[..], &["--format", "json,csv,xlsx", "--lang", "zh-Hant", "--bom", "--out", "reports"]].concat();
         let made = self.at(alpha, &whole);
         assert_eq!((&made["lines"], made["files"].as_array().unwrap().len()), (&json!(8), 5), "{made}");
         let read = |directory: &str| fs::read(alpha.file(directory).join(FILE)).unwrap();
@@ -166,6 +167,9 @@ impl Story {
         let file = format!("reports/{FILE}");
         let checked = self.at(alpha, &["report", "verify", &file, "--online"]);
         assert_eq!(checked["made_again"], json!(true), "{checked}");
+        assert!(fs::read(alpha.file("reports/ip-2026-27-to-2027-28.csv")).unwrap().starts_with(b"\xef\xbb\xbf"));
+        assert_eq!(alpha.json(&[&ask[..], &["--bom", "--out", "bom", "--url", url]].concat()).0, 2, "only of CSV");
+        exports(alpha, &made);
         let (code, other) = self.gamma.0.json(&[&ask[..], &["--out", "r", "--url", url]].concat());
         assert_eq!(code, 5, "{other}");
 
@@ -207,6 +211,41 @@ impl Story {
         let seed: [u8; 32] = BASE64.decode(seed.as_bytes()).unwrap().try_into().unwrap();
         let signer = NoteSigner::new(head.registry.origin.as_str(), SigningKey::from_bytes(&seed)).unwrap();
         document(&report, &head, &items, &paths, &signer).unwrap()
+    }
+}
+
+/// Each export is checked with the signature beside it, alone and beside its report; with a byte otherwise it is refused.
+fn exports(home: &Home, made: &Value) {
+    let stranger = Home::new();
+    fs::copy(home.config().join("trust.toml"), stranger.file("policy.toml")).unwrap();
+    let json = "ip-2026-27-to-2027-28.json";
+    for (name, form) in
+        [("ip-2026-27-to-2027-28.csv", "csv+bom zh-Hant"), ("ip-2026-27-to-2027-28.xlsx", "xlsx zh-Hant")]
+    {
+        let verify = || stranger.json(&["report", "verify", name, "--trust", "policy.toml"]);
+        for file in [name.to_owned(), format!("{name}.sig")] {
+            fs::copy(home.file("reports").join(&file), stranger.file(&file)).unwrap();
+        }
+        let (code, alone) = verify();
+        assert_eq!((code, &alone["form"], &alone["report"]), (0, &json!(form), &made["id"]), "{alone}");
+        assert_eq!((&alone["size"], &alone["root"]), (&made["size"], &made["root"]), "{alone}");
+        assert_eq!(alone["report_verified"], json!(false));
+        fs::copy(home.file("reports").join(json), stranger.file(json)).unwrap();
+        assert_eq!(verify().1["report_verified"], json!(true));
+        fs::write(stranger.file(json), "{}").unwrap();
+        let (code, refused) = verify();
+        assert_eq!((code, &refused["error"]["code"]), (6, &json!("report_not_signed")), "{refused}");
+        fs::remove_file(stranger.file(json)).unwrap();
+        let mut bytes = fs::read(stranger.file(name)).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(stranger.file(name), bytes).unwrap();
+        let (code, refused) = verify();
+        assert_eq!((code, &refused["error"]["code"]), (6, &json!("report_not_signed")), "{refused}");
+        let policy = fs::read_to_string(stranger.file("policy.toml")).unwrap();
+        let strict = policy.replace("allow_registry_asserted = true", "allow_registry_asserted = false");
+        fs::write(stranger.file("strict.toml"), strict).unwrap();
+        assert_eq!(stranger.json(&["report", "verify", name, "--trust", "strict.toml"]).0, 9);
     }
 }
 
@@ -259,7 +298,7 @@ fn three_companies_end_in_a_report_that_anybody_can_check() {
         report["report"]["flags"].as_array().unwrap().iter().map(|flag| flag["code"].as_str().unwrap()).collect();
     flags.sort_unstable();
     flags.dedup();
-    assert_eq!(flags, ["ASSOCIATE_SELLER", "NO_WITHHOLDING", "UNCONFIRMED"]);
+    assert_eq!(flags, ["ASSOCIATE_SELLER", "NEEDS_REVIEW", "NO_WITHHOLDING", "UNCONFIRMED"]);
     let added = added_up(&home.file("ip.json"));
     assert_eq!(
         added,
@@ -300,7 +339,8 @@ fn three_companies_end_in_a_report_that_anybody_can_check() {
     let explain = ["report", "explain", "ip.json", "--line", &number, "--trust", "policy.toml"];
     let (code, explained) = stranger.json(&explain);
     assert_eq!(code, 0, "{explained}");
-    let entry = &explained["entries"][0];
+    let [rate, entry] = explained["entries"].as_array().unwrap().as_slice() else { panic!("{explained}") };
+    assert_eq!(rate["says"], json!("1 USD = 7.8 HKD, of 2026-03-31; source: IRD, closing rate, March 2026"));
     assert_eq!((&entry["document"], &entry["opened"]["amount"]), (&json!("G-2"), &json!("100000.00")), "{explained}");
     assert_eq!(entry["file"], json!(Sha256Digest::of(b"G-2")));
     assert_eq!(
@@ -309,7 +349,7 @@ fn three_companies_end_in_a_report_that_anybody_can_check() {
     );
     assert_eq!((&explained["line"]["citation"], &explained["line"]["steps"]), (&line["citation"], &line["steps"]));
     let words = stranger.run(&explain);
-    for part in ["G-2, SHA-256", "signed by", "confirmed", "780000.00"] {
+    for part in ["1 USD = 7.8 HKD", "G-2, SHA-256", "signed by", "confirmed", "780000.00"] {
         assert!(words.stdout.contains(part), "{part}: {words:?}");
     }
     assert_eq!(stranger.json(&["report", "explain", "ip.json", "--line", "99", "--trust", "policy.toml"]).0, 2);

@@ -5,8 +5,8 @@ use chopmark_core::code::{Jurisdiction, ResidencyZone};
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::endorsement::EndorsementClaim;
 use chopmark_core::expenditure::{
-    AssetClaim, CorrectionClaim, CorrectionReason, ExpenditureClaim, FxRateClaim, Nature, Outside, Replacement,
-    SealedPayment, SealedUse, Side, TaxProfileClaim, UseClaim,
+    AssetClaim, CorrectionClaim, CorrectionReason, ExpenditureClaim, FxRateClaim, Nature, Outside, RelationClaim,
+    RelationKind, Replacement, SealedPayment, SealedUse, Side, TaxProfileClaim, UseClaim,
 };
 use chopmark_core::kind::Claim;
 use chopmark_core::party::{Identifier, Scheme};
@@ -112,20 +112,14 @@ impl<'a> Books<'a> {
     }
 
     pub fn asset(&mut self, title: &str) -> StatementId {
-        self.say(Claim::Asset(AssetClaim {
-            title: Names { zh_hant: Some(title.to_owned()), ..Names::default() },
-            ip_type: IpType::Copyright,
-            jurisdiction: Jurisdiction::new("HK").unwrap(),
-            registered: true,
-            registration_number: None,
-            registered_on: None,
-            protection_ends: None,
-            software: None,
-            artefacts: Vec::new(),
-            lapse: None,
-            title_left: None,
-            succession: None,
-        }))
+        self.say(Claim::Asset(asset(title, IpType::Copyright)))
+    }
+
+    /// Says of an asset that it is a patent.
+    pub fn make_patent(&mut self, entry: StatementId, title: &str) -> StatementId {
+        let replacement = Some(Replacement::Asset(Box::new(asset(title, IpType::PatentRight))));
+        let reason = CorrectionReason::Classification;
+        self.say(Claim::Correction(CorrectionClaim { entry, prev: entry, reason, replacement }))
     }
 
     pub fn rate(&mut self, from: &str, rate: &str, date: &str) -> StatementId {
@@ -160,13 +154,46 @@ impl<'a> Books<'a> {
         self.pay(claim, figures)
     }
 
-    /// A fee paid at once for a licence of some years.
+    /// A royalty that the payee says it was paid.
+    pub fn bill(&mut self, payer: &Company, document: &str, figures: &Figures) -> StatementId {
+        let claim = payment(self, Nature::Royalty, payer.side(), document);
+        let (payer, payee) = (claim.payee, claim.payer);
+        self.pay(ExpenditureClaim { payer, payee, ip_type: Some(IpType::Copyright), ..claim }, figures)
+    }
+
+    /// Says that another company is its associate.
+    pub fn relate(&mut self, other: &Company) -> StatementId {
+        let (relation, from) = (RelationKind::CommonControl, "2020-01-01".parse().unwrap());
+        self.say(Claim::Relation(RelationClaim { other: other.side(), relation, from, until: None }))
+    }
+
+    /// A sale of a right to somebody who is not registered.
+    pub fn sale(&mut self, asset: StatementId, document: &str, figures: &Figures) -> StatementId {
+        let claim = royalty(self, "Buyer", "GB", document);
+        let (payer, payee) = (claim.payee, claim.payer);
+        let (nature, asset, ip_type) = (Nature::Disposal, Some(asset), None);
+        self.pay(ExpenditureClaim { nature, payer, payee, asset, ip_type, ..claim }, figures)
+    }
+
+    /// A royalty for a right on record.
+    pub fn royalty_for(
+        &mut self,
+        payee: &Company,
+        asset: StatementId,
+        document: &str,
+        figures: &Figures,
+    ) -> StatementId {
+        let claim = payment(self, Nature::Royalty, payee.side(), document);
+        self.pay(ExpenditureClaim { asset: Some(asset), ..claim }, figures)
+    }
+
     /// A royalty to a company that is registered.
     pub fn royalty_to(&mut self, payee: &Company, document: &str, figures: &Figures) -> StatementId {
         let claim = payment(self, Nature::Royalty, payee.side(), document);
         self.pay(ExpenditureClaim { ip_type: Some(IpType::Copyright), ..claim }, figures)
     }
 
+    /// A fee paid at once for a licence of some years.
     pub fn upfront_fee(&mut self, to: &str, document: &str, years: u32, figures: &Figures) -> StatementId {
         let mut claim = ExpenditureClaim { nature: Nature::UpfrontFee, ..royalty(self, to, "HK", document) };
         claim.details.term_years = Some(years);
@@ -198,8 +225,13 @@ impl<'a> Books<'a> {
     }
 
     pub fn reverse(&mut self, entry: StatementId) -> StatementId {
+        self.reverse_after(entry, entry)
+    }
+
+    /// Reverses what was corrected before.
+    pub fn reverse_after(&mut self, entry: StatementId, prev: StatementId) -> StatementId {
         let reason = CorrectionReason::NotIncurred;
-        self.say(Claim::Correction(CorrectionClaim { entry, prev: entry, reason, replacement: None }))
+        self.say(Claim::Correction(CorrectionClaim { entry, prev, reason, replacement: None }))
     }
 
     pub fn endorse(&mut self, statement: StatementId) -> StatementId {
@@ -212,6 +244,23 @@ fn next() -> u32 {
     use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+fn asset(title: &str, ip_type: IpType) -> AssetClaim {
+    AssetClaim {
+        title: Names { zh_hant: Some(title.to_owned()), ..Names::default() },
+        ip_type,
+        jurisdiction: Jurisdiction::new("HK").unwrap(),
+        registered: true,
+        registration_number: None,
+        registered_on: None,
+        protection_ends: None,
+        software: None,
+        artefacts: Vec::new(),
+        lapse: None,
+        title_left: None,
+        succession: None,
+    }
 }
 
 fn payment(books: &Books<'_>, nature: Nature, payee: Side, document: &str) -> ExpenditureClaim {

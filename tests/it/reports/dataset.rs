@@ -12,13 +12,13 @@ use data_encoding::BASE64;
 use serde_json::{Value, json};
 
 use super::books::{Books, Company, figures};
-use super::{REASON, ask};
+use super::{REASON, ask, policy};
 use crate::harness::{Home, Ran, Service, place};
 use crate::sealed::{get_as, officer, token_made, token_of};
 use crate::shared;
 
 /// Runs a query over files that a pattern names; rows of texts, ascending.
-fn duckdb(pattern: &Path, query: &str) -> Value {
+pub fn duckdb(pattern: &Path, query: &str) -> Value {
     const PROGRAM: &str = "
 import duckdb, json, sys
 pattern, query = json.load(sys.stdin)
@@ -49,6 +49,34 @@ fn recompute(service: &Service, token: Option<&str>, more: &[&str]) -> Ran {
     Ran::of(command.output().unwrap())
 }
 
+/// A dataset is checked with its signature and a policy; with a file more, a file less or a byte otherwise it is refused.
+fn is_verified_and_nothing_else(dataset: &Path, policy: &str) {
+    let home = Home::new();
+    fs::write(home.file("policy.toml"), policy).unwrap();
+    let description = dataset.join("dataset.json");
+    let verify = || home.json(&["report", "verify", description.to_str().unwrap(), "--trust", "policy.toml"]);
+    let (code, verified) = verify();
+    assert_eq!((code, &verified["place"]), (0, &json!("HK")), "{verified}");
+    let described = fs::read(&description).unwrap();
+    let value: Value = serde_json::from_slice(&described).unwrap();
+    assert_eq!((&verified["size"], &verified["root"]), (&value["size"], &value["root"]));
+    let listed = value["files"].as_array().unwrap();
+    assert_eq!(verified["files"], listed.len());
+    let stranger = dataset.join("jurisdiction=HK/lines.parquet");
+    fs::write(&stranger, "more").unwrap();
+    assert_eq!(verify().0, 6);
+    fs::remove_file(&stranger).unwrap();
+    for path in [description.clone(), dataset.join(listed[0]["path"].as_str().unwrap())] {
+        let bytes = fs::read(&path).unwrap();
+        let mut changed = bytes.clone();
+        *changed.last_mut().unwrap() ^= 1;
+        fs::write(&path, changed).unwrap();
+        assert_eq!(verify().0, 6, "{}", path.display());
+        fs::write(&path, bytes).unwrap();
+    }
+    assert_eq!(verify().0, 0);
+}
+
 #[test]
 fn a_jurisdiction_is_computed_anew_and_its_dataset_adds_up() {
     let place = place();
@@ -61,6 +89,8 @@ fn a_jurisdiction_is_computed_anew_and_its_dataset_adds_up() {
     books.used(right, "2026/27", "1");
     books.royalty("=Licensor", "US", "D-2", &figures("100.00", "HKD"));
     Books::of(&service, &two).royalty("Licensor", "GB", "D-3", &figures("77.77", "HKD"));
+    // As much as a statement takes, and more than eight bytes of cents hold.
+    Books::of(&service, &two).royalty("Licensor", "GB", "D-0", &figures("999999999999999999.99", "HKD"));
 
     let desk = officer(&service, "HK");
     let dataset = place.path().join("figures/dataset");
@@ -97,7 +127,7 @@ fn a_jurisdiction_is_computed_anew_and_its_dataset_adds_up() {
     assert_eq!(found, expected);
     let names =
         duckdb(&pattern, "SELECT DISTINCT counterparty_name, paid_on, typeof(paid_on), typeof(amount) FROM lines");
-    assert!(names.to_string().contains("[\"=Licensor\",\"2026-05-02\",\"DATE\",\"DECIMAL(18,2)\"]"), "{names}");
+    assert!(names.to_string().contains("[\"=Licensor\",\"2026-05-02\",\"DATE\",\"DECIMAL(38,2)\"]"), "{names}");
 
     // What it is of, signed.
     let described = fs::read(dataset.join("dataset.json")).unwrap();
@@ -112,6 +142,7 @@ fn a_jurisdiction_is_computed_anew_and_its_dataset_adds_up() {
     assert_eq!(note.verify(core::slice::from_ref(&key)).unwrap().len(), 1);
     let digest = BASE64.encode(Sha256Digest::of(&described).as_bytes());
     assert_eq!(note.text(), format!("chopmark/report-dataset/v1\n{}\n{digest}\n", reference.origin));
+    is_verified_and_nothing_else(&dataset, &policy(&service));
 
     // One taxpayer's lines, exported.
     let own = token_of(&service, &one.author);
@@ -162,5 +193,27 @@ fn a_jurisdiction_is_computed_anew_and_its_dataset_adds_up() {
     service.sql(swap).unwrap();
     let differs = recompute(&service, Some(&desk), &[]);
     assert_eq!((differs.code, &differs.document()["error"]["code"]), (6, &json!("sums_differ")), "{differs:?}");
+    service.stop();
+}
+
+/// Sales of what was never bought, more of them than can be set aside.
+#[test]
+fn a_dataset_names_the_taxpayers_that_are_not_in_it() {
+    let place = place();
+    let service = Service::start(place.path());
+    let (one, lost) = (Company::new(&service, "dataset shown"), Company::new(&service, "dataset lost"));
+    Books::of(&service, &one).royalty("Licensor", "GB", "L-1", &figures("77.77", "HKD"));
+    let mut books = Books::of(&service, &lost);
+    let right = books.asset("軟件版權");
+    for number in 0..102 {
+        books.sale(right, &format!("S-{number}"), &figures("1.00", "HKD"));
+    }
+    let dataset = place.path().join("dataset");
+    let done = recompute(&service, Some(&officer(&service, "HK")), &["--parquet", dataset.to_str().unwrap()]);
+    assert_eq!(done.code, 0, "{done:?}");
+    let described: Value = serde_json::from_slice(&fs::read(dataset.join("dataset.json")).unwrap()).unwrap();
+    assert_eq!(described["left_out"], done.document()["left_out"]);
+    assert_eq!(described["left_out"][0]["party"], json!(lost.author.party.to_hex()));
+    assert!(described["left_out"][0]["reason"].as_str().unwrap().contains("contradict"), "{described}");
     service.stop();
 }

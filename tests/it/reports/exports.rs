@@ -4,12 +4,16 @@
 use std::fs;
 use std::process::Command;
 
+use chopmark_core::code::Jurisdiction;
 use chopmark_core::digest::Sha256Digest;
+use chopmark_core::expenditure::{ExpenditureClaim, FxRateClaim, Nature, Outside, Side};
+use chopmark_core::kind::Claim;
 use chopmark_core::ledger::note::Note;
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
 use super::books::{Books, Company, figures};
+use super::dataset::duckdb;
 use super::{ask, service};
 use crate::harness::{Service, is_soak, place};
 use crate::sealed::{get_as, token_of};
@@ -64,6 +68,12 @@ fn reported(service: &Service, name: &str, title: &str, document: &str) -> (Stri
     (token, view["id"].as_str().unwrap().to_owned())
 }
 
+/// The root of a report's tree, as signatures write it.
+pub(super) fn root_of(report: &Value) -> String {
+    let root: Sha256Digest = report["checkpoint"]["root"].as_str().unwrap().parse().unwrap();
+    BASE64.encode(root.as_bytes())
+}
+
 /// Checks a report against its published schema.
 fn follows_its_schema(report: &Value) {
     let schema = include_str!("../../../docs/formats/ip-expenditure.schema.json");
@@ -96,7 +106,7 @@ fn workbooks_and_tables_open_without_formulas_and_with_their_numbers() {
         assert_eq!(get(&format!("export?format=xlsx&lang={lang}")).body, answer.body, "the same bytes");
         let sheets = python(READ_WORKBOOK, &answer.body);
         let sheets = sheets.as_array().unwrap();
-        assert_eq!(sheets.len(), 6);
+        assert_eq!(sheets.len(), 8);
         for sheet in sheets {
             assert_eq!(sheet["frozen"], "A2");
             assert!(sheet["filter"].is_string());
@@ -120,9 +130,9 @@ fn workbooks_and_tables_open_without_formulas_and_with_their_numbers() {
             assert!(cells.iter().any(|cell| cell[0] == "s" && cell[1] == text), "{text}");
         }
         assert!(cells.iter().any(|cell| cell[0] == "d" && cell[1] == "2026-05-02T00:00:00"), "a typed date");
-        let provenance = sheets[5]["rows"].to_string();
+        let provenance = sheets[7]["rows"].to_string();
         assert!(provenance.contains(&id) && provenance.contains(report["report"]["rules_digest"].as_str().unwrap()));
-        let corrections = sheets[3]["rows"].as_array().unwrap();
+        let corrections = sheets[5]["rows"].as_array().unwrap();
         assert!(corrections.len() == 2 && corrections[1].to_string().contains("56.78"), "{corrections:?}");
     }
 
@@ -142,6 +152,19 @@ fn workbooks_and_tables_open_without_formulas_and_with_their_numbers() {
             let is_number = text.parse::<f64>().is_ok();
             assert!(is_number || !text.starts_with(['=', '+', '-', '@', '\t', '\r']), "{text}");
         }
+        // Nor does a program make a date of a year, or a number of what only has digits.
+        let column = |title: &str| rows[0].as_array().unwrap().iter().position(|column| column == title);
+        if let (Some(year), Some(number), Some(slice)) =
+            (column("year of assessment"), column("business registration number"), column("slice"))
+        {
+            let slice_of = column("of how many slices").unwrap();
+            for (row, line) in rows[1..].iter().zip(lines) {
+                assert_eq!(row[year], format!("'{}", line["year"].as_str().unwrap()));
+                assert_eq!(row[number], "'12345678");
+                let slice = format!("{}/{}", row[slice].as_str().unwrap(), row[slice_of].as_str().unwrap());
+                assert_eq!(slice, line["slice"].as_str().unwrap_or("/"));
+            }
+        }
         let texts = Value::from(rows.clone()).to_string();
         assert!(texts.contains("'=軟件版權") && texts.contains("'@SUM(A1:A9)") && texts.contains("'+852 1234"));
     }
@@ -159,13 +182,112 @@ fn workbooks_and_tables_open_without_formulas_and_with_their_numbers() {
         let note = Note::parse(get(&format!("export/signature?{query}")).text()).unwrap();
         assert_eq!(note.verify(core::slice::from_ref(&key)).unwrap().len(), 1);
         let digest = BASE64.encode(Sha256Digest::of(&bytes).as_bytes());
-        assert_eq!(note.text(), format!("chopmark/report-export/v1\n{}\n{id}\n{named}\n{digest}\n", reference.origin));
+        let (origin, size, root) = (&reference.origin, &report["report"]["size"], root_of(&report["report"]));
+        let text = format!("chopmark/report-export/v2\n{origin}\n{id}\n{size}\n{root}\n{named}\n{digest}\n");
+        assert_eq!(note.text(), text);
     }
     for query in
         ["format=ods", "lang=fr", "format=xlsx&bom=true", "format=pdf&bom=true", "format=csv&format=csv", "sheet=1"]
     {
         assert_eq!(get_as(service, &format!("/v1/reports/{id}/export?{query}"), &token).status, 400, "{query}");
     }
+}
+
+/// Computes the Hong Kong dollars of every row of a table anew from what else stands in it.
+const COMPUTE_AGAIN: &str = "
+import csv, json, re, sys
+from fractions import Fraction
+rows = list(csv.DictReader(open(sys.argv[1], encoding='utf-8-sig', newline='')))
+computed = []
+for row in rows:
+    if not row['net amount (HKD)']:
+        continue
+    net = Fraction(row['gross amount']) - Fraction(row['credited'] or '0')
+    if row['rate of exchange']:
+        units, one, rate, other = re.fullmatch('([0-9.]+) ([A-Z]+) = ([0-9.]+) ([A-Z]+)', row['rate of exchange']).groups()
+        assert row['currency'] in (one, other) and 'HKD' in (one, other)
+        net *= Fraction(units) / Fraction(rate) if one == 'HKD' else Fraction(rate) / Fraction(units)
+    cents = net * 100 // 1
+    computed.append([f'{cents // 100}.{cents % 100:02}', row['net amount (HKD)']])
+print(json.dumps({'computed': computed, 'rows': rows}))
+";
+
+#[test]
+fn every_row_can_be_computed_again_and_nothing_is_left_out() {
+    let service = service();
+    let company = Company::new(service, "complete exports");
+    let mut books = Books::of(service, &company);
+    books.profile();
+    // HK$100 = RMB 90.8419, as it is published.
+    books.say(Claim::FxRate(FxRateClaim {
+        from: "HKD".parse().unwrap(),
+        units: "100".to_owned(),
+        to: "CNY".parse().unwrap(),
+        rate: "90.8419".to_owned(),
+        source: "published average".to_owned(),
+        date: "2026-04-30".parse().unwrap(),
+    }));
+    let yuan = books.royalty("Licensor", "CN", "C-1", &figures("908419.00", "CNY"));
+    let licensor =
+        Side::Outside(Outside { name: "Licensor".to_owned(), jurisdiction: Jurisdiction::new("CN").unwrap() });
+    let on = "2026-05-03".parse().unwrap();
+    let credit = ExpenditureClaim::unsealed(Nature::CreditNote, company.side(), licensor, "C-2".to_owned(), on);
+    books.pay(ExpenditureClaim { credits: Some(yuan), ..credit }, &figures("100000.00", "CNY"));
+    // Nobody says what a dinar is in Hong Kong dollars.
+    let dinars = books.royalty("Licensor", "KW", "K-1", &figures("1.234", "KWD"));
+    let index = format!("SELECT idx FROM log.entry WHERE statement_id = decode('{dinars}', 'hex')");
+    let index = service.sql(&index).unwrap().trim().to_owned();
+    let token = token_of(service, &company.author);
+    let view = ask(service, &token, &json!({ "query": { "taxpayer": company.author.party.to_hex() } })).json();
+    assert_eq!(view["set_aside"], 1, "{view}");
+    let get = |query: &str| {
+        let answer = get_as(service, &format!("/v1/reports/{}/export?{query}", view["id"].as_str().unwrap()), &token);
+        assert_eq!(answer.status, 200, "{query}: {}", answer.text_lossy());
+        answer.body
+    };
+
+    let found = python(COMPUTE_AGAIN, &get("format=csv"));
+    let computed = found["computed"].as_array().unwrap();
+    assert!(computed.len() >= 2 && computed.iter().all(|pair| pair[0] == pair[1]), "{computed:?}");
+    let rows = found["rows"].as_array().unwrap();
+    let is_of = |row: &&Value, document: &str| row["document"] == document;
+    let withholding = rows.iter().find(|row| is_of(row, "C-1") && row["treatment"] == "withholding tax");
+    let withholding = withholding.unwrap_or_else(|| panic!("{rows:?}"));
+    assert_eq!(
+        ["credited", "rate of exchange", "date of the rate", "head of section 15(1)", "part deemed to be profit"]
+            .map(|title| withholding[title].as_str().unwrap()),
+        ["100000.00", "100 HKD = 90.8419 CNY", "2026-04-30", "15(1)(b)", "0.3"]
+    );
+    assert!(withholding["flags"].as_str().unwrap().contains("UNCONFIRMED"), "{withholding}");
+    let set_aside: Vec<&Value> = rows.iter().filter(|row| is_of(row, "K-1")).collect();
+    assert_eq!(set_aside.len(), 1, "{rows:?}");
+    assert_eq!(
+        ["line", "amount (HKD)", "gross amount", "currency", "not taken in", "ledger entries"]
+            .map(|title| set_aside[0][title].as_str().unwrap()),
+        ["", "", "1.234", "KWD", "no rate of exchange", index.as_str()]
+    );
+
+    let sheets = python(READ_WORKBOOK, &get("format=xlsx"));
+    let sheet =
+        |name: &str| sheets.as_array().unwrap().iter().find(|sheet| sheet["name"] == name).unwrap()["rows"].clone();
+    let (lines, flags, set_aside) = (sheet("Lines").to_string(), sheet("Flags").to_string(), sheet("Set aside"));
+    assert!(
+        lines.contains("[\"n\",1.234]") && lines.contains("UNCONFIRMED") && flags.contains("UNCONFIRMED"),
+        "{lines}"
+    );
+    assert!(
+        set_aside.to_string().contains("no rate of exchange") && set_aside.as_array().unwrap().len() == 2,
+        "{set_aside}"
+    );
+
+    let place = place();
+    let file = place.path().join("lines.parquet");
+    fs::write(&file, get("format=parquet")).unwrap();
+    let of = "SELECT document, set_aside, gross, amount FROM lines WHERE line IS NULL AND set_aside IS NOT NULL";
+    assert_eq!(duckdb(&file, of), json!([["K-1", "rate_missing", "1.234", null]]));
+    let of = "SELECT credited, rate_units, rate_from, rate, rate_to, deemed_rate, flags LIKE '%UNCONFIRMED%' FROM lines
+              WHERE kind = 'withholding'";
+    assert_eq!(duckdb(&file, of), json!([["100000.00", "100", "HKD", "90.8419", "CNY", "0.3", "True"]]));
 }
 
 /// Opened by `LibreOffice` and saved as comma-separated values, a file for each sheet: what a person would see.
@@ -187,10 +309,18 @@ fn a_spreadsheet_program_shows_what_was_exported() {
         fs::write(&file, export).unwrap();
         let out = place.path().join("out");
         let profile = format!("-env:UserInstallation=file://{}", place.path().join("profile").display());
-        // Commas, quotes, UTF-8; cells as they are shown, every sheet. Comma-separated values are read as UTF-8, too.
+        // Commas, quotes, UTF-8; cells as they are shown, every sheet. Comma-separated values are read as UTF-8, too, with
+        // whatever looks like a number or a date taken for one.
         let filter = "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,false,false,false,-1";
         let mut command = Command::new(&program);
-        command.args([&profile, "--headless", "--infilter=CSV:44,34,76,1", "--convert-to", filter, "--outdir"]);
+        command.args([
+            &profile,
+            "--headless",
+            "--infilter=CSV:44,34,76,1,,2057,false,true",
+            "--convert-to",
+            filter,
+            "--outdir",
+        ]);
         if format == "xlsx" {
             command = Command::new(&program);
             command.args([&profile, "--headless", "--convert-to", filter, "--outdir"]);
@@ -213,6 +343,11 @@ fn a_spreadsheet_program_shows_what_was_exported() {
             let cell = row[amount].as_str().unwrap().replace(',', "");
             let expected: f64 = line["amount"].as_str().unwrap().parse().unwrap();
             assert!((cell.parse::<f64>().unwrap() - expected).abs() < 0.001, "{format}: {row}");
+        }
+        let heading = if format == "xlsx" { "課稅年度" } else { "year of assessment" };
+        let year = rows[0].as_array().unwrap().iter().position(|title| title == heading).unwrap();
+        for (row, line) in rows[1..].iter().zip(lines.as_array().unwrap()) {
+            assert_eq!(row[year], format!("{quote}{}", line["year"].as_str().unwrap()), "{format}: {row}");
         }
     }
 }

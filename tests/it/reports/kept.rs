@@ -133,6 +133,45 @@ fn a_report_goes_with_what_is_erased_and_the_next_one_says_so() {
     assert!(!report.to_string().contains("61234567.89"));
 }
 
+/// Whoever did not wait for a report comes back for it; what was erased meanwhile is not shown from memory.
+#[test]
+fn a_report_that_nobody_has_fetched_goes_with_what_is_erased() {
+    let service = service();
+    let company = Company::new(service, "erases meanwhile");
+    let mut books = Books::of(service, &company);
+    books.profile();
+    let gone = books.royalty("Licensor", "US", "M-1", &figures("71234567.89", "HKD"));
+    let token = token_of(service, &company.author);
+    let party = company.author.party.to_hex();
+    let request = json!({ "query": { "taxpayer": party }, "size": shared::size(service) }).to_string();
+    let authorization = format!("Bearer {token}");
+    let headers = [("Authorization", authorization.as_str()), ("Prefer", "respond-async")];
+    let asked = || service.post_with("/v1/reports/ip-expenditure", request.as_bytes(), &headers);
+    assert_eq!(asked().status, 202);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
+    while service.sql(&format!("SELECT count(*) FROM vault.report WHERE party = '\\x{party}'")).unwrap() != "1" {
+        assert!(std::time::Instant::now() < deadline, "the report is not made");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let fields = ["/amount", "/currency", "/fees", "/fx_rate", "/met_by_others", "/withheld"];
+    let fields = fields.map(|name| name.parse().unwrap()).to_vec();
+    books.say(Claim::Erased(ErasedClaim { statement: gone, fields }));
+    let erased = asked();
+    assert_eq!((erased.status, &erased.problem()["code"]), (410, &"report_erased".into()), "{}", erased.text());
+    assert!(!erased.text().contains("71234567.89"));
+    // The same again is made anew.
+    let made = loop {
+        let answer = asked();
+        if answer.status != 202 {
+            break answer;
+        }
+        assert!(std::time::Instant::now() < deadline, "{}", answer.text());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    };
+    assert_eq!((made.status, &made.json()["set_aside"]), (201, &1.into()), "{}", made.text());
+    assert!(!made.text().contains("71234567.89"));
+}
+
 #[test]
 fn every_reading_of_a_report_is_recorded_about_the_taxpayer() {
     let service = service();

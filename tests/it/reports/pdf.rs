@@ -13,6 +13,7 @@ use data_encoding::BASE64;
 use serde_json::{Value, json};
 
 use super::books::{Books, Company, figures};
+use super::exports::root_of;
 use super::{ask, service};
 use crate::harness::{Answer, Home, Ran, Service, can_test, is_required, place};
 use crate::sealed::{get_as, token_of};
@@ -146,8 +147,9 @@ fn pages_say_what_the_report_says_in_three_languages() {
         let (reference, key) = shared::registry(service);
         assert_eq!(note.verify(core::slice::from_ref(&key)).unwrap().len(), 1);
         let digest = BASE64.encode(Sha256Digest::of(&answer.body).as_bytes());
-        let origin = reference.origin;
-        assert_eq!(note.text(), format!("chopmark/report-export/v1\n{origin}\n{id}\npdf {lang}\n{digest}\n"));
+        let (origin, size, root) = (reference.origin, &view["size"], root_of(report));
+        let text = format!("chopmark/report-export/v2\n{origin}\n{id}\n{size}\n{root}\npdf {lang}\n{digest}\n");
+        assert_eq!(note.text(), text);
 
         if lang != "zh-Hant" {
             continue;

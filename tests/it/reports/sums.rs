@@ -112,6 +112,18 @@ fn the_sums_are_always_what_the_lines_add_up_to() {
     others.correct_royalty(foreign, "Licensor", "US", "S-2", &figures("120.00", "USD"));
     let corrected = compare("corrections", 3);
     assert_eq!(summary(), corrected, "asked again at the same size");
+    // A right of somebody who is on neither side of the payment for it.
+    let owner = Company::new(&service, "sums owner");
+    let mut owners = Books::of(&service, &owner);
+    let theirs = owners.asset("他人的版權");
+    books.royalty_for(two, theirs, "S-9", &figures("30.00", "HKD"));
+    let named = compare("a right of a third party", 3);
+    let patent = owners.make_patent(theirs, "他人的版權");
+    let retyped = compare("a correction by a third party", 3);
+    assert_ne!(retyped["cells"], named["cells"], "the same sums, of another type");
+    owners.reverse_after(theirs, patent);
+    let corrected = compare("a reversal by a third party", 3);
+    assert_ne!(corrected["totals"], retyped["totals"]);
     // One year of it.
     let year =
         get_as(&service, &format!("/v1/reports/ip-expenditure/summary?{REASON}&year=2026%2F27"), &officer).json();

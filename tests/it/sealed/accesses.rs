@@ -14,7 +14,7 @@ use chopmark_core::ledger::tree::{leaf_hash, verify_consistency, verify_inclusio
 use serde_json::Value;
 
 use super::{Desk, Payment, get_as, officer, token_made, token_of};
-use crate::harness::{Home, Service};
+use crate::harness::{Home, Ran, Service};
 use crate::shared;
 
 /// Lets the statements that follow get past the guards of the schema, as a superuser can.
@@ -32,7 +32,7 @@ const GUARDED: &str = "ALTER TABLE vault.access ENABLE ALWAYS TRIGGER append_onl
                        ALTER TABLE vault.access_checkpoint ENABLE ALWAYS TRIGGER append_only_rows;
                        ALTER TABLE vault.access_checkpoint ENABLE ALWAYS TRIGGER append_only_table";
 
-fn tamper(service: &Service, statements: &str) {
+pub fn tamper(service: &Service, statements: &str) {
     service.sql(&format!("BEGIN; {UNGUARDED} {statements}; {GUARDED}; COMMIT")).unwrap();
 }
 
@@ -151,7 +151,12 @@ fn every_record_is_proved_and_the_log_only_grows() {
     let accesses = listed["accesses"].as_array().unwrap();
     assert!(accesses.len() == 270 && accesses.iter().all(|access| access["proved"] == true));
     let (code, listed) = desk.json(&["access", "log", "--mine", "--limit", "10"], None);
-    assert_eq!((code, listed["accesses"].as_array().unwrap().len(), &listed["complete"]), (0, 10, &false.into()));
+    let newest: Vec<Value> = (260..270).map(Value::from).collect();
+    let shown: Vec<Value> =
+        listed["accesses"].as_array().unwrap().iter().map(|access| access["index"].clone()).collect();
+    assert_eq!((code, shown, &listed["complete"]), (0, newest, &false.into()));
+    let shown = desk.run(&["access", "log", "--mine", "--limit", "10"], None);
+    assert!(shown.stdout.contains("260 older readings not shown"), "{}", shown.stdout);
     let (code, clean) = Home::new().json(&["audit", "--data-dir", service.directory.to_str().unwrap()]);
     assert_eq!((code, &clean["accesses"]), (0, &270.into()), "{clean}");
     service.stop();
@@ -162,12 +167,16 @@ fn proofs_over_two_levels_of_tiles_read_what_is_kept() {
     let place = crate::harness::place();
     let service = Service::start(place.path());
     // As many records as two levels of tiles need, without the readings.
-    let number = 65_536 + 300;
+    let (number, none) = (65_536 + 300, "00".repeat(32));
+    let record = format!(
+        r#"{{"at":"2026-11-27T02:14:09.120Z","bound_to":"","fields":[],"id":"NUMBER","role":"party","schema":"chopmark.access/v1","statement":"{none}","token":""}}"#
+    );
     service
         .sql(&format!(
             "WITH made AS (INSERT INTO vault.access (id, statement, role, bound_to, token, body, shown_from)
-                 SELECT decode(lpad(to_hex(n), 32, '0'), 'hex'), '\\x00', 'party', '', '',
-                     convert_to('{{\"n\":' || n || '}}', 'UTF8'), now() FROM generate_series(0, {number} - 1) AS n
+                 SELECT decode(lpad(to_hex(n), 32, '0'), 'hex'), '\\x{none}', 'party', '', '',
+                     convert_to(replace('{record}', 'NUMBER', lpad(to_hex(n), 32, '0')), 'UTF8'),
+                     '2026-11-27T02:14:09.120Z' FROM generate_series(0, {number} - 1) AS n
                  RETURNING id)
              INSERT INTO vault.access_pending (access) SELECT id FROM made"
         ))
@@ -177,7 +186,7 @@ fn proofs_over_two_levels_of_tiles_read_what_is_kept() {
     let mut edge = Edge::new();
     let (mut leaves, mut roots) = (Vec::new(), Vec::new());
     for n in 0..number {
-        let leaf = leaf_hash(format!("{{\"n\":{n}}}").as_bytes());
+        let leaf = leaf_hash(record.replace("NUMBER", &format!("{n:032x}")).as_bytes());
         edge.append(leaf);
         leaves.push(leaf);
         roots.push(edge.root());
@@ -309,12 +318,82 @@ fn a_record_that_was_altered_or_removed_is_refused() {
     assert!(shown["accesses"].as_array().is_none_or(|accesses| accesses.len() == 2), "{shown}");
 }
 
+#[test]
+fn parties_see_what_officers_read_once_the_delay_is_over() {
+    let place = crate::harness::place();
+    let service = Service::try_start(place.path(), "data", &["--officers-shown-after-days", "1"]).unwrap();
+    let (_, payment, token) = read(&service, "delayed", 1);
+    let officer = officer(&service, "HK");
+    let openings = format!("/v1/statements/{}/openings?case_reference=A&purpose=B", payment.id);
+    assert_eq!(get_as(&service, &openings, &officer).status, 200);
+    let taxpayer = payment.submission.statement.issuer().to_hex();
+    let report = serde_json::json!({ "query": { "taxpayer": taxpayer }, "case_reference": "A", "purpose": "B" });
+    let authorization = format!("Bearer {officer}");
+    let headers = [("Authorization", authorization.as_str())];
+    let made = service.post_with("/v1/reports/ip-expenditure", report.to_string().as_bytes(), &headers);
+    assert_eq!(made.status, 201, "{}", made.text());
+    checkpoint(&service, 3);
+    let roles = |token: &str| {
+        let listed = get_as(&service, "/v1/accesses", token).json();
+        let roles = listed["accesses"].as_array().unwrap().iter().map(|access| access["record"]["role"].clone());
+        roles.collect::<Vec<_>>()
+    };
+    assert_eq!(roles(&token), ["party"], "not yet");
+    assert_eq!(roles(&token_made(&service, &["--role", "auditor"]).0).len(), 3);
+    service.stop();
+    // Whatever is recorded from now on is shown at once; the delay of what was read before stays.
+    let service = Service::start(place.path());
+    assert_eq!(get_as(&service, &openings, &officer).status, 200);
+    checkpoint(&service, 4);
+    let listed = get_as(&service, "/v1/accesses", &token).json();
+    let indices: Vec<&Value> = listed["accesses"].as_array().unwrap().iter().map(|access| &access["index"]).collect();
+    assert_eq!(indices, [0, 3]);
+    service.stop();
+}
+
 /// Cuts the access log short at two records, so that all that is in the database agrees with that.
 const CUT_SHORT: &str = "
     DELETE FROM vault.access_leaf WHERE idx >= 2; DELETE FROM vault.access_checkpoint WHERE size > 2;
     DELETE FROM vault.access WHERE id NOT IN (SELECT access FROM vault.access_leaf);
     UPDATE vault.access_state SET size = 2, root = sha256('\\x01' || a.leaf_hash || b.leaf_hash)
         FROM vault.access_leaf AS a, vault.access_leaf AS b WHERE a.idx = 0 AND b.idx = 1";
+
+/// Adds a record like the last one under another id: to the log at this index, or to those that wait for their place in it.
+fn add(index: Option<u64>) -> String {
+    let place = index.map_or("access_pending (access) SELECT id FROM made".to_owned(), |index| {
+        format!("access_leaf (idx, access, leaf_hash) SELECT {index}, id, sha256('\\x00' || body) FROM made")
+    });
+    format!(
+        "WITH new AS (SELECT substring(sha256(convert_to(clock_timestamp()::text, 'UTF8')) FOR 16) AS id), made AS (
+             INSERT INTO vault.access (id, statement, role, bound_to, token, body, shown_from)
+             SELECT new.id, statement, role, bound_to, token, convert_to(replace(convert_from(body, 'UTF8'),
+                 encode(access.id, 'hex'), encode(new.id, 'hex')), 'UTF8'), shown_from
+             FROM new, vault.access WHERE access.id = (SELECT access FROM vault.access_leaf ORDER BY idx DESC LIMIT 1)
+             RETURNING id, body)
+         INSERT INTO vault.{place}"
+    )
+}
+
+/// Makes everything in the database agree with the records that are there now, as whoever can hash is able to.
+fn agree(service: &Service) {
+    let leaves = "SELECT string_agg(encode(leaf_hash, 'hex'), ' ' ORDER BY idx) FROM vault.access_leaf";
+    let mut edge = Edge::new();
+    for leaf in service.sql(leaves).unwrap().split(' ') {
+        edge.append(leaf.parse().unwrap());
+    }
+    let (size, root) = (edge.size(), edge.root());
+    let state = format!("UPDATE vault.access_state SET size = {size}, root = '\\x{root}'");
+    tamper(service, &format!("{state}; DELETE FROM vault.access_checkpoint"));
+}
+
+/// Waits until nothing sealed is shown.
+fn wait_until_halted(service: &Service) {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !is_halted(service) {
+        assert!(Instant::now() < deadline, "{}", service.errors());
+        thread::sleep(Duration::from_millis(100));
+    }
+}
 
 fn is_halted(service: &Service) -> bool {
     let metrics = ureq::get(format!("{}/metrics", service.metrics_url())).call().unwrap();
@@ -351,6 +430,60 @@ fn nothing_sealed_is_shown_while_the_access_log_is_not_what_was_signed() {
     assert!(is_halted(&service));
     assert_eq!(get_as(&service, "/v1/accesses", &token).status, 200, "who has read what is shown");
     assert!(service.errors().contains("the access log is not what was signed"), "{}", service.errors());
+
+    // Nor does the command that reads everything put records behind those that are missing.
+    let (home, data) = (Home::new(), service.directory.to_str().unwrap());
+    let command = ["report", "recompute", "--case", "C", "--purpose", "P", "--json", "--data-dir", data];
+    let refused = home.command(&command).env("CHOPMARK_TOKEN", officer(&service, "HK")).output().unwrap();
+    let refused = Ran::of(refused);
+    assert_eq!((refused.code, &refused.document()["error"]["code"]), (6, &"access_log_damaged".into()), "{refused:?}");
+    assert_eq!(service.sql("SELECT count(*) FROM vault.access").unwrap(), "2");
+
+    // Others in their place, as many as were signed and one more, are not they.
+    for _ in 0..3 {
+        service.sql(&add(None)).unwrap();
+    }
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while service.sql("SELECT size FROM vault.access_state").unwrap() != "5" {
+        assert!(Instant::now() < deadline, "{}", service.errors());
+        thread::sleep(Duration::from_millis(100));
+    }
+    service.stop();
+    let service = start();
+    assert_eq!(get_as(&service, &openings, &token).status, 503);
+    assert!(is_halted(&service));
+    service.stop();
+}
+
+#[test]
+fn another_history_is_not_signed_once_it_is_longer() {
+    let place = crate::harness::place();
+    let start = || Service::try_start(place.path(), "data", &["--metrics-listen", "127.0.0.1:0"]).unwrap();
+    let service = start();
+    let (_, payment, token) = read(&service, "rewritten", 6);
+    checkpoint(&service, 6);
+    let mark = || fs::read(place.path().join("data/access.mark")).unwrap();
+    let signed = mark();
+    // Another record in the place of one that was signed, and a new one.
+    tamper(
+        &service,
+        &format!(
+            "UPDATE vault.access SET body = convert_to(replace(convert_from(body, 'UTF8'), '\"fields\":[]',
+                 '\"fields\":[\"/fees\"]'), 'UTF8') WHERE id = (SELECT access FROM vault.access_leaf WHERE idx = 4);
+             UPDATE vault.access_leaf SET leaf_hash = sha256('\\x00' || body) FROM vault.access
+                 WHERE access.id = access_leaf.access AND idx = 4; {}",
+            add(Some(6))
+        ),
+    );
+    agree(&service);
+    // The process that knows what was there before, and one that knows nothing but the mark.
+    wait_until_halted(&service);
+    service.stop();
+    let service = start();
+    let openings = format!("/v1/statements/{}/openings", payment.id);
+    assert_eq!(get_as(&service, &openings, &token).status, 503);
+    assert!(is_halted(&service));
+    assert_eq!(mark(), signed);
     service.stop();
 }
 
@@ -363,11 +496,7 @@ fn a_checkpoint_of_another_root_is_not_passed_over() {
     tamper(&service, "INSERT INTO vault.access_checkpoint (size, root, note) VALUES (3, sha256('x'), 'unsigned')");
     let openings = format!("/v1/statements/{}/openings", payment.id);
     assert_eq!(get_as(&service, &openings, &token).status, 200);
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while !is_halted(&service) {
-        assert!(Instant::now() < deadline, "{}", service.errors());
-        thread::sleep(Duration::from_millis(100));
-    }
+    wait_until_halted(&service);
     assert_eq!(get_as(&service, &openings, &token).status, 503);
     service.stop();
 }

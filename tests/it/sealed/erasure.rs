@@ -3,7 +3,10 @@
 use std::fs;
 use std::process::Command;
 
+use chopmark_core::erased::ErasedClaim;
+use chopmark_core::kind::Claim;
 use chopmark_core::sealed::Disclosure;
+use chopmark_core::statement::{Issuer, Statement};
 use chopmark_core::trust::{TrustPolicy, TrustedRegistry};
 use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Value, json};
@@ -163,6 +166,31 @@ fn one_field_is_disclosed_then_all_are_destroyed_and_the_log_is_as_good_as_befor
     assert_eq!(audit.code, 0, "{audit:?}");
     let (code, rebuilt) = home.json(&["db", "rebuild", "--data-dir", data]);
     assert!(code == 0 && rebuilt["mended"].is_u64(), "{rebuilt}");
+}
+
+#[test]
+fn a_process_without_a_master_key_erases_nothing() {
+    let place = crate::harness::place();
+    let service = Service::try_start(place.path(), "data", &["--retention-days", "0"]).unwrap();
+    let (payer, payee) = (shared::author(&service, "asks another"), shared::author(&service, "asks another payee"));
+    let payment = Payment::new(&payer, &payee, "asked of another", AMOUNT).entered(&service);
+    let keyless = Service::try_start(place.path(), "keyless", &["--database-url", &service.database_url()]).unwrap();
+    let openings = &payment.submission.openings.as_ref().unwrap().fields;
+    let mut fields: Vec<_> = openings.iter().map(|opening| opening.field.clone()).collect();
+    fields.sort_unstable();
+    let claim = ErasedClaim { statement: payment.submission.statement.id, fields };
+    let header = payer.header(Issuer::Party(payer.party), payer.threshold, "erases");
+    let request = payer.sign(Statement::compose("erases", &header, &Claim::Erased(claim)).unwrap(), Vec::new());
+    let answer = keyless.post(&request.to_request());
+    assert_eq!((answer.status, &answer.problem()["code"]), (503, &"no_master_key".into()), "{}", answer.text());
+    let path = format!("/v1/statements/{}/openings", payment.id);
+    let token = token_of(&service, &payer);
+    assert_eq!(get_as(&service, &path, &token).json()["fields"][0]["value"], AMOUNT);
+    // The one that has a key knows how long they have to be kept: no longer.
+    assert_eq!(service.post(&request.to_request()).status, 201);
+    assert!(!get_as(&service, &path, &token).text().contains(AMOUNT));
+    keyless.stop();
+    service.stop();
 }
 
 #[test]

@@ -207,7 +207,7 @@ fn every_endpoint_shows_every_role_what_it_may_see_and_no_more() {
 #[test]
 fn row_security_is_a_second_wall() {
     let service = service();
-    let Cast { payer, payment, .. } = cast("second wall");
+    let Cast { payer, payment, tokens } = cast("second wall");
     let (statement, party) = (&payment.id, payer.party.to_hex());
     let attempt = |role: &str, bound_to: &str, extra: &str| {
         service.sql(&format!(
@@ -233,6 +233,38 @@ fn row_security_is_a_second_wall() {
     }
     let as_another = attempt("party", &party, &record("officer", "HK")).unwrap_err();
     assert!(as_another.contains("row-level security"), "{as_another}");
+    // Nor anything of the other tables, by whoever is not the service.
+    let counted = |role: &str, bound_to: &str, table: &str| {
+        let rows = service.sql(&format!(
+            "SET ROLE chopmark_app; BEGIN; SELECT set_config('chopmark.role', '{role}', true),
+             set_config('chopmark.bound_to', '{bound_to}', true), set_config('chopmark.token', 'wall', true);
+             SELECT 'seen ' || count(*) FROM vault.{table}; ROLLBACK"
+        ));
+        let rows = rows.unwrap();
+        let seen = rows.split("seen ").nth(1).unwrap();
+        seen.split_whitespace().next().unwrap().parse::<u64>().unwrap()
+    };
+    assert_eq!(get_as(service, &format!("/v1/statements/{statement}/openings"), &tokens[1]).status, 200);
+    assert_eq!(report(service, &payer, &tokens[1], None).status, 201);
+    for table in ["wrapping_key", "opening", "reader", "token", "report", "access"] {
+        assert!(counted("service", "", table) > 0, "{table} is empty");
+    }
+    for (role, bound_to) in [("", String::new()), ("party", "ab".repeat(32)), ("officer", "AQ".to_owned())] {
+        let tables = [
+            "wrapping_key",
+            "opening",
+            "reader",
+            "token",
+            "challenge",
+            "report",
+            "report_sum",
+            "access",
+            "access_leaf",
+        ];
+        for table in tables {
+            assert_eq!(counted(role, &bound_to, table), 0, "{role} {table}");
+        }
+    }
     let facts =
         "SELECT bool_and(relrowsecurity AND relforcerowsecurity AND pg_get_userbyid(relowner) <> 'chopmark_app')
                  FROM pg_class WHERE relnamespace = 'vault'::regnamespace AND relkind = 'r'";

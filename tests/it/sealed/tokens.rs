@@ -1,4 +1,5 @@
-//! Tokens that are not good are refused with the same words, whatever is wrong with them.
+//! Tokens that are not good are refused with the same words, whatever is wrong with them. That time ends them, and challenges,
+//! is tested where the clock can be set: with the store.
 
 use std::cell::RefCell;
 use std::time::Instant;
@@ -26,8 +27,8 @@ fn whatever_is_wrong_with_a_token_the_answer_is_the_same() {
     assert_eq!(get_as(service, &path, &good).status, 404, "a good token, and nothing sealed");
 
     let none = refusal(&service.get(&path));
-    let (expired, expired_id) = token_made(service, &["--role", "officer", "--jurisdiction", "HK"]);
-    service.sql(&format!("UPDATE vault.token SET expires_at = now() WHERE id = '{expired_id}'")).unwrap();
+    let (altered, altered_id) = token_made(service, &["--role", "officer", "--jurisdiction", "HK"]);
+    service.sql(&format!("UPDATE vault.token SET expires_at = now() WHERE id = '{altered_id}'")).unwrap();
     let (revoked, revoked_id) = token_made(service, &["--role", "officer", "--jurisdiction", "HK"]);
     let data = service.directory.to_str().unwrap();
     let home = Home::new();
@@ -45,7 +46,7 @@ fn whatever_is_wrong_with_a_token_the_answer_is_the_same() {
     guessed[0] = 1;
     let guessed_secret = chopmark_core::token::Token::from_random([1; 10], &guessed);
     for (what, token) in [
-        ("expired", expired.as_str()),
+        ("of a row that was altered", altered.as_str()),
         ("revoked", &revoked),
         ("of another scope", &narrow),
         ("of a role without the scope", &auditor),
@@ -102,7 +103,7 @@ fn whatever_is_wrong_with_a_token_the_answer_is_the_same() {
 
     // What is kept is the hash alone.
     let kept = service.sql("SELECT string_agg(token::text, ' ') FROM vault.token").unwrap();
-    assert!(kept.contains(&expired_id) && !kept.contains(secret), "{kept}");
+    assert!(kept.contains(&altered_id) && !kept.contains(secret), "{kept}");
     let (code, listed) = home.json(&["token", "list", "--data-dir", data]);
     assert!(code == 0 && listed.to_string().contains(&revoked_id) && !listed.to_string().contains("chop_live"));
 }
@@ -137,8 +138,8 @@ fn whatever_is_wrong_with_a_token_the_answer_takes_the_same_time() {
     let author = shared::author(service, "timed tokens");
     let path = format!("/v1/statements/{}/openings", author.party.to_hex());
     let good = token_of(service, &author);
-    let (expired, expired_id) = token_made(service, &["--role", "officer", "--jurisdiction", "HK"]);
-    service.sql(&format!("UPDATE vault.token SET expires_at = now() WHERE id = '{expired_id}'")).unwrap();
+    let (altered, altered_id) = token_made(service, &["--role", "officer", "--jurisdiction", "HK"]);
+    service.sql(&format!("UPDATE vault.token SET expires_at = now() WHERE id = '{altered_id}'")).unwrap();
     let (narrow, _) = token_made(service, &["--role", "officer", "--jurisdiction", "HK", "--scope", "accesses"]);
     let of = |id: [u8; 10], secret: u8| chopmark_core::token::Token::from_random(id, &[secret; 32]).expose().to_owned();
     let id = good["chop_live_".len()..].split_once('_').unwrap().0.to_ascii_uppercase();
@@ -151,7 +152,7 @@ fn whatever_is_wrong_with_a_token_the_answer_takes_the_same_time() {
         ("cut short", asked(good[..good.len() - 1].to_owned())),
         ("of a guessed id", asked(of([7; 10], 1))),
         ("of another secret", asked(of(id, 1))),
-        ("expired", asked(expired)),
+        ("of a row that was altered", asked(altered)),
         ("of another scope", asked(narrow)),
         // The control: a page that looks nothing up.
         ("no page at all", Box::new(|| service.get("/v1/nothing")) as Box<dyn Fn() -> Answer + '_>),

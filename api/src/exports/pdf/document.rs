@@ -1,17 +1,17 @@
 //! A report as the template takes it: tables of strings in the reader's language, dates and money as people write them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chopmark_core::digest::Sha256Digest;
-use chopmark_core::money::Amount;
-use chopmark_core::tax::words::{Group, Language};
+use chopmark_core::money::{Amount, Decimal};
+use chopmark_core::tax::words::Language;
 use chopmark_core::terms::period::Date;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::fonts::Fonts;
-use crate::exports::tables::{self, CORRECTIONS, Cell, Column, LINES, Sort, Speech, TYPES, Table};
-use crate::reports::kept::{Content, raises};
+use crate::exports::tables::{self, CORRECTIONS, Cell, Column, FLAGS, LINES, SET_ASIDE, Sort, Speech, TYPES, Table};
+use crate::reports::kept::Content;
 
 /// The columns of the lines: what stands below one another in each. What is in none of them stands below the row.
 const SHOWN: [&[&str]; 12] = [
@@ -24,19 +24,9 @@ const SHOWN: [&[&str]; 12] = [
     &["kind"],
     &["amount"],
     &["section"],
-    &[FLAGS_COLUMN],
+    &["flags"],
     &["status"],
     &["entries"],
-];
-
-/// The one column that is of no line itself.
-const FLAGS_COLUMN: &str = "flags";
-
-const FLAGS: [Column; 4] = [
-    ("flag", Sort::Text, "/code"),
-    ("meaning", Sort::Word(Group::Flag), "/code"),
-    ("year", Sort::Text, "/year"),
-    ("entries", Sort::List, "/entries"),
 ];
 
 /// What stands below the title.
@@ -107,8 +97,14 @@ pub fn of(id: Sha256Digest, content: &Content, language: Language, fonts: &Fonts
         let label = format!("{}\n{name}", speech.title("font"));
         provenance.rows.push(vec![Cell::Text(label), Cell::Text(digest.to_string())]);
     }
-    let listed =
-        |name: &str, columns: &[Column], list: &str| plain(&speech, &speech.table(name, columns, content.list(list)));
+    let listed = |name: &str, columns: &[Column], list: &str| {
+        // A page is narrow: a column in which nothing stands is left out.
+        let is_filled = |(_, sort, pointer): &Column| {
+            content.list(list).iter().any(|row| speech.cell(*sort, row.pointer(pointer)) != Cell::Empty)
+        };
+        let columns: Vec<Column> = columns.iter().copied().filter(is_filled).collect();
+        plain(&speech, &speech.table(name, &columns, content.list(list)))
+    };
     let (lang, script, region) = match language {
         Language::English => ("en", "latn", "HK"),
         Language::TraditionalChinese => ("zh", "hant", "HK"),
@@ -127,6 +123,7 @@ pub fn of(id: Sha256Digest, content: &Content, language: Language, fonts: &Fonts
             breakdown(&speech, content),
             lines(&speech, content),
             listed("flags", &FLAGS, "flags"),
+            listed("set-aside", &SET_ASIDE, "set_aside"),
             listed("types", &TYPES, "ip_types"),
             listed("corrections", &CORRECTIONS, "corrections"),
             Sheet { form: Form::Pairs, ..plain(&speech, &provenance) },
@@ -203,12 +200,8 @@ fn names<'a>(speech: &Speech, content: &'a Content) -> BTreeMap<&'a str, String>
 }
 
 fn lines(speech: &Speech, content: &Content) -> Sheet {
-    let flags = content.list("flags");
     let said = |line: &Value, (_, sort, pointer): &Column| text(speech, &speech.cell(*sort, line.pointer(pointer)));
     let cell = |line: &Value, names: &[&str]| {
-        if names == [FLAGS_COLUMN] {
-            return codes(flags.iter().filter(|flag| raises(flag, line)));
-        }
         let parts = names.iter().filter_map(|name| column(name)).map(|column| said(line, column));
         parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
     };
@@ -218,7 +211,8 @@ fn lines(speech: &Speech, content: &Content) -> Sheet {
         let pairs = others.map(|column| (speech.title(column.0), said(line, column)));
         pairs.filter(|(_, text)| !text.is_empty()).collect()
     };
-    let rows = content.list("lines").iter().map(|line| Row {
+    let beside = tables::beside_lines(&content.report);
+    let rows = content.list("lines").iter().chain(&beside).map(|line| Row {
         depth: 0,
         cells: SHOWN.iter().map(|names| cell(line, names)).collect(),
         rest: rest(line),
@@ -243,30 +237,24 @@ fn column(name: &str) -> Option<&'static Column> {
     LINES.iter().find(|(known, ..)| *known == name)
 }
 
-/// The codes of flags, each once.
-fn codes<'a>(flags: impl Iterator<Item = &'a Value>) -> String {
-    let codes = flags.filter_map(|flag| flag.get("code")?.as_str());
-    codes.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join("\n")
-}
-
 fn text(speech: &Speech, cell: &Cell) -> String {
     match cell {
         Cell::Empty => String::new(),
         Cell::Amount(amount) => {
-            let (sign, figure) = (if *amount < Amount::ZERO { "-" } else { "" }, grouped(*amount));
+            let (sign, figure) = (if *amount < Amount::ZERO { "-" } else { "" }, grouped(amount.decimal()));
             format!("{sign}HK${}", figure.trim_start_matches('-'))
         }
-        Cell::Figure(amount) => grouped(*amount),
+        Cell::Figure(figure) => grouped(*figure),
         Cell::Count(count) => count.to_string(),
         Cell::Date(date) => date.parse::<Date>().map_or_else(|_| date.clone(), |date| speech.words.short_date(date)),
         Cell::Text(text) => text.clone(),
     }
 }
 
-/// An amount with a comma before every three digits.
-fn grouped(amount: Amount) -> String {
-    let text = amount.to_string();
-    let (digits, decimals) = text.split_once('.').unwrap_or((&text, ""));
+/// A number with a comma before every three digits.
+fn grouped(figure: Decimal) -> String {
+    let text = figure.to_string();
+    let (digits, decimals) = text.find('.').map_or((text.as_str(), ""), |point| text.split_at(point));
     let mut grouped = String::with_capacity(text.len() * 2);
     for (place, digit) in digits.chars().enumerate() {
         let follow = digits.len() - place;
@@ -275,7 +263,7 @@ fn grouped(amount: Amount) -> String {
         }
         grouped.push(digit);
     }
-    format!("{grouped}.{decimals}")
+    grouped + decimals
 }
 
 #[cfg(test)]
@@ -285,7 +273,7 @@ mod tests {
     #[test]
     fn every_column_that_is_shown_is_one_of_the_lines() {
         for name in SHOWN.concat() {
-            assert!(column(name).is_some() || name == FLAGS_COLUMN, "{name}");
+            assert!(column(name).is_some(), "{name}");
         }
     }
 
@@ -301,7 +289,7 @@ mod tests {
         ] {
             let amount = Amount::from_cents(cents);
             assert_eq!(text(&speech, &Cell::Amount(amount)), hkd);
-            assert_eq!(text(&speech, &Cell::Figure(amount)), figure);
+            assert_eq!(text(&speech, &Cell::Figure(amount.decimal())), figure);
         }
         assert_eq!(text(&speech, &Cell::Date("2026-02-30".to_owned())), "2026-02-30");
     }

@@ -7,6 +7,7 @@ use typst::layout::{Frame, FrameItem};
 use zeroize::Zeroizing;
 
 use super::*;
+use crate::reports::kept::Kept;
 use crate::server::FONTS;
 
 fn fonts() -> Option<Fonts> {
@@ -26,7 +27,7 @@ fn turn(fonts: Fonts) -> Turn {
 fn report(title: &str, copies: usize) -> Kept {
     let line = json!({
         "line": 1, "year": "2026/27", "kind": "deduction", "amount": "-1234567.50", "section": "16EA", "ip_type": "copyright",
-        "asset": { "title": { "zh-Hant": title }, "jurisdiction": "HK" }, "entries": [4, 7],
+        "asset": { "title": { "zh-Hant": title }, "jurisdiction": "HK" }, "entries": [4, 7], "flags": ["UNCONFIRMED"],
         "payment": { "nature": "purchase", "date": "2026-11-12", "counterparty": { "name": title }, "document": title,
                      "gross": "1000.00", "currency": "USD", "hkd": "7800.00", "status": "active" },
     });
@@ -35,13 +36,17 @@ fn report(title: &str, copies: usize) -> Kept {
         "report": {
             "taxpayer": { "name": { "en": title }, "brn": "12345678" }, "size": 9,
             "checkpoint": { "origin": "example.hk/log", "size": 9 }, "query": { "years": ["2026/27"] },
-            "lines": vec![line; copies], "payments": [{ "date": "2026-05-02" }],
+            "lines": vec![line; copies], "payments": [{ "index": 7, "date": "2026-05-02" }],
             "flags": [{ "code": "UNCONFIRMED", "year": "2026/27", "entries": [7] }],
             "breakdown": { "level": "jurisdiction", "key": "HK", "totals": { "deduction": "-1234567.50" } },
         },
     });
     let file = Zeroizing::new(file.to_string().into_bytes());
     Kept { id: chopmark_core::digest::Sha256Digest::of(&file), file }
+}
+
+fn write(press: &Turn, kept: &Kept, language: Language) -> Result<Vec<u8>, ApiError> {
+    press.write(kept.id, &kept.content()?, language)
 }
 
 /// All text of the pages, without spaces: lines end where there is room.
@@ -118,18 +123,18 @@ fn what_cannot_be_seen_is_named() {
         assert_eq!(fonts.showable(text), shown);
     }
     let odd = "\u{1f600}\u{e000}\u{202e}\u{7f}\u{fe0f}\u{e0100}\u{fdfd} ญ़ x\u{301} ㍿½ﬁ";
-    turn(fonts).write(&report(odd, 1), Language::English).unwrap();
+    write(&turn(fonts), &report(odd, 1), Language::English).unwrap();
 }
 
 #[test]
 fn the_same_report_gives_the_same_bytes() {
     let Some(fonts) = fonts() else { return };
     let (press, kept) = (turn(fonts), report("甲", 10));
-    let bytes = press.write(&kept, Language::English).unwrap();
-    assert_eq!(press.write(&kept, Language::English).unwrap(), bytes);
-    assert_eq!(turn(self::fonts().unwrap()).write(&kept, Language::English).unwrap(), bytes);
-    assert_ne!(press.write(&kept, Language::SimplifiedChinese).unwrap(), bytes);
-    let error = press.write(&report("甲", LINES_MAX + 1), Language::English).unwrap_err();
+    let bytes = write(&press, &kept, Language::English).unwrap();
+    assert_eq!(write(&press, &kept, Language::English).unwrap(), bytes);
+    assert_eq!(write(&turn(self::fonts().unwrap()), &kept, Language::English).unwrap(), bytes);
+    assert_ne!(write(&press, &kept, Language::SimplifiedChinese).unwrap(), bytes);
+    let error = write(&press, &report("甲", LINES_MAX + 1), Language::English).unwrap_err();
     assert_eq!((error.0.status, error.0.code.as_str()), (422, "report_too_large"));
 }
 

@@ -15,8 +15,9 @@ use utoipa::{IntoParams, ToSchema};
 use super::super::reason::reason;
 use super::super::{current, page};
 use crate::authenticate::authenticate;
+use crate::exports;
 use crate::problem::{ApiError, BadParameter, Erased, Missing, NotAuthenticated, NotNow, internal};
-use crate::reports::kept::{Kept, TotalsView, raises};
+use crate::reports::kept::{Kept, TotalsView};
 use crate::service::Service;
 
 /// Lines of a report.
@@ -74,7 +75,7 @@ pub struct LineQuery {
     /// What became of it: `active`, `corrected` or `reversed`.
     #[param(pattern = "^(active|corrected|reversed)$")]
     status: Option<String>,
-    /// A flag that an entry of it raises in its year.
+    /// What is flagged about it.
     #[param(max_length = 60)]
     flag: Option<String>,
     /// Whether facts are missing.
@@ -139,21 +140,18 @@ impl Filter {
         })
     }
 
-    fn admits(&self, line: &Value, flags: &[Value]) -> bool {
+    fn admits(&self, line: &Value) -> bool {
         let is = |pointer: &str, wanted: Value| line.pointer(pointer) == Some(&wanted);
-        let amount = line.get("amount").and_then(Value::as_str).and_then(|text| Amount::parse(text).ok());
+        let amount = line.get("amount").and_then(Value::as_str).and_then(exports::amount);
+        let flags = line.get("flags").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         self.texts.iter().all(|(pointer, text)| is(pointer, text.as_str().into()))
             && self.payment.is_none_or(|index| is("/payment/index", index.into()))
             && self.associate.is_none_or(|associate| is("/payment/counterparty/associate", associate.into()))
             && self.needs_review.is_none_or(|needs| is("/needs_review", needs.into()))
             && self.amount_min.is_none_or(|min| amount.is_some_and(|amount| amount >= min))
             && self.amount_max.is_none_or(|max| amount.is_some_and(|amount| amount <= max))
-            && self.flag.as_deref().is_none_or(|code| flags.iter().any(|flag| is_of(flag, code) && raises(flag, line)))
+            && self.flag.as_deref().is_none_or(|code| flags.iter().any(|flag| flag.as_str() == Some(code)))
     }
-}
-
-fn is_of(flag: &Value, code: &str) -> bool {
-    flag.get("code").and_then(Value::as_str) == Some(code)
 }
 
 fn totals(lines: &[&Value]) -> Result<Totals, ApiError> {
@@ -162,7 +160,7 @@ fn totals(lines: &[&Value]) -> Result<Totals, ApiError> {
         let text = |name: &str| line.get(name).and_then(Value::as_str).unwrap_or_default();
         let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == text("kind"));
         let kind = kind.ok_or_else(|| internal(&"a line of no kind"))?;
-        let amount = Amount::parse(text("amount")).map_err(|error| internal(&error))?;
+        let amount = exports::amount(text("amount")).ok_or_else(|| internal(&"a line of no amount"))?;
         totals.add(kind, amount).map_err(|error| internal(&error))?;
     }
     Ok(totals)
@@ -214,8 +212,7 @@ fn select(kept: &Kept, filter: &Filter, query: &LineQuery) -> Result<LineList, A
     // The lines of a report never change, so their last number serves as the size of the list.
     let end = content.list("lines").last().map_or(0, number) + 1;
     let page = page::parse(query.cursor.as_deref(), query.limit, end)?;
-    let flags = content.list("flags");
-    let fitting: Vec<&Value> = content.list("lines").iter().filter(|line| filter.admits(line, flags)).collect();
+    let fitting: Vec<&Value> = content.list("lines").iter().filter(|line| filter.admits(line)).collect();
     let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
     let shown: Vec<&Value> = fitting.iter().copied().filter(|line| number(line) >= page.from).take(limit).collect();
     Ok(LineList {

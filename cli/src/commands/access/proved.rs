@@ -26,12 +26,18 @@ pub(super) struct Proved {
 }
 
 impl Proved {
-    /// Proves every record that is under the newest checkpoint.
+    /// Proves every record that is under the newest checkpoint. Those that are known were proved before, under a checkpoint that
+    /// is proved to be the beginning of this one.
     ///
     /// # Errors
     /// A proof failure for the first that is not what the log has in its place.
-    pub(super) fn check(client: &Client, key: &VerifierKey, listed: &Listed) -> Result<Self, Failure> {
-        let needed = listed.accesses.last().map_or(0, |last| last.index.saturating_add(1));
+    pub(super) fn check(
+        client: &Client,
+        key: &VerifierKey,
+        listed: &Listed,
+        is_known: impl Fn(u64) -> bool,
+    ) -> Result<Self, Failure> {
+        let needed = listed.accesses.back().map_or(0, |last| last.index.saturating_add(1));
         let checkpoint = newest(client, key, needed)?;
         let mut proved = Self { checkpoint, records: listed.accesses.len(), covered: 0 };
         for access in &listed.accesses {
@@ -40,6 +46,10 @@ impl Proved {
             else {
                 continue;
             };
+            proved.covered += 1;
+            if is_known(access.index) {
+                continue;
+            }
             let (size, root) = (checkpoint.size(), checkpoint.root());
             let path = client.access_inclusion(size, access.index)?;
             verify_inclusion(leaf, access.index, size, &path, root).map_err(|error| {
@@ -49,7 +59,6 @@ impl Proved {
                      does not hold: {error}"
                 ))
             })?;
-            proved.covered += 1;
         }
         Ok(proved)
     }

@@ -13,8 +13,8 @@ use chopmark_core::statement::StatementId;
 use chopmark_core::strict;
 use serde::{Deserialize, Serialize};
 
+use super::Listed;
 use super::proved::{Proved, leaf_of};
-use super::{Access, Listed};
 use crate::client::Client;
 use crate::config::Directories;
 use crate::exit::Failure;
@@ -26,7 +26,7 @@ const DIRECTORY: &str = "accesses";
 /// Schema name of the document.
 const SCHEMA: &str = "chopmark.accesses/v1";
 
-/// Most records that are remembered: as many as are ever shown at once.
+/// Most records that are remembered: as many as are ever shown at once, the newest.
 const RECORDS_MAX: usize = 10_000;
 
 /// Largest document, in bytes: so many indices and hashes, and a note.
@@ -79,26 +79,14 @@ impl Seen {
         Ok(Self { path, document })
     }
 
-    /// Whether everything that was shown before is shown again, as far as the list goes.
-    ///
-    /// # Errors
-    /// A proof failure for the first record that is gone, or another.
-    pub(super) fn check(&self, listed: &Listed) -> Result<(), Failure> {
-        let Some(document) = &self.document else { return Ok(()) };
-        let last = listed.accesses.last().map(|last| last.index);
-        for (index, leaf) in &document.records {
-            if !listed.is_complete && last.is_none_or(|last| *index > last) {
-                break;
-            }
-            let same = |access: &&Access| access.index == *index;
-            let Some(access) = listed.accesses.iter().find(same) else {
-                return Err(Failure::proof(format!("record {index} was shown before, and is gone")));
-            };
-            if leaf_of(access)? != *leaf {
-                return Err(Failure::proof(format!("record {index} is another than was shown before")));
-            }
-        }
-        Ok(())
+    /// The records that have to be there again: their leaf hashes by index.
+    pub(super) fn expected(&self) -> BTreeMap<u64, Sha256Digest> {
+        self.document.as_ref().map(|document| document.records.clone()).unwrap_or_default()
+    }
+
+    /// Whether a record was proved before.
+    pub(super) fn holds(&self, index: u64) -> bool {
+        self.document.as_ref().is_some_and(|document| document.records.contains_key(&index))
     }
 
     /// Remembers what was proved now, once the log signed then is proved to be the beginning of the log signed now.
@@ -133,9 +121,7 @@ impl Seen {
         }
         let Some((_, note)) = &proved.checkpoint else { return Ok(()) };
         for access in listed.accesses.iter().filter(|access| proved.covers(access.index)) {
-            if document.records.len() < RECORDS_MAX {
-                document.records.insert(access.index, leaf_of(access)?);
-            }
+            remember(&mut document.records, access.index, leaf_of(access)?);
         }
         SCHEMA.clone_into(&mut document.schema);
         document.checkpoint.clone_from(note);
@@ -147,5 +133,29 @@ impl Seen {
             files::sweep(directory);
         }
         files::replace(&self.path, &bytes, Permissions::Private).map_err(failed)
+    }
+}
+
+/// Remembers a record, in the place of the oldest where there are too many.
+fn remember(records: &mut BTreeMap<u64, Sha256Digest>, index: u64, leaf: Sha256Digest) {
+    records.insert(index, leaf);
+    if records.len() > RECORDS_MAX {
+        records.pop_first();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_records_are_remembered() {
+        let mut records = BTreeMap::new();
+        for index in 0..12_000 {
+            remember(&mut records, index, Sha256Digest::of(b"leaf"));
+        }
+        assert_eq!((records.len(), records.first_key_value().unwrap().0), (RECORDS_MAX, &2_000));
+        remember(&mut records, 1_000, Sha256Digest::of(b"leaf"));
+        assert!(!records.contains_key(&1_000), "older than all that are remembered");
     }
 }

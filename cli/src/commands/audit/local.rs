@@ -1,6 +1,5 @@
 //! The audit of a database: its own key, mark and kept checkpoints against its rows.
 
-use chopmark_core::access::access_log_origin;
 use chopmark_core::ledger::note::VerifierKey;
 use chopmark_store::audit::{self, Finding, KnownRoot, Options, Progress, Surroundings, Verdict};
 use chopmark_store::{Registry, Store, StoreError};
@@ -69,11 +68,9 @@ async fn check(
         let source = format!("the signer's mark {}", directory.mark().display());
         options.known.push(KnownRoot { source, size: signed.size, root: signed.root, is_published: false });
     }
-    if let Some(signed) = directory.peek_access_mark()? {
+    if let Some(signed) = directory.peek_access_mark(origin)? {
         let source = format!("the signer's mark {}", directory.access_mark().display());
-        let is_ours = signed.size > 0 && signed.origin == access_log_origin(origin);
-        let known = KnownRoot { source, size: signed.size, root: signed.root, is_published: false };
-        options.known_accesses.extend(Some(known).filter(|_| is_ours));
+        options.known_accesses.push(KnownRoot { source, size: signed.size, root: signed.root, is_published: false });
     }
     let from = arguments.from.as_ref().map(|path| kept_checkpoint(path, &key)).transpose()?;
     if let Some(from) = &from {

@@ -76,7 +76,7 @@ pub(super) fn status_list(context: &Context<'_>, arguments: &StatusListArguments
     }
     write(path, text.as_bytes())?;
     let report = Report::default()
-        .row("listed", list.listed.len().to_string())
+        .row("listed", list.events().to_string())
         .row("good until", list.not_after.to_string())
         .headline(Tone::Good, format!("WRITTEN: {}, as of size {} at {}", path.display(), list.size, list.signed_at));
     let members = json!({
@@ -84,7 +84,7 @@ pub(super) fn status_list(context: &Context<'_>, arguments: &StatusListArguments
         "size": list.size,
         "signed_at": list.signed_at,
         "not_after": list.not_after,
-        "listed": list.listed.len(),
+        "listed": list.events(),
     });
     context.done(members, &report)
 }

@@ -5,6 +5,7 @@
 
 mod encoding;
 mod list;
+mod recorded;
 mod report;
 mod row;
 mod work;
@@ -41,6 +42,8 @@ struct Item {
     order: Order,
     /// The place, among items, of the payment on the same list that it takes something off.
     credits: Option<usize>,
+    /// Whether it is on record already.
+    is_known: bool,
 }
 
 /// Records every payment of a list.
@@ -63,25 +66,28 @@ pub(super) fn run(context: &Context<'_>, arguments: &PayImportArguments) -> Resu
         Err(_) if !list.faults.is_empty() => return refuse(context, path, list.faults),
         Err(failure) => return Err(failure),
     };
-    let items = match checked(&speaker, &list, arguments.recorded_rates)? {
-        Ok(items) => items,
-        Err(faults) => return refuse(context, path, faults),
-    };
+    let (mut items, mut faults) = checked(&speaker, &list, arguments.recorded_rates)?;
+    let journal = report.with_extension("rows.jsonl");
+    faults.extend(recorded::faults(&speaker, &mut items, arguments.vault.vault_zone, &journal)?);
+    if !faults.is_empty() {
+        faults.sort_by_key(|fault| fault.line);
+        return refuse(context, path, faults);
+    }
     if speaker.consent() == Consent::NotNeeded {
         return dry(context, arguments, &speaker, &list, &items);
     }
     let what = what_becomes_public(&speaker, &items);
     speaker.consent().obtain(context.printer, &speaker.contact.registry.origin, &what)?;
     speaker.pin(context)?;
-    let ends = work::all(context, &speaker, &items, arguments.vault.vault_zone, &report)?;
+    let ends = work::all(context, &speaker, &items, arguments.vault.vault_zone, journal)?;
     report::finish(context, (path, list.encoding), &report, &items, &ends)
 }
 
-/// Everything that is wrong, or every row ready to be recorded.
+/// Every row that is fit to be recorded, and everything that is wrong with others.
 ///
 /// # Errors
 /// When the registry can't be asked.
-fn checked(speaker: &Speaker, list: &List, recorded_rates: bool) -> Result<Result<Vec<Item>, Vec<Fault>>, Failure> {
+fn checked(speaker: &Speaker, list: &List, recorded_rates: bool) -> Result<(Vec<Item>, Vec<Fault>), Failure> {
     let lookup = Lookup::new(&speaker.client);
     let own = speaker.party.party_id;
     let mut faults = list.faults.clone();
@@ -116,7 +122,7 @@ fn checked(speaker: &Speaker, list: &List, recorded_rates: bool) -> Result<Resul
             let reason = format!("row {} is the same payer, payee and document", earlier.line);
             faults.push(fault("document", reason));
         }
-        items.push(Item { line: row.line, order, credits: None });
+        items.push(Item { line: row.line, order, credits: None, is_known: false });
     }
     for (place, row) in open {
         let credited = row.credits_document.clone().unwrap_or_default();
@@ -130,8 +136,7 @@ fn checked(speaker: &Speaker, list: &List, recorded_rates: bool) -> Result<Resul
             faults.push(Fault { line: row.line, column: "credits".to_owned(), reason: reason.to_owned() });
         }
     }
-    faults.sort_by_key(|fault| fault.line);
-    Ok(if faults.is_empty() { Ok(items) } else { Err(faults) })
+    Ok((items, faults))
 }
 
 /// Whether a failure says nothing about the row.
@@ -182,13 +187,13 @@ fn dry(
     items: &[Item],
 ) -> Result<Exit, Failure> {
     let mut natures: BTreeMap<&str, u64> = BTreeMap::new();
-    for item in items {
+    for item in items.iter().filter(|item| !item.is_known) {
         let number = natures.entry(item.order.claim.nature.as_str()).or_default();
         *number = number.saturating_add(1);
     }
     let mut report = Report::default();
     let mut first = Value::Null;
-    if let Some(item) = items.iter().find(|item| item.credits.is_none()) {
+    if let Some(item) = items.iter().find(|item| item.credits.is_none() && !item.is_known) {
         let (place, nonce) = speaker.place(ExpenditureClaim::PREDICATE_TYPE)?;
         let (claim, sealing) = item.order.sealed((&place, nonce), arguments.vault.vault_zone)?;
         let subject = work::subject(&item.order);
@@ -198,17 +203,20 @@ fn dry(
     for (nature, number) in &natures {
         report = report.row(nature, units::count(*number, "payment"));
     }
-    let number = units::count(units::length(items.len()), "payment");
+    let already = items.iter().filter(|item| item.is_known).count();
+    let number = units::count(units::length(items.len() - already), "payment");
     let members = json!({
         "dry_run": true,
         "list": crate::files::text(&arguments.list),
         "encoding": list.encoding,
         "rows": items.len(),
+        "already": already,
         "natures": natures,
         "first": first,
     });
     let report = report
         .row("encoding", list.encoding)
+        .row("already", units::count(units::length(already), "payment"))
         .headline(Tone::Neutral, format!("DRY RUN: {number} would be recorded; nothing was sent"));
     context.done(members, &report)
 }

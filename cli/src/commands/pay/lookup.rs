@@ -21,6 +21,7 @@ pub(in crate::commands) struct Lookup<'a> {
     client: &'a Client,
     statements: RefCell<BTreeMap<String, Result<Statement, Nowhere>>>,
     parties: RefCell<BTreeMap<String, Result<StatementId, Nowhere>>>,
+    heads: RefCell<BTreeMap<StatementId, StatementId>>,
 }
 
 fn nowhere(failure: Failure) -> Result<Nowhere, Failure> {
@@ -38,7 +39,7 @@ fn failure((exit, code, message): Nowhere) -> Failure {
 impl<'a> Lookup<'a> {
     /// Nothing is asked yet.
     pub(in crate::commands) fn new(client: &'a Client) -> Self {
-        Self { client, statements: RefCell::default(), parties: RefCell::default() }
+        Self { client, statements: RefCell::default(), parties: RefCell::default(), heads: RefCell::default() }
     }
 
     /// A statement.
@@ -95,6 +96,28 @@ impl<'a> Lookup<'a> {
             Claim::Asset(_) => Ok(statement.id),
             other => Err(other_kind(id, "asset", other)),
         }
+    }
+
+    /// An asset, a payment or a use as it stands: who said it first, and what is said of it now; nothing where it was reversed.
+    ///
+    /// # Errors
+    /// As [`Lookup::statement`].
+    pub(super) fn standing(&self, id: &StatementId) -> Result<Option<(StatementId, Claim)>, Failure> {
+        let first = self.statement(&id.to_string())?;
+        let known = self.heads.borrow().get(id).copied();
+        let head = known.map_or_else(|| self.client.correction_head(id), Ok)?;
+        self.heads.borrow_mut().insert(*id, head);
+        let issuer = first.issuer();
+        if head == *id {
+            return Ok(Some((issuer, first.claim)));
+        }
+        let Claim::Correction(correction) = self.statement(&head.to_string())?.claim else { return Ok(None) };
+        let claim = correction.replacement.map(|replacement| match replacement {
+            Replacement::Asset(claim) => Claim::Asset(*claim),
+            Replacement::Expenditure(claim) => Claim::Expenditure(*claim),
+            Replacement::Use(claim) => Claim::Use(claim),
+        });
+        Ok(claim.map(|claim| (issuer, claim)))
     }
 
     /// An artefact and the type of right in it.

@@ -7,6 +7,7 @@ use chopmark_core::code::{Jurisdiction, ResidencyZone};
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::expenditure::{Details, ExpenditureClaim, Nature, Outside, SealedPayment, Side};
 use chopmark_core::kind::{Claim, Kind as _};
+use chopmark_core::licensing::GrantClaim;
 use chopmark_core::sealed::{Opening, Place};
 use chopmark_core::statement::{Nonce, StatementId};
 use chopmark_core::strict::{self, StrictError};
@@ -204,6 +205,10 @@ impl Order {
             given.licence.as_deref().map(|id| lookup.licence(id)).transpose().map_err(at("licence"))?.unzip();
         let (credits, credited) =
             given.credits.as_deref().map(|id| lookup.payment(id)).transpose().map_err(at("credits"))?.unzip();
+        if credited.as_ref().is_some_and(|claim| claim.nature.is_credit()) {
+            let reason = "that is a credit note or refund itself; put it right with chopmark pay correct";
+            return Err(Fault::at("credits", reason));
+        }
         let payer = given_side(lookup, "payer", payer(given, beside.payer_brn))?;
         let payee = given_side(lookup, "payee", payee(given, beside.payee_brn))?;
         let known = before.as_ref().map(|order| (order.claim.payer.clone(), order.claim.payee.clone()));
@@ -264,6 +269,11 @@ impl Order {
             },
         };
         order.check()?;
+        order.check_named(lookup, granted.as_ref())?;
+        // One on the same list is not there yet.
+        if let Some(credited) = order.claim.credits.filter(|_| beside.credits.is_none()) {
+            order.check_credited(lookup, &credited)?;
+        }
         Ok(order)
     }
 
@@ -277,6 +287,43 @@ impl Order {
         self.claim.validate().map_err(|error| Fault::of_member(&error))?;
         let openings = sealing::unsealed(&self.figures.fields()).map_err(|failure| Fault::of("amount", failure))?;
         self.claim.check_opened(&openings).map_err(|error| Fault::of_member(&error))
+    }
+
+    /// Whether what it names stands and is of its sides, as the registry would judge it now.
+    fn check_named(&self, lookup: &Lookup<'_>, granted: Option<&GrantClaim>) -> Result<(), Fault> {
+        let claim = &self.claim;
+        for (option, id, owner) in claim.assets() {
+            let standing = lookup.standing(&id).map_err(|failure| Fault::of(option, failure))?;
+            let Some((issuer, _)) = standing else { return Err(Fault::at(option, "this asset was reversed")) };
+            if owner.is_some_and(|owner| !owner.is(issuer)) {
+                let side = if owner == Some(&claim.payer) { "payer" } else { "payee" };
+                let nature = nature_words(claim.nature);
+                return Err(Fault::at(
+                    option,
+                    format!("of a {nature} this is an asset of the {side}; this one is not"),
+                ));
+            }
+        }
+        let is_side = |party: StatementId| claim.payer.is(party) || claim.payee.is(party);
+        if granted.is_some_and(|granted| !is_side(granted.licensor) && !is_side(granted.licensee)) {
+            return Err(Fault::at("licence", "neither payer nor payee is a side of this licence"));
+        }
+        Ok(())
+    }
+
+    /// Whether the payment that it takes something off stands, and was paid between the same.
+    fn check_credited(&self, lookup: &Lookup<'_>, credited: &StatementId) -> Result<(), Fault> {
+        match lookup.standing(credited).map_err(at("credits"))? {
+            Some((_, Claim::Expenditure(paid)))
+                if (&paid.payer, &paid.payee) == (&self.claim.payer, &self.claim.payee) =>
+            {
+                Ok(())
+            }
+            Some(_) => {
+                Err(Fault::at("credits", "what it credits was paid between others; payer and payee stay the same"))
+            }
+            None => Err(Fault::at("credits", "the payment it credits was reversed")),
+        }
     }
 
     /// Whether it is paid in foreign money without saying at which rate.

@@ -98,6 +98,24 @@ impl Under<'_> {
         self.payment().map(|claim| (claim.document.as_str(), claim.file))
     }
 
+    /// What it says of itself, of a rate, a relation or a credit.
+    fn said(&self, verified: &Verified) -> Option<String> {
+        match (&self.statement.claim, self.payment()) {
+            (Claim::FxRate(claim), _) => Some(format!(
+                "{} {} = {} {}, of {}; source: {}",
+                claim.units, claim.from, claim.rate, claim.to, claim.date, claim.source
+            )),
+            (Claim::Relation(claim), _) => {
+                let (other, _) = verified.evidence.describe(&claim.other);
+                let until = claim.until.map_or_else(String::new, |until| format!(" until {until}"));
+                let how = serde_json::to_value(claim.relation).ok()?;
+                Some(format!("{} {other} from {}{until}", how.as_str()?, claim.from))
+            }
+            (_, Some(claim)) => claim.credits.map(|credited| format!("credits {}", credited.shown("exp"))),
+            _ => None,
+        }
+    }
+
     /// What was opened of it: names without a slash, and values.
     fn opened(&self) -> Vec<(String, Value)> {
         let value = |bytes: &[u8]| serde_json::from_slice(bytes).unwrap_or(Value::Null);
@@ -129,6 +147,7 @@ impl Under<'_> {
             "endorsed_by": endorsed,
             "document": document,
             "file": file.flatten(),
+            "says": self.said(verified),
             "opened": self.opened().into_iter().collect::<serde_json::Map<_, _>>(),
         })
     }
@@ -143,6 +162,9 @@ impl Under<'_> {
         if let Some((document, file)) = self.document() {
             let digest = file.map_or("no digest".to_owned(), |digest| format!("SHA-256 {digest}"));
             report = report.row("  document", format!("{document}, {digest}"));
+        }
+        if let Some(said) = self.said(verified) {
+            report = report.row("  says", said);
         }
         for (name, value) in self.opened() {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);

@@ -6,7 +6,7 @@ use chopmark_core::access::{Reason, Refused, Scope, Who};
 use chopmark_core::code::Jurisdiction;
 use chopmark_core::expenditure::report::{Cell, Totals};
 use chopmark_core::time::Timestamp;
-use chopmark_store::Store;
+use chopmark_store::{AccessHead, Store};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -22,7 +22,7 @@ use crate::{files, units, vault};
 ///
 /// # Errors
 /// An authorisation failure without an officer's token; when the database can't be read or the directory not be written.
-/// Sums that differ are a proof failure that names the first.
+/// Sums that differ are a proof failure that names the first, and so is an access log that is not what was signed.
 pub(super) fn run(context: &Context<'_>, arguments: &ReportRecomputeArguments) -> Result<Exit, Failure> {
     let reason = Reason { case_reference: arguments.case_reference.clone(), purpose: arguments.purpose.clone() };
     reason.validate().map_err(|error| Failure::usage(format!("{}: {}", error.pointer, error.reason)))?;
@@ -76,12 +76,13 @@ async fn work(
     directory: &DataDirectory,
     store: &Store,
 ) -> Result<(Jurisdiction, Recomputed), Failure> {
-    let store = vault::attach_for_reading(store, directory, &arguments.key)?;
+    let store = vault::attach_for_reading(store, directory, &arguments.key, &arguments.zones.zones)?;
     let now = Timestamp::from(chrono::Utc::now());
     let refused = || Failure::new(Exit::NotAuthorised, "not_authorised", "CHOPMARK_TOKEN is no officer's token here");
     let principal = store.principal(Some(shown), Scope::Openings, now).await?.ok_or_else(refused)?;
     let Who::Officer(place) = principal.who.clone() else { return Err(refused()) };
     let registry = store.registry().await?;
+    refuse_other_accesses(&store, directory, &registry.reference.origin).await?;
     let checkpoint = store.latest_checkpoint().await?.ok_or_else(|| {
         Failure::new(Exit::CouldNotCheck, "no_checkpoint", "nothing of this log is published yet; start chopmark serve")
     })?;
@@ -101,6 +102,24 @@ async fn work(
     let recomputed = recomputed.await;
     steps.finish();
     Ok((place.clone(), recomputed?))
+}
+
+/// As the service does, reads nothing while the access log is not what was signed: what is recorded now would be put behind
+/// records that are others, and cover that up.
+async fn refuse_other_accesses(store: &Store, directory: &DataDirectory, origin: &str) -> Result<(), Failure> {
+    // First, so that what a service signs meanwhile is not missed in the log.
+    let Some(signed) = directory.peek_access_mark(origin)? else { return Ok(()) };
+    let signed = AccessHead { size: signed.size, root: signed.root };
+    if store.access_log_extends(store.access_head().await?, signed).await? {
+        return Ok(());
+    }
+    let message = format!(
+        "the access log does not begin with the {} records that {} says were signed: nothing sealed is read until they are \
+         put back; chopmark audit says what is wrong",
+        signed.size,
+        directory.access_mark().display()
+    );
+    Err(Failure::new(Exit::ProofInvalid, "access_log_damaged", message))
 }
 
 /// The first sum that is kept otherwise than it is computed, in a sentence.

@@ -1,17 +1,15 @@
 //! `chopmark report ip-expenditure`: asks for a report, checks it as a stranger would, and only then writes it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
 use chopmark_core::digest::Sha256Digest;
-use chopmark_core::expenditure::report::{self, Totals, Verified};
-use chopmark_core::ledger::note::Note;
+use chopmark_core::expenditure::report::{self, ExportNote, Totals, Verified};
 use chopmark_core::tax::year::Year;
-use data_encoding::BASE64;
 use serde_json::{Map, Value, json};
 
-use super::{ASSERTED, PROVEN};
+use super::{ASSERTED, PROVEN, signed};
 use crate::arguments::{IpExpenditureArguments, ReasonArguments};
 use crate::client::{Asked, Client, Made, ReportRequest};
 use crate::commands::search::encode;
@@ -26,9 +24,6 @@ use crate::units;
 /// What a report can be written as.
 const FORMATS: [&str; 5] = ["json", "csv", "xlsx", "pdf", "parquet"];
 
-/// First line of the signature over an export.
-const EXPORT_NOTE_HEADER: &str = "chopmark/report-export/v1";
-
 /// Has a report made, and writes it.
 ///
 /// # Errors
@@ -38,9 +33,12 @@ pub(super) fn run(context: &Context<'_>, arguments: &IpExpenditureArguments) -> 
     let settings =
         context.settings(Overrides { party: arguments.login.party.clone(), trust: arguments.trust.clone() })?;
     let formats = formats(&arguments.format)?;
+    if arguments.bom && !formats.contains(&"csv") {
+        return Err(Failure::usage("--bom: only CSV begins with a byte order mark; add csv to --format"));
+    }
     let base = arguments.out.join(format!("ip-{}", name(&arguments.years)));
     let paths: Vec<PathBuf> = formats.iter().map(|format| base.with_added_extension(format)).collect();
-    for path in paths.iter().flat_map(|path| [path.clone(), signature_path(path)]) {
+    for path in paths.iter().flat_map(|path| [path.clone(), signed::path_of(path)]) {
         if path.symlink_metadata().is_ok() {
             let message =
                 format!("{} exists and is left as it is; choose another directory with --out", path.display());
@@ -66,12 +64,22 @@ pub(super) fn run(context: &Context<'_>, arguments: &IpExpenditureArguments) -> 
     let verified = report::verify(&bytes, &contact.trust.policy)?;
     let mut written = vec![(base.with_added_extension("json"), bytes)];
     for format in formats.iter().filter(|format| **format != "json") {
-        let query = format!("?format={format}&lang={}{}", arguments.lang.tag(), reason(&arguments.reason, '&'));
+        let bom = arguments.bom && *format == "csv";
+        let (lang, more) = (arguments.lang.tag(), if bom { "&bom=true" } else { "" });
+        let query = format!("?format={format}&lang={lang}{more}{}", reason(&arguments.reason, '&'));
         let export = client.report_bytes(&made.id, &format!("/export{query}"), &token)?;
         let note = client.export_signature(&made.id, &query, &token)?;
-        check_signature(&contact, &made.id, &format!("{format} {}", arguments.lang.tag()), &export, &note)?;
+        let expected = ExportNote {
+            origin: contact.registry.origin.clone(),
+            report: made.id,
+            size: verified.head.size,
+            root: verified.head.root,
+            form: format!("{format}{} {lang}", if bom { "+bom" } else { "" }),
+            digest: Sha256Digest::of(&export),
+        };
+        check_signature(&contact, &expected, &note)?;
         let path = base.with_added_extension(format);
-        written.push((signature_path(&path), note));
+        written.push((signed::path_of(&path), note));
         written.push((path, export));
     }
     std::fs::create_dir_all(&arguments.out).map_err(|error| Failure::file("make", &arguments.out, &error))?;
@@ -112,10 +120,6 @@ fn name(years: &[Year]) -> String {
         (Some(first), Some(last)) => format!("{}-to-{}", word(first), word(last)),
         _ => "all".to_owned(),
     }
-}
-
-fn signature_path(path: &Path) -> PathBuf {
-    path.with_added_extension("sig")
 }
 
 /// The query as the registry takes it.
@@ -187,27 +191,11 @@ pub(super) fn reason(reason: &ReasonArguments, begin: char) -> String {
 }
 
 /// Whether the log's key signed just these bytes as just this export of just this report.
-fn check_signature(
-    contact: &Contact,
-    id: &Sha256Digest,
-    form: &str,
-    export: &[u8],
-    note: &[u8],
-) -> Result<(), Failure> {
+fn check_signature(contact: &Contact, expected: &ExportNote, note: &[u8]) -> Result<(), Failure> {
     let wrong = |reason: &str| Failure::proof(format!("the signature over the export does not hold: {reason}"));
-    let text = core::str::from_utf8(note).map_err(|_| wrong("it is no text"))?;
-    let note = Note::parse(text).map_err(|error| wrong(&error.to_string()))?;
-    let signed = note.verify(core::slice::from_ref(&contact.log_key)).map_err(|error| wrong(&error.to_string()))?;
-    if signed.is_empty() {
-        return Err(wrong("the log's own key did not sign it"));
-    }
-    let digest = BASE64.encode(Sha256Digest::of(export).as_bytes());
-    let origin = &contact.registry.origin;
-    if note.text() == format!("{EXPORT_NOTE_HEADER}\n{origin}\n{id}\n{form}\n{digest}\n") {
-        Ok(())
-    } else {
-        Err(wrong("it is of something else"))
-    }
+    let note = core::str::from_utf8(note).map_err(|_| wrong("it is no text"))?;
+    let text = report::open_note(note, &contact.log_key).map_err(|error| wrong(&error.to_string()))?;
+    if text == expected.text() { Ok(()) } else { Err(wrong("it is of something else")) }
 }
 
 /// How much there is in a report.
@@ -242,6 +230,11 @@ pub(super) fn described(verified: &Verified) -> Report {
     for set_aside in &report.set_aside {
         described = described.row("set aside", format!("entry {}: {}", set_aside.index, set_aside.reason));
     }
+    if report.left_out > 0 {
+        let left_out =
+            format!("{} of entries, which others alone say of the taxpayer: there are too many", report.left_out);
+        described = described.row("left out", left_out);
+    }
     described.row("proven", PROVEN).row("its word", ASSERTED)
 }
 
@@ -272,6 +265,7 @@ pub(super) fn members(verified: &Verified) -> Result<Map<String, Value>, Failure
         "lines": report.lines.len(),
         "flags": report.flags,
         "set_aside": report.set_aside,
+        "left_out": report.left_out,
         "totals": report.breakdown.totals,
         "entries": verified.items.len(),
         "proven": PROVEN,

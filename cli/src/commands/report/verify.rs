@@ -1,12 +1,12 @@
 //! `chopmark report verify`: a report is checked with nothing but its file and a trust policy; with `--online` the registry
-//! makes it again, too.
+//! makes it again, too. Other files are checked by the signature beside them.
 
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::expenditure::report::{self, Verified};
 use serde_json::{Value, json};
 
-use super::read;
 use super::request::{described, lines, make, members};
+use super::{read, signed};
 use crate::arguments::ReportVerifyArguments;
 use crate::client::{Client, ReportRequest};
 use crate::commands::{Context, token};
@@ -15,7 +15,7 @@ use crate::exit::{Exit, Failure};
 use crate::printer::Tone;
 use crate::trust::{Contact, Trust};
 
-/// Checks a report.
+/// Checks a report, or a file that was made of reports.
 ///
 /// # Errors
 /// A proof failure naming what does not hold; [`Exit::CouldNotCheck`] where there is no trust, the policy refuses it, or this
@@ -25,6 +25,12 @@ pub(super) fn run(context: &Context<'_>, arguments: ReportVerifyArguments) -> Re
     let settings = context.settings(Overrides { party: login.party, trust })?;
     let trust = Trust::for_verifying(&settings, &file, context.printer)?;
     let bytes = read(&file)?;
+    if signed::is_signed_beside(&file, &bytes) {
+        if online {
+            return Err(Failure::usage("--online: only a report itself is made again; give its JSON"));
+        }
+        return signed::run(context, &trust, &file, &bytes);
+    }
     let verified = report::verify(&bytes, &trust.policy)?;
     if online {
         let client = Client::of(&settings)?;

@@ -108,8 +108,9 @@ impl<'a> Draft<'a> {
         let mut members = Map::new();
         members.insert("nature".to_owned(), json!(nature));
         members.insert("date".to_owned(), json!(paid.claim.on));
-        members.insert("attested_by".to_owned(), json!(Evidence::attested_by(paid.version, paid.claim)));
         if let Some(figures) = self.figures.get(&paid.id) {
+            let own = Evidence::attested_by(paid.version, paid.claim);
+            members.insert("attested_by".to_owned(), json!(figures.attested_by(own)));
             members.insert("amount".to_owned(), json!(figures.net().to_string()));
             members.insert("currency".to_owned(), json!(figures.currency));
             members.extend(figures.rate.as_ref().map(|rate| ("fx".to_owned(), rate.to_fact())));

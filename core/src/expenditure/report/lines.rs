@@ -6,12 +6,12 @@ use super::breakdown::breakdown;
 use super::query::Query;
 use super::{BasisPeriod, ComputeError, Flag, Line, Payment, Report, Taxpayer, TypeRow, Withholding, rows};
 use crate::artefact::IpType;
-use crate::expenditure::evidence::{Evidence, Status};
-use crate::expenditure::facts::{self, Mapped};
+use crate::expenditure::evidence::{Evidence, Status, Versions};
+use crate::expenditure::facts::{self, Mapped, Origin};
 use crate::money::{Amount, Fraction, Overflow};
 use crate::statement::StatementId;
-use crate::tax::facts::{Event, Nature};
-use crate::tax::lines::{Kind, Line as EngineLine, Report as Answer};
+use crate::tax::facts::{AttestedBy, Entity, Event, Nature};
+use crate::tax::lines::{FlagCode, Kind, Line as EngineLine, Report as Answer};
 use crate::tax::rules::{At, Parameter, RuleSet, Topic};
 use crate::tax::steps::Working;
 use crate::tax::year::Year;
@@ -59,16 +59,8 @@ pub(super) fn report(
         lines.push(maker.line(line)?);
     }
     let flags = maker.flags(answer);
-    let flagged = |line: &Line| {
-        query.flag.is_none_or(|code| {
-            flags.iter().any(|flag| {
-                flag.code == code
-                    && flag.year.is_none_or(|year| year == line.year)
-                    && flag.entries.iter().any(|entry| line.entries.contains(entry))
-            })
-        })
-    };
-    lines.retain(|line| query.admits_line(line) && flagged(line));
+    flag(&mut lines, &flags);
+    lines.retain(|line| query.admits_line(line) && query.flag.is_none_or(|code| line.flags.contains(&code)));
     let payments = maker.shown(query, &lines, &flags);
     let flags = flags.into_iter().filter(|flag| {
         flag.year.is_none_or(|year| query.asks_about(year)) && query.flag.is_none_or(|code| code == flag.code)
@@ -87,6 +79,7 @@ pub(super) fn report(
         payments,
         corrections: rows::corrections(evidence),
         set_aside: mapped.set_aside.clone(),
+        left_out: evidence.left_out,
         jurisdiction,
         lines,
     })
@@ -97,14 +90,16 @@ impl<'a> Maker<'a> {
         let party = self.evidence.taxpayer;
         let profile = self.evidence.profile(party, last);
         let taxpayer = &self.mapped.facts.taxpayer;
+        let latest = taxpayer.changes.last().map_or(&taxpayer.first, |(_, latest)| latest);
+        let assessed = last.map_or(latest, |year| taxpayer.assessed(year));
         Taxpayer {
             party,
             name: self.evidence.parties.get(&party).map(|record| record.name.clone()).unwrap_or_default(),
             brn: self.brn.clone(),
             file_number: profile.and_then(|profile| profile.file_number.clone()),
-            entity: taxpayer.entity,
-            year_end: taxpayer.year_end,
-            trade: taxpayer.trade,
+            entity: profile.map_or_else(Entity::default, |profile| profile.entity),
+            year_end: assessed.year_end,
+            trade: assessed.trade,
             has_profile: profile.is_some(),
         }
     }
@@ -119,9 +114,9 @@ impl<'a> Maker<'a> {
         let asset = asset_id.and_then(|id| rows::asset(self.evidence, id));
         let known = line.asset.and_then(|name| self.types.get(name).copied());
         let ip_type = known.or_else(|| payment.as_ref().and_then(|payment| payment.ip_type));
-        let basis_period = self.mapped.facts.taxpayer.year_end.basis_period(line.year);
+        let basis_period = self.mapped.facts.taxpayer.basis_period(line.year);
         let (cumulative, unallowed) = self.balance(line).map_err(TaxError::from)?.unzip();
-        let entries: BTreeSet<u64> = origins.iter().map(|origin| origin.index).collect();
+        let entries: BTreeSet<u64> = origins.iter().flat_map(|origin| self.entries(origin)).collect();
         Ok(Line {
             line: line.line,
             taxpayer: self.evidence.taxpayer,
@@ -148,7 +143,38 @@ impl<'a> Maker<'a> {
             steps: line.steps.iter().map(ToString::to_string).collect(),
             claimant: line.claimant,
             needs_review: line.needs_review,
+            flags: BTreeSet::new(),
         })
+    }
+
+    /// Entries that an event rests on: its own, and of a payment whatever its figures and its treatment come from.
+    fn entries(&self, origin: &Origin) -> BTreeSet<u64> {
+        let mut entries = BTreeSet::from([origin.index]);
+        let Some(id) = origin.payment else { return entries };
+        if let Some(figures) = self.mapped.figures.get(&id) {
+            entries.extend(figures.credits.iter().map(|credit| credit.index));
+            entries.extend(figures.rate.as_ref().map(|rate| rate.index));
+        }
+        let is_associate = self.payments.get(&id).is_some_and(|payment| payment.counterparty.associate);
+        let claim = self.evidence.payments.get(&id).and_then(Versions::said).map(|(_, claim)| claim);
+        if let Some(claim) = claim.filter(|_| is_associate) {
+            entries.extend(self.evidence.relation_on(&claim.payer, &claim.payee, claim.on));
+        }
+        entries
+    }
+
+    /// Those of them that raise a flag.
+    fn raising(&self, code: FlagCode, origin: &Origin) -> Vec<u64> {
+        let figures = origin.payment.and_then(|id| self.mapped.figures.get(&id));
+        let payment = origin.payment.and_then(|id| self.payments.get(&id));
+        match (code, figures.zip(payment)) {
+            (FlagCode::Unconfirmed, Some((figures, payment))) => {
+                let credits = figures.credits.iter().map(|credit| (credit.index, credit.attested_by));
+                let all = core::iter::once((origin.index, payment.attested_by)).chain(credits);
+                all.filter(|(_, by)| *by != AttestedBy::Both).map(|(index, _)| index).collect()
+            }
+            _ => vec![origin.index],
+        }
     }
 
     /// Deductions for a purchase up to and with this line, and what of its cost is left.
@@ -167,7 +193,7 @@ impl<'a> Maker<'a> {
         if purchase.share != Fraction::ONE {
             cost = working.times(cost, purchase.share.decimal())?;
         }
-        cost = cost.plus(purchase.fees)?;
+        cost = cost.plus(purchase.fees.amount)?;
         let sum = self.deducted.entry(name).or_default();
         if line.kind == Kind::Deduction {
             *sum = sum.plus(line.amount)?;
@@ -191,7 +217,7 @@ impl<'a> Maker<'a> {
     fn flags(&self, answer: &Answer<'_>) -> Vec<Flag> {
         let flag = |flag: &crate::tax::lines::Flag<'_>| {
             let origins = flag.events.iter().filter_map(|name| self.mapped.origins.get(*name));
-            let entries: BTreeSet<u64> = origins.map(|origin| origin.index).collect();
+            let entries: BTreeSet<u64> = origins.flat_map(|origin| self.raising(flag.code, origin)).collect();
             let asset = flag.asset.and_then(|name| self.mapped.assets.get(name).copied().flatten());
             Flag { code: flag.code, year: flag.year, asset, entries: entries.into_iter().collect() }
         };
@@ -202,9 +228,13 @@ impl<'a> Maker<'a> {
     fn shown(&self, query: &Query, lines: &[Line], flags: &[Flag]) -> Vec<Payment> {
         let under: BTreeSet<u64> = lines.iter().flat_map(|line| &line.entries).copied().collect();
         let is_flagged = |payment: &Payment| {
-            query
-                .flag
-                .is_none_or(|code| flags.iter().any(|flag| flag.code == code && flag.entries.contains(&payment.index)))
+            query.flag.is_none_or(|code| {
+                let mut flags = flags.iter().filter(|flag| flag.code == code);
+                flags.any(|flag| {
+                    flag.entries.contains(&payment.index)
+                        || (payment.asset.is_some() && flag.whole_asset() == payment.asset)
+                })
+            })
         };
         let is_asked = |payment: &Payment| {
             let registered =
@@ -219,6 +249,34 @@ impl<'a> Maker<'a> {
         let mut shown: Vec<Payment> = shown.cloned().collect();
         shown.sort_by_key(|payment| payment.index);
         shown
+    }
+}
+
+impl Flag {
+    /// The asset that it is about as a whole, whatever a line of it rests on: a title that left, a right that lapsed.
+    fn whole_asset(&self) -> Option<StatementId> {
+        self.asset.filter(|_| self.year.is_none())
+    }
+}
+
+/// Says of each line what is flagged about it: of an entry it rests on, in its year, or of its asset as a whole.
+fn flag(lines: &mut [Line], flags: &[Flag]) {
+    let mut by_entry: BTreeMap<u64, Vec<&Flag>> = BTreeMap::new();
+    let mut by_asset: BTreeMap<StatementId, Vec<&Flag>> = BTreeMap::new();
+    for flag in flags {
+        for entry in &flag.entries {
+            by_entry.entry(*entry).or_default().push(flag);
+        }
+        if let Some(asset) = flag.whole_asset() {
+            by_asset.entry(asset).or_default().push(flag);
+        }
+    }
+    for line in lines {
+        let of_entries = line.entries.iter().filter_map(|entry| by_entry.get(entry));
+        let of_asset = line.asset.as_ref().and_then(|asset| by_asset.get(&asset.id));
+        let about = of_entries.chain(of_asset).flatten();
+        let codes = about.filter(|flag| flag.year.is_none_or(|year| year == line.year)).map(|flag| flag.code);
+        line.flags = codes.collect();
     }
 }
 

@@ -52,7 +52,7 @@ pub struct Query {
     /// Only payments of at most this many.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub amount_max: Option<String>,
-    /// Only lines with an entry that raises this flag.
+    /// Only lines of which this is flagged.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub flag: Option<FlagCode>,
     /// Only what stands so.

@@ -1,6 +1,9 @@
 //! Payments, assets and corrections as a report shows them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::{Asset, Correction, Counterparty, Payment, Role};
 use crate::expenditure::evidence::{Evidence, Status, Version, Versions};
@@ -11,14 +14,13 @@ use crate::expenditure::side::Side;
 use crate::money::{Amount, Decimal, RATE_DECIMALS_MAX};
 use crate::sealed::Opening;
 use crate::statement::StatementId;
+use crate::tax::facts::Taxpayer;
 use crate::tax::fx::Rate;
-use crate::tax::year::YearEnd;
 
 /// Every payment of the evidence, by the statement that entered it.
 pub(super) fn payments(evidence: &Evidence, mapped: &Mapped) -> BTreeMap<StatementId, Payment> {
-    let year_end = mapped.facts.taxpayer.year_end;
     let rows = evidence.payments.values().filter_map(|versions| {
-        let row = payment(evidence, versions, mapped.figures.get(&versions.id), year_end)?;
+        let row = payment(evidence, versions, mapped.figures.get(&versions.id), &mapped.facts.taxpayer)?;
         Some((versions.id, row))
     });
     rows.collect()
@@ -28,7 +30,7 @@ fn payment(
     evidence: &Evidence,
     versions: &Versions<ExpenditureClaim>,
     figures: Option<&Figures>,
-    year_end: YearEnd,
+    taxpayer: &Taxpayer,
 ) -> Option<Payment> {
     let (version, claim) = versions.said()?;
     let role = if claim.payer.is(evidence.taxpayer) { Role::Payer } else { Role::Payee };
@@ -47,7 +49,7 @@ fn payment(
         nature: claim.nature,
         role,
         date: claim.on,
-        year: year_end.year_of(claim.on),
+        year: taxpayer.year_of(claim.on),
         counterparty: Counterparty {
             party: other.party(),
             name,
@@ -92,6 +94,7 @@ fn rate(used: &UsedRate) -> Option<Rate> {
         rate: number(&used.rate)?,
         source: used.source.clone(),
         date: used.date,
+        since: None,
     })
 }
 
@@ -120,12 +123,16 @@ pub(super) fn corrections(evidence: &Evidence) -> Vec<Correction> {
 }
 
 /// Each version with the one that took its place.
-fn pairs<'a, T>(versions: &'a Versions<T>, kind: &'static str) -> impl Iterator<Item = Correction> + use<'a, T> {
+fn pairs<'a, T: Serialize>(
+    versions: &'a Versions<T>,
+    kind: &'static str,
+) -> impl Iterator<Item = Correction> + use<'a, T> {
     versions.all.iter().zip(versions.all.iter().skip(1)).filter_map(move |(before, after)| {
-        let amount = |version: &Version<T>| {
+        let shown = |version: &Version<T>, name: &str| {
             version.claim.as_ref()?;
-            opened_text(&version.openings, if kind == "use" { "/fraction" } else { "/amount" })
+            opened_text(&version.openings, name)
         };
+        let (amount, currency, fraction) = ("/amount", "/currency", "/fraction");
         Some(Correction {
             entry: versions.id,
             kind,
@@ -134,8 +141,32 @@ fn pairs<'a, T>(versions: &'a Versions<T>, kind: &'static str) -> impl Iterator<
             correction: after.id,
             reason: after.reason?,
             status: if after.claim.is_some() { Status::Corrected } else { Status::Reversed },
-            amount_before: amount(before),
-            amount_after: amount(after),
+            changed: changed(before, after),
+            amount_before: shown(before, amount),
+            currency_before: shown(before, currency),
+            amount_after: shown(after, amount),
+            currency_after: shown(after, currency),
+            fraction_before: shown(before, fraction),
+            fraction_after: shown(after, fraction),
         })
     })
+}
+
+/// What one version says otherwise than the one before; commitments differ always, and say nothing.
+fn changed<T: Serialize>(before: &Version<T>, after: &Version<T>) -> BTreeSet<String> {
+    let members = |version: &Version<T>| match serde_json::to_value(version.claim.as_ref()) {
+        Ok(Value::Object(members)) => members,
+        _ => Map::new(),
+    };
+    let (was, is) = (members(before), members(after));
+    if was.is_empty() || is.is_empty() {
+        return BTreeSet::new();
+    }
+    let names = was.keys().chain(is.keys()).filter(|name| *name != "sealed" && was.get(*name) != is.get(*name));
+    let fields = before
+        .openings
+        .iter()
+        .flat_map(|was| after.openings.iter().filter(move |is| is.field == was.field && is.value() != was.value()));
+    let fields = fields.map(|opening| opening.field.as_str().trim_start_matches('/').to_owned());
+    names.cloned().chain(fields).collect()
 }

@@ -4,6 +4,10 @@ mod evidence;
 mod properties;
 mod scenario;
 mod schema;
+mod shown;
+mod signers;
+mod sources;
+mod years;
 
 use super::*;
 use crate::expenditure::fixtures::{self, Author, World};

@@ -3,8 +3,8 @@
 //! What is proved: the log's own key signed this very file; the log holds every entry it rests on, at the index stated, in
 //! the tree stated; whoever had to has signed each, with keys that were valid at its index; every opened value is the one
 //! that was committed to; and the lines, flags and sums are what these rules make of it, to the byte. What only the registry
-//! says is that nothing was left out: a correction, an endorsement, another payment. A trust policy may refuse that
-//! (`allow_registry_asserted = false`).
+//! says is that nothing was left out, or how much (`left_out`): a correction, an endorsement, another payment. A trust policy may
+//! refuse that (`allow_registry_asserted = false`).
 
 use serde_json::Value;
 
@@ -133,6 +133,7 @@ struct Read {
     rules_digest: Sha256Digest,
     openings_digest: Sha256Digest,
     query: Query,
+    left_out: u64,
     evidence: Vec<WireItem>,
     note: String,
     /// The `report` member in canonical JSON.
@@ -170,7 +171,8 @@ pub fn verify(bytes: &[u8], trust: &TrustPolicy) -> Result<Verified, ReportError
     if rules.digest() != read.rules_digest {
         return Err(ReportError::RulesUnknown { found: read.rules_digest, known: rules.digest() });
     }
-    let evidence = Evidence::gather(read.query.taxpayer, head.size, &items).map_err(ComputeError::Evidence)?;
+    let mut evidence = Evidence::gather(read.query.taxpayer, head.size, &items).map_err(ComputeError::Evidence)?;
+    evidence.left_out = read.left_out;
     let report = compute(&evidence, &read.query, jurisdiction, &rules)?;
     let paths: Vec<_> = read.evidence.iter().map(|item| item.path.clone()).collect();
     let again =
@@ -210,6 +212,7 @@ impl Read {
             rules_digest: member(&mut members, "rules_digest")?,
             openings_digest: member(&mut members, "openings_digest")?,
             query: member(&mut members, "query")?,
+            left_out: member(&mut members, "left_out")?,
             evidence: member(&mut members, "evidence")?,
             note,
             body: canonical,
@@ -226,7 +229,11 @@ fn member<T: serde::de::DeserializeOwned>(
 }
 
 /// The text of the note, when the log's own key signed it and nobody else did.
-fn open_note(note: &str, key: &VerifierKey) -> Result<String, ReportError> {
+/// The text of a note that the log's own key signed, and nobody else.
+///
+/// # Errors
+/// [`ReportError::NotSigned`].
+pub fn open_note(note: &str, key: &VerifierKey) -> Result<String, ReportError> {
     let wrong = |reason: &dyn core::fmt::Display| ReportError::NotSigned(reason.to_string());
     let note = Note::parse(note).map_err(|error| wrong(&error))?;
     let signed = note.verify(core::slice::from_ref(key)).map_err(|error| wrong(&error))?;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::read::{name, parsed, rate};
 use super::wire::{RawEvent, RawNature, RawPayee};
 use super::{
-    Acquires, Counterparty, EndUser, Event, Funding, LapseCause, Money, Nature, Payee, PerformedBy, Purchase, Research,
-    ResearchPlace, Royalty, Taxpayer, Trade, TreatyCap, Use, UsedBy, UsedIn,
+    Acquires, Counterparty, EndUser, Event, Funding, LapseCause, Money, NOT_DESIGNATED, Nature, PatentBox, Payee,
+    PerformedBy, Purchase, Research, ResearchPlace, Royalty, Taxpayer, Trade, TreatyCap, Use, UsedBy, UsedIn,
 };
 use crate::code::Jurisdiction;
 use crate::money::{Amount, Currency, Decimal, FRACTION_DECIMALS_MAX, Fraction, parse_minor};
@@ -22,8 +22,8 @@ pub(super) struct Reader<'a> {
     taxpayer: &'a Taxpayer,
     assets: &'a BTreeMap<&'a str, usize>,
     rates: &'a [Rate],
-    /// By asset: when the taxpayer succeeded to it, and when its predecessor closes its accounts.
-    successions: BTreeMap<usize, (Date, YearEnd)>,
+    /// By asset: when the taxpayer succeeded to it, and when its predecessor closes its accounts, if said.
+    successions: BTreeMap<usize, (Date, Option<YearEnd>)>,
 }
 
 /// One event and its place, for pointers.
@@ -45,7 +45,11 @@ impl Place<'_> {
     fn members(&self) -> Result<(), StrictError> {
         let nature = self.raw.nature;
         if let Some(stray) = self.raw.members().find(|member| !nature.has(member)) {
-            return Err(self.error(stray, "events of this nature have no such member"));
+            let reason = match (nature, stray) {
+                (RawNature::Royalty, "counterparty") => "who receives a royalty is its `payee`",
+                _ => "events of this nature have no such member",
+            };
+            return Err(self.error(stray, reason));
         }
         let present: BTreeSet<&str> = self.raw.members().collect();
         match nature.members().0.iter().find(|member| !present.contains(**member)) {
@@ -93,8 +97,8 @@ impl Purse<'_> {
         self.money("amount", self.place.raw.amount.as_deref().unwrap_or_default())
     }
 
-    fn other(&self, member: &str, text: Option<&str>) -> Result<Option<Amount>, StrictError> {
-        text.map(|text| self.money(member, text).map(|money| money.amount)).transpose()
+    fn other(&self, member: &str, text: Option<&str>) -> Result<Option<Money>, StrictError> {
+        text.map(|text| self.money(member, text)).transpose()
     }
 }
 
@@ -120,7 +124,7 @@ impl<'a> Reader<'a> {
             let Some((asset, day)) = reader.asset(&place)?.zip(place.day()?) else { continue };
             let year_end = raw.predecessor.as_ref().and_then(|predecessor| predecessor.year_end.as_deref());
             let year_end = parsed(place.at("predecessor/year_end"), year_end.map(str::parse).transpose())?;
-            if reader.successions.insert(asset, (day, year_end.unwrap_or(taxpayer.year_end))).is_some() {
+            if reader.successions.insert(asset, (day, year_end)).is_some() {
                 return Err(place.error("asset", "this asset has a succession already"));
             }
         }
@@ -139,16 +143,22 @@ impl<'a> Reader<'a> {
         if raw.nature == RawNature::Reversal {
             return Ok(None);
         }
-        let purse = self.purse(&place, day)?;
+        let stated = parsed(place.at("year"), raw.year.as_deref().map(str::parse::<Year>).transpose())?;
+        // What is about a year has the rate of its last day: a rate of later is none of that year's.
+        let last_day = || Some(self.taxpayer.basis_period(stated?)?.1);
+        let purse = self.purse(&place, day.or_else(last_day))?;
         let nature = self.nature(&place, &purse)?;
-        // Money spent before the business began counts from its first day (sections 16E(3A), 16EA(10)).
-        let day = match raw.nature {
-            RawNature::Purchase => day.max(self.taxpayer.commenced.filter(|_| day.is_some())),
+        // Money spent before the business began counts from its first day (sections 16E(3A), 16EA(10), Schedule 45 section
+        // 7(2)). When a predecessor's began is not known.
+        let is_spent = matches!(raw.nature, RawNature::Purchase | RawNature::RndTypeA | RawNature::RndTypeB);
+        let commenced = self.taxpayer.commenced.filter(|_| is_spent);
+        let day = match (day, commenced) {
+            (Some(day), Some(commenced)) if self.predecessor(asset, day).is_none() => Some(day.max(commenced)),
             _ => day,
         };
-        let year = match (day, &raw.year) {
+        let year = match (day, stated) {
             (Some(day), _) => self.year_of(asset, day),
-            (None, Some(year)) => parsed(place.at("year"), year.parse())?,
+            (None, Some(year)) => year,
             (None, None) => return Err(place.error("date", "this member is missing")),
         };
         if year < Year::FIRST {
@@ -166,9 +176,15 @@ impl<'a> Reader<'a> {
         found.map(Some).ok_or_else(|| place.error("asset", format!("there is no asset {id:?}")))
     }
 
-    fn year_of(&self, asset: Option<usize>, day: Date) -> Year {
+    /// Where the asset was still a predecessor's own on that day: when that one closed its accounts, if it is said.
+    fn predecessor(&self, asset: Option<usize>, day: Date) -> Option<Option<YearEnd>> {
         let succession = asset.and_then(|asset| self.successions.get(&asset)).filter(|(on, _)| day <= *on);
-        succession.map_or(self.taxpayer.year_end, |(_, year_end)| *year_end).year_of(day)
+        succession.map(|(_, year_end)| *year_end)
+    }
+
+    fn year_of(&self, asset: Option<usize>, day: Date) -> Year {
+        let predecessor = self.predecessor(asset, day).flatten();
+        predecessor.map_or_else(|| self.taxpayer.year_of(day), |year_end| year_end.year_of(day))
     }
 
     fn purse<'p>(&self, place: &'p Place<'p>, day: Option<Date>) -> Result<Purse<'p>, StrictError> {
@@ -183,10 +199,13 @@ impl<'a> Reader<'a> {
             return Ok(Purse { place, currency, rate: None });
         }
         let known = self.rates.iter().filter(|rate| rate.is_for(currency.as_str()));
-        let known = known.filter(|rate| rate.date.is_none_or(|date| day.is_none_or(|day| date <= day)));
-        let newest = own.or_else(|| known.max_by_key(|rate| rate.date).cloned());
-        let Some(rate) = newest else {
-            let reason = format!("there is no rate from {currency} to HKD for it; add `fx` here, or one to `rates`");
+        let found = own.or_else(|| Rate::of_day(known.clone(), day?).cloned());
+        let Some(rate) = found else {
+            let day = day.map(|day| format!(" for {day}")).unwrap_or_default();
+            let first = known.filter_map(|rate| rate.since.or(rate.date)).min();
+            let first = first.map(|first| format!("; those there are begin with {first}")).unwrap_or_default();
+            let reason =
+                format!("there is no rate from {currency} to HKD{day}{first}; add `fx` here, or one to `rates`");
             return Err(place.error("currency", reason));
         };
         Ok(Purse { place, currency, rate: Some(rate) })
@@ -198,6 +217,7 @@ impl<'a> Reader<'a> {
             RawNature::Purchase => Nature::Purchase(Box::new(purchase(place, purse)?)),
             RawNature::Use => Nature::Use(Use {
                 fraction: place.fraction("fraction", raw.fraction.as_deref())?.unwrap_or(Fraction::ONE),
+                is_licensed: matches!(raw.by, Some(UsedBy::LicenseeHk | UsedBy::LicenseeAbroad)),
                 is_abroad: raw.by == Some(UsedBy::LicenseeAbroad),
                 is_taxed_here: raw.taxed_in_hk.unwrap_or(false),
             }),
@@ -212,30 +232,28 @@ impl<'a> Reader<'a> {
                 }
                 Nature::UpfrontFee(purse.main()?, raw.term_years)
             }
-            RawNature::Royalty => {
-                counterparty(place)?;
-                Nature::Royalty(Box::new(Royalty {
-                    gross: purse.main()?,
-                    payee: raw.payee.as_ref().map(|payee| read_payee(place, payee)).transpose()?,
-                    withheld: purse.other("withheld", raw.withheld.as_deref())?.unwrap_or_default(),
-                    is_used_abroad: raw.used_in == Some(UsedIn::Abroad),
-                    is_film: raw.film.unwrap_or(false),
-                }))
-            }
+            RawNature::Royalty => Nature::Royalty(Box::new(Royalty {
+                gross: purse.main()?,
+                payee: raw.payee.as_ref().map(|payee| read_payee(place, payee)).transpose()?,
+                withheld: purse.other("withheld", raw.withheld.as_deref())?.unwrap_or_default().amount,
+                is_used_abroad: raw.used_in == Some(UsedIn::Abroad),
+                is_film: raw.film.unwrap_or(false),
+            })),
             RawNature::Registration => Nature::Registration(purse.main()?),
             RawNature::RndTypeA | RawNature::RndTypeB => Nature::Research(Box::new(self.research(place, purse)?)),
             RawNature::Succession => Nature::Succession,
             RawNature::PatentBox => {
-                let amount = |member, text: &Option<String>| purse.other(member, text.as_deref());
-                let profit = amount("profit", &raw.profit)?.unwrap_or_default();
-                let (ee, ne) = (amount("ee", &raw.ee)?.unwrap_or_default(), amount("ne", &raw.ne)?.unwrap_or_default());
-                if ee.is_zero() && ne.is_zero() {
+                let money =
+                    |member, text: &Option<String>| purse.other(member, text.as_deref()).map(Option::unwrap_or_default);
+                let (eligible, other) = (money("ee", &raw.ee)?, money("ne", &raw.ne)?);
+                if eligible.amount.is_zero() && other.amount.is_zero() {
                     return Err(place.error("ee", "without any expenditure there is no fraction"));
                 }
-                Nature::PatentBox(profit, ee, ne, raw.elected.unwrap_or(true))
+                let (profit, is_elected) = (money("profit", &raw.profit)?, raw.elected.unwrap_or(true));
+                Nature::PatentBox(Box::new(PatentBox { profit, eligible, other, is_elected }))
             }
             RawNature::Lapse => Nature::Lapse(raw.cause.unwrap_or(LapseCause::Expired)),
-            RawNature::Claim => Nature::Claim(purse.main()?.amount),
+            RawNature::Claim => Nature::Claim(purse.main()?),
             RawNature::TitleLeft | RawNature::Reversal => {
                 counterparty(place)?;
                 Nature::TitleLeft
@@ -248,7 +266,7 @@ impl<'a> Reader<'a> {
         counterparty(place)?;
         let spent = purse.main()?;
         let met_by_others = purse.other("met_by_others", raw.met_by_others.as_deref())?.unwrap_or_default();
-        if met_by_others > spent.amount {
+        if met_by_others.amount > spent.amount {
             return Err(place.error("met_by_others", "more than what was spent"));
         }
         let is_type_b = raw.nature == RawNature::RndTypeB;
@@ -256,8 +274,13 @@ impl<'a> Reader<'a> {
         if is_type_b && is_overseas {
             return Err(place.error("place", "what is spent overseas is type A (Schedule 45, section 2)"));
         }
-        let stated = place.fraction("proportion", raw.proportion.as_deref())?.or(self.taxpayer.hk_proportion);
-        let proportion = if is_overseas && self.taxpayer.trade == Trade::PartlyHk {
+        if is_type_b && raw.performed_by == Some(PerformedBy::RdInstitution) {
+            return Err(place.error("performed_by", NOT_DESIGNATED));
+        }
+        let assessed =
+            place.day()?.map_or(&self.taxpayer.first, |day| self.taxpayer.assessed(self.taxpayer.year_of(day)));
+        let stated = place.fraction("proportion", raw.proportion.as_deref())?.or(assessed.hk_proportion);
+        let proportion = if is_overseas && assessed.trade == Trade::PartlyHk {
             let reason = "overseas research of a trade partly outside Hong Kong needs its deductible proportion";
             stated.ok_or_else(|| place.error("proportion", reason))?
         } else {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::event::Reader;
 use super::history;
 use super::wire::{RawAsset, RawEvent, RawFacts, RawNature, RawRate, RawTaxpayer};
-use super::{Asset, Facts, SCHEMA, Taxpayer};
+use super::{Assessed, Asset, Facts, SCHEMA, Taxpayer, Trade};
 use crate::money::{Currency, Decimal, Fraction, RATE_DECIMALS_MAX};
 use crate::strict::{self, StrictError};
 use crate::tax::fx::{HKD, Rate};
@@ -113,20 +113,39 @@ fn taxpayer(raw: &RawTaxpayer) -> Result<Taxpayer, StrictError> {
         let reason = format!("{brn:?} is not a business registration number of eight digits");
         return Err(StrictError::new("/taxpayer/brn", reason));
     }
-    let year_end = raw.year_end.as_deref().map(str::parse).transpose();
     let day = |member: &str, text: &Option<String>| {
         parsed(format!("/taxpayer/{member}"), text.as_deref().map(str::parse).transpose())
     };
-    let hk_proportion = raw.hk_proportion.as_deref().map(Fraction::parse).transpose();
+    let mut changes: Vec<(Year, Assessed)> = Vec::new();
+    for (place, change) in raw.changes.iter().flatten().enumerate() {
+        let at = format!("/taxpayer/changes/{place}");
+        let from = parsed(format!("{at}/from"), change.from.parse())?;
+        if changes.last().is_some_and(|(before, _)| from <= *before) {
+            return Err(StrictError::new(format!("{at}/from"), "changes are in ascending order, one for each year"));
+        }
+        changes.push((from, assessed(&at, change.year_end.as_deref(), change.trade, change.hk_proportion.as_deref())?));
+    }
     Ok(Taxpayer {
         name: raw.name.clone(),
         brn: raw.brn.clone(),
         entity: raw.entity.unwrap_or_default(),
-        year_end: parsed("/taxpayer/year_end", year_end)?.unwrap_or(YearEnd::MARCH),
-        trade: raw.trade.unwrap_or_default(),
-        hk_proportion: parsed("/taxpayer/hk_proportion", hk_proportion)?,
+        first: assessed("/taxpayer", raw.year_end.as_deref(), raw.trade, raw.hk_proportion.as_deref())?,
+        changes,
         commenced: day("commenced", &raw.commenced)?,
         ceased: day("ceased", &raw.ceased)?,
+    })
+}
+
+fn assessed(
+    at: &str,
+    year_end: Option<&str>,
+    trade: Option<Trade>,
+    hk_proportion: Option<&str>,
+) -> Result<Assessed, StrictError> {
+    Ok(Assessed {
+        year_end: parsed(format!("{at}/year_end"), year_end.map(str::parse).transpose())?.unwrap_or(YearEnd::MARCH),
+        trade: trade.unwrap_or_default(),
+        hk_proportion: parsed(format!("{at}/hk_proportion"), hk_proportion.map(Fraction::parse).transpose())?,
     })
 }
 
@@ -163,7 +182,14 @@ pub(super) fn rate(pointer: &str, raw: &RawRate) -> Result<Rate, StrictError> {
         }
         Err(StrictError::new(format!("{pointer}/{member}"), "a rate is more than nothing"))
     };
-    let date = raw.date.as_deref().map(str::parse).transpose();
+    let day = |member: &str, text: &Option<String>| {
+        parsed(format!("{pointer}/{member}"), text.as_deref().map(str::parse).transpose())
+    };
+    let (date, since) = (day("date", &raw.date)?, day("since", &raw.since)?);
+    if since.is_some() && since > date {
+        let reason = "the average of a period has a `date` too, its last day, which is no earlier";
+        return Err(StrictError::new(format!("{pointer}/since"), reason));
+    }
     let source = raw.source.as_deref().map(str::trim).filter(|source| !source.is_empty());
     Ok(Rate {
         from: raw.from.clone(),
@@ -171,7 +197,8 @@ pub(super) fn rate(pointer: &str, raw: &RawRate) -> Result<Rate, StrictError> {
         to: raw.to.clone(),
         rate: positive("rate", &raw.rate)?,
         source: source.map(str::to_owned),
-        date: parsed(format!("{pointer}/date"), date)?,
+        date,
+        since,
     })
 }
 

@@ -99,7 +99,9 @@ fn bad_facts_are_refused_at_their_place() {
         ("/events/1/id", json!("")),
         ("/events/2/date", json!("2016-06-29")),
         ("/events/2/share", json!("1.1")),
+        ("/events/3/counterparty", json!({ "associate": true, "residence": "US" })),
         ("/events/3/fx/rate", json!("0")),
+        ("/events/3/fx/since", json!("2018-04-01")),
         ("/events/3/fx/rate", json!("7,8")),
         ("/events/3/fx/to", json!("EUR")),
         ("/events/3/payee/treaty_cap", json!("101%")),
@@ -156,6 +158,11 @@ fn what_is_missing_or_contradicts_is_named() {
         (
             json!([{ "id": "a", "nature": "rnd_type_b", "date": "2018-05-01", "amount": "1.00", "place": "overseas" }]),
             "/events/0/place",
+        ),
+        (
+            json!([{ "id": "a", "nature": "rnd_type_b", "date": "2020-05-01", "amount": "1.00",
+                     "performed_by": "rd_institution" }]),
+            "/events/0/performed_by",
         ),
         (
             json!([{ "id": "a", "nature": "rnd_type_a", "date": "2018-05-01", "amount": "1.00", "met_by_others": "2.00" }]),
@@ -261,4 +268,51 @@ fn what_is_bought_before_the_business_counts_from_its_first_day() {
     let read = read(&facts).unwrap();
     let year = |id: &str| read.events.iter().find(|event| event.id == id).unwrap().year.to_string();
     assert_eq!((year("e1"), year("e3")), ("2017/18".to_owned(), "2018/19".to_owned()));
+}
+
+/// A patent box of 2023/24 in US dollars.
+fn dollars_of_a_year(rates: &Value) -> Value {
+    let mut facts = good();
+    facts["assets"][0]["ip_type"] = json!("patent_right");
+    facts["events"] = json!([{ "id": "box", "nature": "patent_box", "asset": "mark", "year": "2023/24", "currency": "USD",
+        "profit": "1000.00", "ee": "1.00", "ne": "0.00" }]);
+    facts["rates"] = rates.clone();
+    facts
+}
+
+#[test]
+fn what_is_about_a_year_has_a_rate_of_that_year() {
+    let of = |rate: &str, date: &str| json!({ "from": "USD", "to": "HKD", "rate": rate, "date": date });
+    let (closing, later) = (of("7.8269", "2024-03-31"), of("7.75", "2030-03-31"));
+    let profit = |facts: &Value| read(facts).unwrap().events[0].nature.money().unwrap().amount.to_string();
+    assert_eq!(profit(&dollars_of_a_year(&json!([closing]))), "7826.90");
+    assert_eq!(profit(&dollars_of_a_year(&json!([later, closing]))), "7826.90");
+    let error = read(&dollars_of_a_year(&json!([later]))).unwrap_err();
+    assert_eq!(error.pointer, "/events/0/currency");
+    assert!(error.reason.contains("2024-03-31; those there are begin with 2030-03-31"), "{}", error.reason);
+    // With December accounts the year ends before that rate.
+    let mut december = dollars_of_a_year(&json!([closing]));
+    december["taxpayer"]["year_end"] = json!("12-31");
+    assert_eq!(read(&december).unwrap_err().pointer, "/events/0/currency");
+}
+
+#[test]
+fn an_average_is_the_rate_of_its_period() {
+    let mut facts = good();
+    facts["events"] = json!([{ "id": "a", "nature": "purchase", "asset": "mark", "date": "2023-06-30", "amount": "1000.00",
+        "currency": "USD" }]);
+    facts["rates"] =
+        json!([{ "from": "USD", "to": "HKD", "rate": "7.8269", "since": "2023-04-01", "date": "2024-03-31" }]);
+    assert_eq!(read(&facts).unwrap().events[0].nature.money().unwrap().amount.to_string(), "7826.90");
+    for outside in ["2023-03-31", "2024-04-01"] {
+        let mut facts = facts.clone();
+        facts["events"][0]["date"] = json!(outside);
+        let error = read(&facts).unwrap_err();
+        assert_eq!(error.pointer, "/events/0/currency", "{outside}");
+    }
+    for (member, value) in [("date", Value::Null), ("date", json!("2023-03-31")), ("since", json!("2024-04-01"))] {
+        let mut facts = facts.clone();
+        facts["rates"][0][member] = value;
+        assert_eq!(read(&facts).unwrap_err().pointer, "/rates/0/since");
+    }
 }

@@ -34,8 +34,18 @@ pub(super) struct RawTaxpayer {
     pub _two_tier: Option<bool>,
     pub trade: Option<Trade>,
     pub hk_proportion: Option<String>,
+    pub changes: Option<Vec<RawAssessed>>,
     pub commenced: Option<String>,
     pub ceased: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAssessed {
+    pub from: String,
+    pub year_end: Option<String>,
+    pub trade: Option<Trade>,
+    pub hk_proportion: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -62,6 +72,7 @@ pub(super) struct RawRate {
     pub rate: String,
     pub source: Option<String>,
     pub date: Option<String>,
+    pub since: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -207,7 +218,7 @@ impl RawNature {
             Self::Use => (&["asset", "year"], &["fraction", "by", "taxed_in_hk"]),
             Self::Disposal => (&["asset", "date", "amount"], &["share", "counterparty"]),
             Self::UpfrontFee => (&["asset", "date", "amount"], &["term_years", "counterparty"]),
-            Self::Royalty => (&["date", "amount"], &["asset", "payee", "counterparty", "withheld", "used_in", "film"]),
+            Self::Royalty => (&["date", "amount"], &["asset", "payee", "withheld", "used_in", "film"]),
             Self::Registration => (&["asset", "date", "amount"], &[]),
             Self::RndTypeA => (
                 &["date", "amount"],

@@ -76,13 +76,17 @@ pub enum PerformedBy {
     /// The taxpayer.
     #[serde(rename = "self")]
     Taxpayer,
-    /// A research institution.
+    /// A research institution that is not designated.
     RdInstitution,
     /// A designated local research institution.
     DesignatedInstitution,
     /// Somebody else.
     Other,
 }
+
+/// Why no type B expenditure is paid to an institution that is not designated.
+pub(crate) const NOT_DESIGNATED: &str =
+    "what is paid to a research institution that is not designated is type A (Schedule 45, section 10)";
 
 /// Why a registration is no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

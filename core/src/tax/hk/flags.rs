@@ -46,10 +46,9 @@ fn holding<'a>(draft: &mut Draft<'a>, history: &History<'a>) {
             draft.flag(FlagCode::ForeignUseByLicensee, Some(*year), asset, used.events.clone());
         }
     }
-    if let Some(left) = history.titles_left.first()
-        && history.sales.is_empty()
-    {
-        draft.flag(FlagCode::DisposalWithoutClawback, None, asset, vec![&left.id]);
+    let left = left_unsold(history);
+    if !left.is_empty() {
+        draft.flag(FlagCode::DisposalWithoutClawback, None, asset, left);
     }
     // Shares held at one time are parts of one whole (DIPN 49 ¶49–50). What was sold may be bought again.
     let mut parts = 0_u64;
@@ -58,18 +57,43 @@ fn holding<'a>(draft: &mut Draft<'a>, history: &History<'a>) {
     let mut moves: Vec<&Event> = purchases.chain(history.sales.iter().copied()).collect();
     moves.sort_by_key(|event| (event.day, matches!(event.nature, Nature::Disposal(..))));
     for event in moves {
-        match &event.nature {
-            Nature::Purchase(purchase) => parts = parts.saturating_add(u64::from(purchase.share.parts())),
-            Nature::Disposal(_, share) => {
-                parts = parts.saturating_sub(share.map_or(parts, |share| u64::from(share.parts())));
-            }
-            _ => {}
-        }
+        parts = held_after(parts, event);
         is_over |= parts > u64::from(Fraction::PARTS);
     }
     if is_over {
         let events = history.purchases.iter().map(|(event, _)| event.id.as_str()).collect();
         draft.flag(FlagCode::DuplicateClaim, None, asset, events);
+    }
+}
+
+/// Events by which the title left while something of the right was held, and which no sale on that day or later explains.
+fn left_unsold<'a>(history: &History<'a>) -> Vec<&'a str> {
+    let bought = history.purchases.iter().map(|(event, _)| event.day).min();
+    let made = history.research.iter().copied().chain(history.succession).map(|event| event.day).min();
+    // What was not bought first is the taxpayer's own work, or came to it whole.
+    let is_bought = bought.is_some_and(|bought| made.is_none_or(|made| bought <= made));
+    let mut parts = if is_bought { 0 } else { u64::from(Fraction::PARTS) };
+    let last_sale = history.sales.iter().filter_map(|sale| sale.day).max();
+    let purchases = history.purchases.iter().map(|(event, _)| *event);
+    let mut moves: Vec<&'a Event> = purchases.chain(history.titles_left.iter().copied()).collect();
+    moves.extend(&history.sales);
+    moves.sort_by_key(|event| event.day);
+    let mut left = Vec::new();
+    for event in moves {
+        if matches!(event.nature, Nature::TitleLeft) && parts > 0 && last_sale < event.day {
+            left.push(event.id.as_str());
+        }
+        parts = held_after(parts, event);
+    }
+    left
+}
+
+/// What is held after a purchase or sale, in parts per 10^8; a sale that names no share is of everything.
+fn held_after(parts: u64, event: &Event) -> u64 {
+    match &event.nature {
+        Nature::Purchase(purchase) => parts.saturating_add(u64::from(purchase.share.parts())),
+        Nature::Disposal(_, share) => parts.saturating_sub(share.map_or(parts, |share| u64::from(share.parts()))),
+        _ => parts,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The events of one asset, put where the sections look for them.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use crate::money::Fraction;
 use crate::tax::facts::{Asset, Event, Facts, LapseCause, Nature, Purchase, Use};
@@ -13,6 +14,8 @@ pub(super) struct YearOfUse<'a> {
     pub own: Option<Fraction>,
     /// A licensee's abroad.
     pub abroad: Option<Use>,
+    /// Whether some of it was a licensee's, here or abroad.
+    pub is_licensed: bool,
     /// The events.
     pub events: Vec<&'a str>,
 }
@@ -64,6 +67,7 @@ impl<'a> History<'a> {
             Nature::Use(used) => {
                 let year = self.uses.entry(event.year).or_default();
                 year.events.push(&event.id);
+                year.is_licensed |= used.is_licensed;
                 if used.is_abroad {
                     // One licensee abroad is enough; the fractions of several tell nothing more.
                     let is_taxed = year.abroad.is_none_or(|before| before.is_taxed_here) && used.is_taxed_here;
@@ -82,6 +86,11 @@ impl<'a> History<'a> {
             Nature::Claim(_) => self.claims.push(event),
             Nature::UpfrontFee(..) | Nature::Royalty(_) | Nature::Registration(_) | Nature::PatentBox(..) => {}
         }
+    }
+
+    /// Whether a licensee used the right in one of these years.
+    pub(super) fn is_licensed(&self, years: RangeInclusive<Year>) -> bool {
+        self.uses.range(years).any(|(_, used)| used.is_licensed)
     }
 
     /// The first event by which the right was no more, when it was by this day.

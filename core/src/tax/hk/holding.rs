@@ -9,7 +9,7 @@ use crate::money::{Amount, Decimal, FRACTION_DECIMALS_MAX, Fraction};
 use crate::tax::TaxError;
 use crate::tax::facts::{Event, Nature};
 use crate::tax::lines::{Claimant, Kind, Line, Reason, Slice};
-use crate::tax::rules::{At, Rule, Topic};
+use crate::tax::rules::{At, Rule, Status, Topic};
 use crate::tax::steps::{Operation, Step, Working};
 use crate::tax::year::Year;
 
@@ -30,21 +30,27 @@ pub(super) struct Lot<'a> {
     pub allowed: Amount,
     /// How it is deducted; nothing where it is denied altogether.
     pub treatment: Option<(Treatment, &'a Rule)>,
+    /// The section of that.
+    pub section: &'a str,
+    /// The rule that denies it from the year in which somebody holds a licence.
+    pub denied_if_licensed: Option<&'a Rule>,
+    /// The proposed rule without which less would have been allowed.
+    pub proposal: Option<&'a Rule>,
 }
 
 /// Computes the lines of an asset's purchases and sales.
 pub(super) fn compute<'a>(draft: &mut Draft<'a>, history: &History<'a>) -> Result<(), TaxError> {
+    sale::unknown(draft, history)?;
     let mut lots = Vec::new();
     for (event, purchase) in &history.purchases {
         let bought = purchase::decide(draft, history, event, purchase)?;
-        let (cost, steps, treatment) = match bought {
-            Some(Bought { treatment, rule, cost, steps }) => (cost, steps, Some((treatment, rule))),
-            None => (Amount::ZERO, Vec::new(), None),
-        };
-        let parts = purchase.share.parts();
-        let (sliced, allowed) = (Amount::ZERO, Amount::ZERO);
-        let mut lot = Lot { event, parts, cost, steps, sliced, allowed, treatment };
-        if let Some((Treatment::AtOnce, rule)) = treatment {
+        let mut lot = Lot::denied(event, purchase.share.parts());
+        if let Some(Bought { treatment, rule, section, denied_if_licensed, cost, steps }) = bought {
+            (lot.cost, lot.steps, lot.treatment, lot.section) = (cost, steps, Some((treatment, rule)), section);
+            lot.denied_if_licensed = denied_if_licensed;
+            lot.proposal = Some(rule).filter(|rule| rule.status == Status::Proposed);
+        }
+        if let Some((Treatment::AtOnce, rule)) = lot.treatment {
             at_once(draft, history, &mut lot, rule, purchase.intended_use)?;
         }
         lots.push(lot);
@@ -71,7 +77,23 @@ pub(super) fn compute<'a>(draft: &mut Draft<'a>, history: &History<'a>) -> Resul
     Ok(())
 }
 
-impl Lot<'_> {
+impl<'a> Lot<'a> {
+    /// One for which nothing is deducted.
+    const fn denied(event: &'a Event, parts: u32) -> Self {
+        Self {
+            event,
+            parts,
+            cost: Amount::ZERO,
+            steps: Vec::new(),
+            sliced: Amount::ZERO,
+            allowed: Amount::ZERO,
+            treatment: None,
+            section: "",
+            denied_if_licensed: None,
+            proposal: None,
+        }
+    }
+
     fn last_year(&self) -> Year {
         match self.treatment {
             Some((Treatment::Slices(slices), _)) => self.event.year.plus(slices.saturating_sub(1)),
@@ -92,20 +114,19 @@ fn at_once<'a>(
     let year = lot.event.year;
     let mut line = Line::under(rule, year, Some(&history.asset.id));
     line.claimant = claimant_of(lot.event, history.succession);
-    if rule.topic == Topic::DenyAssociate {
-        line.section = "16E(1)";
-        line.needs_review = true;
-    }
+    line.section = lot.section;
+    line.needs_review = lot.denied_if_licensed.is_some() || rule.status == Status::Proposed;
     let mut events = vec![lot.event.id.as_str()];
     let at = At { year, day: lot.event.day };
-    let fraction = match usable(draft, history, &mut line, at) {
-        Usable::Not(reason) => {
+    let fraction = match usable(draft, history, at) {
+        Usable::Not(denial) => {
             events.extend(&history.uses.get(&year).map(|used| used.events.clone()).unwrap_or_default());
-            draft.lines.push(line.denied(reason, events));
+            draft.lines.push(line.moved_to(denial).denied(Reason::ForeignUse, events));
             return Ok(());
         }
         Usable::Unsaid => intended.unwrap_or(Fraction::ONE),
-        Usable::Part(fraction) => {
+        Usable::Part(fraction, proposal) => {
+            (line, lot.proposal) = (line.resting_on(proposal), proposal.or(lot.proposal));
             events.extend(&history.uses.get(&year).map(|used| used.events.clone()).unwrap_or_default());
             fraction
         }
@@ -136,10 +157,8 @@ fn slice<'a>(
         Some(succession) if year <= succession.year => Claimant::Predecessor,
         _ => Claimant::Taxpayer,
     };
-    if rule.topic == Topic::DenyAssociate {
-        line.section = "16EA(3)";
-        line.needs_review = true;
-    }
+    line.section = lot.section;
+    line.needs_review = lot.denied_if_licensed.is_some() || rule.status == Status::Proposed;
     let mut events = vec![lot.event.id.as_str()];
     if lot.parts == 0 {
         // Not sold by the end of the basis period is a condition (¶55(c)); after the year of the sale there is nothing.
@@ -150,11 +169,17 @@ fn slice<'a>(
         }
         return Ok(());
     }
+    if draft.is_over_before(year) {
+        // Without a basis period nothing can be deducted, and what was left when the business ended stays unallowed (¶69).
+        line.section = "16EA(6)";
+        draft.lines.push(line.denied(Reason::NotUsed, events));
+        return Ok(());
+    }
     let mut working = Working::default();
     working.extend(lot.steps.clone());
     let whole = purchase::slice(&mut working, lot.cost, number.number.saturating_sub(1), number.of)?;
     lot.sliced = lot.sliced.plus(whole)?;
-    let first_day = draft.facts.taxpayer.year_end.basis_period(year).map(|(first, _)| first);
+    let first_day = draft.facts.taxpayer.basis_period(year).map(|(first, _)| first);
     if let Some(lapse) = history.lapsed_by(first_day) {
         line.section = "16EA(6)";
         events.push(&lapse.id);
@@ -164,13 +189,20 @@ fn slice<'a>(
     if let Some(used) = history.uses.get(&year) {
         events.extend(&used.events);
     }
-    let fraction = match usable(draft, history, &mut line, At { year, day: None }) {
-        Usable::Part(fraction) if fraction != Fraction::ZERO => fraction,
-        Usable::Not(reason) => {
-            draft.lines.push(line.denied(reason, events));
+    if let Some(denial) = lot.denied_if_licensed.filter(|_| history.is_licensed(lot.event.year..=year)) {
+        draft.lines.push(line.moved_to(denial).denied(Reason::NonRecourse, events));
+        return Ok(());
+    }
+    let fraction = match usable(draft, history, At { year, day: None }) {
+        Usable::Part(fraction, proposal) if fraction != Fraction::ZERO => {
+            (line, lot.proposal) = (line.resting_on(proposal), proposal.or(lot.proposal));
+            fraction
+        }
+        Usable::Not(denial) => {
+            draft.lines.push(line.moved_to(denial).denied(Reason::ForeignUse, events));
             return Ok(());
         }
-        Usable::Part(_) | Usable::Unsaid => {
+        Usable::Part(..) | Usable::Unsaid => {
             line.section = "16EA(6)";
             draft.lines.push(line.denied(Reason::NotUsed, events));
             return Ok(());
@@ -184,34 +216,30 @@ fn slice<'a>(
 }
 
 /// Which part of a year's use counts.
-enum Usable {
+enum Usable<'a> {
     /// No event says anything about the year.
     Unsaid,
-    /// This part.
-    Part(Fraction),
-    /// None, for a reason.
-    Not(Reason),
+    /// This part, by the law or by a proposed rule.
+    Part(Fraction, Option<&'a Rule>),
+    /// None, by the rule on use abroad by a licensee.
+    Not(&'a Rule),
 }
 
 /// The part of the use in a year that counts, by the law of that time; what a licensee uses abroad does not (section
 /// 16EC(4)(b), DIPN 49 Examples 15 to 20), unless the proposed rule is asked for and the income is taxed here.
-fn usable<'a>(draft: &Draft<'a>, history: &History<'a>, line: &mut Line<'a>, at: At) -> Usable {
+fn usable<'a>(draft: &Draft<'a>, history: &History<'a>, at: At) -> Usable<'a> {
     let Some(used) = history.uses.get(&at.year) else { return Usable::Unsaid };
-    let Some(abroad) = used.abroad else { return Usable::Part(used.own.unwrap_or(Fraction::ZERO)) };
+    let Some(abroad) = used.abroad else { return Usable::Part(used.own.unwrap_or(Fraction::ZERO), None) };
     let ip_type = history.asset.ip_type.as_str();
     let proposal = draft.rules.proposal(Topic::DenyForeignUse, ip_type, at, &draft.facts.proposed_rules);
     if let Some(proposal) = proposal.filter(|_| abroad.is_taxed_here) {
-        (line.rule, line.citation, line.status) = (&proposal.id, &proposal.citation, proposal.status);
         let own = used.own.unwrap_or(Fraction::ZERO);
-        return Usable::Part(own.plus(abroad.fraction).unwrap_or(Fraction::ONE));
+        return Usable::Part(own.plus(abroad.fraction).unwrap_or(Fraction::ONE), Some(proposal));
     }
     match (used.own, draft.rules.law(Topic::DenyForeignUse, ip_type, at)) {
-        (Some(own), _) => Usable::Part(own),
-        (None, Some(denial)) => {
-            (line.rule, line.citation, line.section) = (&denial.id, &denial.citation, &denial.section);
-            Usable::Not(Reason::ForeignUse)
-        }
-        (None, None) => Usable::Part(abroad.fraction),
+        (Some(own), _) => Usable::Part(own, None),
+        (None, Some(denial)) => Usable::Not(denial),
+        (None, None) => Usable::Part(abroad.fraction, None),
     }
 }
 

@@ -4,7 +4,7 @@ use super::Draft;
 use crate::money::{Amount, Decimal, Exact, FRACTION_DECIMALS_MAX, HKD_DECIMALS};
 use crate::strict::StrictError;
 use crate::tax::TaxError;
-use crate::tax::facts::{Event, IpType, Money, Nature};
+use crate::tax::facts::{Event, IpType, Money, Nature, PatentBox};
 use crate::tax::lines::{Concession, Kind, Line, Reason, Slice};
 use crate::tax::rules::Topic;
 use crate::tax::steps::{Operation, Step, Working};
@@ -16,9 +16,7 @@ pub(super) fn compute(draft: &mut Draft<'_>) -> Result<(), TaxError> {
         match &event.nature {
             Nature::UpfrontFee(fee, term_years) => upfront_fee(draft, event, fee, *term_years)?,
             Nature::Registration(cost) => registration(draft, event, cost)?,
-            Nature::PatentBox(profit, eligible, other, elected) => {
-                patent_box(draft, event, [*profit, *eligible, *other], *elected)?;
-            }
+            Nature::PatentBox(profits) => patent_box(draft, event, profits)?,
             _ => {}
         }
         draft.stays_small()?;
@@ -28,11 +26,8 @@ pub(super) fn compute(draft: &mut Draft<'_>) -> Result<(), TaxError> {
 
 /// The steps of an amount that is taken as it is.
 pub(super) fn as_it_is(money: &Money) -> Vec<Step> {
-    if let Some(conversion) = &money.conversion {
-        return vec![conversion.step.clone()];
-    }
     let amount = money.amount.decimal();
-    vec![Step::Chain { first: amount, rest: Vec::new(), result: amount }]
+    vec![money.step().unwrap_or_else(|| Step::Chain { first: amount, rest: Vec::new(), result: amount })]
 }
 
 /// A capital fee for a licence: nothing (DIPN 49 ¶46–48), or evenly over its term where the proposed rule is asked for.
@@ -55,7 +50,7 @@ fn upfront_fee<'a>(
     };
     for place in 0..term {
         let mut working = Working::default();
-        working.extend(fee.conversion.as_ref().map(|conversion| conversion.step.clone()));
+        working.extend(fee.step());
         let amount = super::purchase::slice(&mut working, fee.amount, place, term)?;
         let mut line = Line::under(proposal, event.year.plus(place), asset);
         line.slice = Some(Slice { number: place.saturating_add(1), of: term });
@@ -80,12 +75,7 @@ fn registration<'a>(draft: &mut Draft<'a>, event: &'a Event, cost: &Money) -> Re
 }
 
 /// Schedule 17FD: the portion of the profit that is taxed at the lower rate.
-fn patent_box<'a>(
-    draft: &mut Draft<'a>,
-    event: &'a Event,
-    [profit, eligible, other]: [Amount; 3],
-    elected: bool,
-) -> Result<(), TaxError> {
+fn patent_box<'a>(draft: &mut Draft<'a>, event: &'a Event, profits: &PatentBox) -> Result<(), TaxError> {
     let events = vec![event.id.as_str()];
     let asset = event.asset.and_then(|place| draft.facts.assets.get(place));
     let id = asset.map(|asset| asset.id.as_str());
@@ -98,12 +88,15 @@ fn patent_box<'a>(
         return Ok(());
     };
     let line = Line::under(rule, event.year, id);
-    if !elected {
+    if !profits.is_elected {
         draft.lines.push(line.denied(Reason::NotElected, events));
         return Ok(());
     }
     let uplift = rule.rate("uplift")?;
     let mut working = Working::default();
+    let money = [&profits.profit, &profits.eligible, &profits.other];
+    working.extend(money.into_iter().filter_map(Money::step));
+    let [profit, eligible, other] = money.map(|money| money.amount);
     let spent = working.plus(eligible, other)?;
     let decimals = HKD_DECIMALS.saturating_add(uplift.decimals);
     let uplifted = working.chain(eligible.decimal(), &[(Operation::Times, uplift)], decimals)?;

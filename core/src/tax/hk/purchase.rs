@@ -26,6 +26,10 @@ pub(super) struct Bought<'a> {
     pub treatment: Treatment,
     /// The rule of it.
     pub rule: &'a Rule,
+    /// The section of it, which a proposed rule leaves as it is.
+    pub section: &'a str,
+    /// The rule that denies it as soon as somebody holds a licence, where it was bought with non-recourse debt.
+    pub denied_if_licensed: Option<&'a Rule>,
     /// The expenditure.
     pub cost: Amount,
     /// How it was computed.
@@ -71,15 +75,20 @@ pub(super) fn decide<'a>(
             return Ok(None);
         }
     };
+    let leveraged = draft.law(Topic::DenyLeveraged, asset.ip_type.as_str(), event);
+    let denied_if_licensed = leveraged.filter(|_| purchase.is_non_recourse);
+    if denied_if_licensed.is_some() {
+        // A licence at any time while it is owned denies the deduction (DIPN 49 ¶86); use tells of those that were used.
+        draft.flag(FlagCode::NeedsReview, None, Some(&asset.id), vec![&event.id]);
+    }
     let mut working = Working::default();
     let mut cost = cost(&mut working, purchase)?;
-    if let Some(proposal) = proposal {
+    if proposal.is_some() {
         cost = proposed_cost(&mut working, event, purchase, cost)?;
-        let treatment = treatment(draft, history, event, rule)?.0;
-        return Ok(Some(Bought { treatment, rule: proposal, cost, steps: working.into_steps() }));
     }
     let (treatment, rule) = treatment(draft, history, event, rule)?;
-    Ok(Some(Bought { treatment, rule, cost, steps: working.into_steps() }))
+    let (rule, section) = (proposal.unwrap_or(rule), rule.section.as_str());
+    Ok(Some(Bought { treatment, rule, section, denied_if_licensed, cost, steps: working.into_steps() }))
 }
 
 /// The taxpayer's own expenditure: its share of the price and its legal and valuation fees (16E(1A), 16EA(11)).
@@ -89,8 +98,9 @@ fn cost(working: &mut Working, purchase: &Purchase) -> Result<Amount, TaxError> 
     if purchase.share != Fraction::ONE {
         cost = steps.times(cost, purchase.share.decimal())?;
     }
-    if !purchase.fees.is_zero() {
-        cost = steps.plus(cost, purchase.fees)?;
+    if !purchase.fees.amount.is_zero() {
+        steps.extend(purchase.fees.step());
+        cost = steps.plus(cost, purchase.fees.amount)?;
     }
     working.extend(purchase.price.conversion.as_ref().map(|conversion| conversion.step.clone()));
     working.extend(steps.into_steps());
@@ -107,8 +117,10 @@ fn proposed_cost(working: &mut Working, event: &Event, purchase: &Purchase, cost
         }
         Some("HK") => {
             let reason = "the proposed rule needs the seller's deductible cost and its research expenditure";
-            let seller_cost = purchase.seller_cost.ok_or_else(|| StrictError::new(at("seller_cost"), reason))?;
-            Ok(working.least(cost, seller_cost))
+            let seller_cost = purchase.seller_cost.as_ref();
+            let seller_cost = seller_cost.ok_or_else(|| StrictError::new(at("seller_cost"), reason))?;
+            working.extend(seller_cost.step());
+            Ok(working.least(cost, seller_cost.amount))
         }
         Some(_) => Ok(cost),
     }
@@ -128,12 +140,12 @@ fn treatment<'a>(
     let slices = rule.count("slices")?;
     // The registration of a trade mark can be renewed for ever: it has no maximum period of protection (DIPN 49 ¶38).
     let ends = asset.protection_ends.filter(|_| asset.ip_type != IpType::RegisteredTradeMark);
-    let year_end = draft.facts.taxpayer.year_end;
-    let last_day = year_end.basis_period(event.year.plus(slices.saturating_sub(1))).map(|(_, last)| last);
+    let taxpayer = &draft.facts.taxpayer;
+    let last_day = taxpayer.basis_period(event.year.plus(slices.saturating_sub(1))).map(|(_, last)| last);
     let Some(ends) = ends.filter(|ends| last_day.is_some_and(|last| *ends < last)) else {
         return Ok((Treatment::Slices(slices), rule));
     };
-    let years = year_end.year_of(ends).years_since(event.year).map_or(1, |years| years.saturating_add(1));
+    let years = taxpayer.year_of(ends).years_since(event.year).map_or(1, |years| years.saturating_add(1));
     let short = draft.standing(Topic::ShortProtection, asset.ip_type.as_str(), event)?;
     Ok((Treatment::Slices(years.min(slices)), short))
 }
@@ -169,11 +181,13 @@ fn refusal<'a>(
     if is_over || history.lapsed_by(event.day).is_some() {
         return Ok(Some(Refusal { rule, section: plain, reason: Reason::RightLapsed }));
     }
+    // Non-recourse debt denies where somebody else holds a licence as well (DIPN 49 ¶86).
+    let is_licensed = purchase.is_licensed_back || history.is_licensed(event.year..=event.year);
     let denials = [
         (Topic::DenyAssociate, purchase.seller.is_associate && proposal.is_none(), Reason::AssociateSeller),
         (Topic::DenyLicenceBack, purchase.is_licensed_back, Reason::LicenceBack),
         (Topic::DenyEarlyTermination, purchase.is_early_termination, Reason::EarlyTermination),
-        (Topic::DenyLeveraged, purchase.is_non_recourse, Reason::NonRecourse),
+        (Topic::DenyLeveraged, purchase.is_non_recourse && is_licensed, Reason::NonRecourse),
     ];
     for (topic, happened, reason) in denials {
         if !happened {

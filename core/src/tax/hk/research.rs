@@ -12,6 +12,10 @@ use crate::tax::rules::{Rule, Topic};
 use crate::tax::steps::{Operation, Working};
 use crate::tax::year::{Date, Year};
 
+/// What Schedule 45 makes subject to its denials from 1 April 2018 (sections 9(b), 11), in the rules' words, and all else.
+const INTERIM: &str = "interim";
+const OTHER: &str = "other";
+
 /// What was spent on one asset's rights and deducted for it, event by event.
 #[derive(Debug, Clone, Copy)]
 struct Outlay {
@@ -39,20 +43,19 @@ pub(super) fn compute<'a>(draft: &mut Draft<'a>, histories: &[History<'a>]) -> R
         let succession = event.asset.and_then(|asset| histories.get(asset)).and_then(|history| history.succession);
         let claimant = claimant_of(event, succession);
         let before = used_up.entry((claimant, event.year)).or_default();
-        let Some((net, deducted)) = deduct(draft, event, research, claimant, *before)? else { continue };
-        if research.is_type_b {
-            *before = before.plus(net)?;
+        let Some(outlay) = deduct(draft, event, research, claimant, *before)? else { continue };
+        if outlay.is_type_b {
+            *before = before.plus(outlay.spent)?;
         }
         if let Some(asset) = event.asset {
-            let (day, is_type_b) = (event.day, research.is_type_b);
-            spent.entry(asset).or_default().push(Outlay { day, is_type_b, spent: net, deducted });
+            spent.entry(asset).or_default().push(outlay);
         }
     }
     for (asset, history) in histories.iter().enumerate() {
-        let Some(spent) = spent.get(&asset) else { continue };
-        if history.purchases.is_empty() {
+        let spent = spent.get(&asset).map_or(&[][..], Vec::as_slice);
+        if history.purchases.is_empty() && !history.research.is_empty() {
             sales(draft, history, spent)?;
-        } else if !history.sales.is_empty() {
+        } else if !spent.is_empty() && !history.sales.is_empty() {
             // What was bought and what was added to it are sold for one price; nothing says which part is whose.
             let events = history.sales.iter().map(|sale| sale.id.as_str()).collect();
             draft.flag(FlagCode::NeedsReview, None, Some(&history.asset.id), events);
@@ -61,40 +64,44 @@ pub(super) fn compute<'a>(draft: &mut Draft<'a>, histories: &[History<'a>]) -> R
     Ok(())
 }
 
-/// One payment; gives what it counts for and what is deducted.
+/// One payment; gives what it counts for and what is deducted, unless it is denied.
 fn deduct<'a>(
     draft: &mut Draft<'a>,
     event: &'a Event,
     research: &Research,
     claimant: Claimant,
     used_up: Amount,
-) -> Result<Option<(Amount, Amount)>, TaxError> {
+) -> Result<Option<Outlay>, TaxError> {
     let (asset, _) = draft.asset(event);
+    // There is no type B of what was spent before the law knew it (DIPN 55 ¶53).
+    let type_b_rule = if research.is_type_b { draft.law(Topic::ResearchB, "", event) } else { None };
+    let is_type_b = type_b_rule.is_some();
     let events = vec![event.id.as_str()];
     let mut working = Working::default();
     working.extend(research.spent.conversion.as_ref().map(|conversion| conversion.step.clone()));
     let mut net = research.spent.amount;
-    if !research.met_by_others.is_zero() {
+    if !research.met_by_others.amount.is_zero() {
         // Only what the taxpayer bears in the end qualifies (DIPN 55 ¶99).
-        net = working.minus(net, research.met_by_others)?;
+        working.extend(research.met_by_others.step());
+        net = working.minus(net, research.met_by_others.amount)?;
     }
     let refusals = [
         (research.is_avoidance, Reason::Avoidance),
         (research.performed_by == PerformedBy::Other, Reason::PerformedByOther),
         (!research.is_vested, Reason::NotVested),
         (research.is_for_another, Reason::ForAnother),
-        (net.is_zero() && !research.met_by_others.is_zero(), Reason::MetByOthers),
     ];
-    if let Some((_, reason)) = refusals.into_iter().find(|(happened, _)| *happened) {
-        let rule = draft.standing(Topic::ResearchDenied, "", event)?;
+    let refusal = refusals.into_iter().find(|(happened, _)| *happened);
+    let is_interim = is_type_b || research.performed_by == PerformedBy::DesignatedInstitution;
+    let denial = draft.law(Topic::ResearchDenied, if is_interim { INTERIM } else { OTHER }, event);
+    if let (Some((_, reason)), Some(rule)) = (refusal, denial) {
         let mut line = Line::under(rule, event.year, asset).denied(reason, events);
         line.claimant = claimant;
         draft.lines.push(line);
         return Ok(None);
     }
-    let topic = if research.is_type_b { Topic::ResearchB } else { Topic::ResearchA };
-    let rule = draft.standing(topic, "", event)?;
-    let deducted = if research.is_type_b {
+    let rule = type_b_rule.map_or_else(|| draft.standing(Topic::ResearchA, "", event), Ok)?;
+    let deducted = if is_type_b {
         type_b(&mut working, rule, net, used_up)?
     } else {
         let rate = rule.rate("rate")?;
@@ -106,8 +113,15 @@ fn deduct<'a>(
     };
     let mut line = Line::under(rule, event.year, asset);
     line.claimant = claimant;
-    draft.lines.push(line.figure(Kind::Deduction, deducted, working.into_steps(), events, Reason::NoAmount));
-    Ok(Some((net, deducted)))
+    if refusal.is_some() {
+        // What section 16B itself denied before Schedule 45 did is not in the rules.
+        line.needs_review = true;
+        draft.flag(FlagCode::NeedsReview, Some(event.year), asset, events.clone());
+    }
+    let is_met = net.is_zero() && !research.met_by_others.amount.is_zero();
+    let otherwise = if is_met { Reason::MetByOthers } else { Reason::NoAmount };
+    draft.lines.push(line.figure(Kind::Deduction, deducted, working.into_steps(), events, otherwise));
+    Ok(Some(Outlay { day: event.day, is_type_b, spent: net, deducted }))
 }
 
 /// The first so many dollars of a year at one rate, the rest at another (DIPN 55 ¶78).

@@ -64,9 +64,14 @@ pub(super) fn compute(draft: &mut Draft<'_>) -> Result<(), TaxError> {
         let line = Line::under(rule, event.year, asset);
         let (amount, steps) = (royalty.gross.amount, as_it_is(&royalty.gross));
         draft.lines.push(line.figure(Kind::Deduction, amount, steps, vec![&event.id], Reason::NoAmount));
-        let Some(payee) = royalty.payee.as_ref().filter(|payee| payee.residence.as_deref() != Some(HOME)) else {
+        let Some(payee) = &royalty.payee else {
+            // Whether tax is to be withheld depends on who receives it.
+            draft.flag(FlagCode::NeedsReview, Some(event.year), asset, vec![&event.id]);
             continue;
         };
+        if payee.residence.as_deref() == Some(HOME) {
+            continue;
+        }
         let person = Person::of(event.year, payee);
         withholding(draft, event, royalty, payee, ip_type, so_far.entry(person).or_default())?;
     }
@@ -99,11 +104,10 @@ fn withholding<'a>(
         draft.flag(FlagCode::NeedsReview, Some(event.year), asset, vec![&event.id]);
         return Ok(());
     };
-    // The whole sum where an associate is paid for what somebody in business here once owned (DIPN 22 ¶27–29).
     let is_whole = is_whole(payee);
     let cap = cap(draft.rules, event, payee, is_whole)?;
     let mut working = Working::default();
-    working.extend(royalty.gross.conversion.as_ref().map(|conversion| conversion.step.clone()));
+    working.extend(royalty.gross.step());
     let gross = royalty.gross.amount;
     let rate = deemed.rate(if is_whole { "associate_rate" } else { "rate" })?;
     let mut profits = working.times(gross, rate)?;
@@ -111,7 +115,8 @@ fn withholding<'a>(
         profits = working.plus(so_far.profits, profits)?;
     }
     let tax = tax(draft, &mut working, event, payee, profits_tax, profits)?;
-    let net = reduced(draft, &mut working, event, tax)?;
+    let reduction = draft.law_in(Topic::Reduction, "", event.year);
+    let net = reduction.map_or(Ok(tax), |reduction| reduced(&mut working, reduction, tax))?;
     let due = so_far.add(&mut working, profits, net, gross, cap.rate)?;
     let mut line = Line::under(deemed, event.year, asset).figure(
         Kind::Withholding,
@@ -120,14 +125,16 @@ fn withholding<'a>(
         vec![&event.id],
         Reason::NoTaxDue,
     );
-    line.section = match (royalty.is_film, royalty.is_used_abroad) {
-        (true, _) => "15(1)(a), 21A",
-        (false, true) => "15(1)(ba), 21A",
+    // Films too are covered by (a) only where they are shown in Hong Kong (DIPN 22 ¶11, ¶15).
+    line.section = match (royalty.is_used_abroad, royalty.is_film) {
+        (true, _) => "15(1)(ba), 21A",
+        (false, true) => "15(1)(a), 21A",
         (false, false) => "15(1)(b), 21A",
     };
-    // Where nobody says who once owned it, or where the payee lives, the basis may be another.
+    // Where nobody says who once owned it, or where the payee lives, the basis may be another. A reduction is voted for
+    // each year, mostly after its end: where the rules have none, there may be one all the same.
     let is_unsure = (payee.is_associate && payee.ever_hk_owned.is_none()) || payee.residence.is_none();
-    line.needs_review = cap.needs_review || is_unsure;
+    line.needs_review = cap.needs_review || is_unsure || reduction.is_none();
     if line.needs_review {
         draft.flag(FlagCode::NeedsReview, Some(event.year), asset, vec![&event.id]);
     }
@@ -159,9 +166,10 @@ pub(crate) fn basis(rules: &RuleSet, rule: &str, event: &Event) -> Result<Option
     Ok(Some(Basis { deemed_rate, treaty_cap }))
 }
 
-/// Whether all of it is deemed to be profit.
+/// Whether all of it is deemed to be profit: where an associate is paid, unless the Commissioner is satisfied that nobody in
+/// business here ever owned the right (proviso to section 21A(1)(a), DIPN 22 ¶27–31). Where nothing is said, nobody is.
 fn is_whole(payee: &Payee) -> bool {
-    payee.is_associate && payee.ever_hk_owned == Some(true)
+    payee.is_associate && payee.ever_hk_owned != Some(false)
 }
 
 /// The cap that applies: none on the 100% basis (DIPN 22 ¶37); the highest, to be reviewed, where a treaty has several.
@@ -205,8 +213,7 @@ fn tax(
 }
 
 /// Tax after the one-off reduction of its year.
-fn reduced(draft: &Draft<'_>, working: &mut Working, event: &Event, tax: Amount) -> Result<Amount, TaxError> {
-    let Some(reduction) = draft.law_in(Topic::Reduction, "", event.year) else { return Ok(tax) };
+fn reduced(working: &mut Working, reduction: &Rule, tax: Amount) -> Result<Amount, TaxError> {
     let (cap, share) = (reduction.amount("cap")?, reduction.rate("share")?);
     let most = if share == Decimal::whole(1) { tax } else { working.times(tax, share)? };
     let by = working.least(most, cap);

@@ -65,7 +65,7 @@ pub enum Topic {
     DenyLicenceBack,
     /// Used abroad by a licensee.
     DenyForeignUse,
-    /// Bought with non-recourse debt.
+    /// Bought with non-recourse debt, and licensed.
     DenyLeveraged,
     /// A licence is not a purchase.
     DenyLicence,

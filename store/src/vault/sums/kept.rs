@@ -5,10 +5,9 @@ use chopmark_core::expenditure::report::{Cell, Summary, Totals};
 use chopmark_core::money::Amount;
 use chopmark_core::sealed::Field;
 use chopmark_core::statement::StatementId;
-use chopmark_core::tax::RuleSet;
 use chopmark_core::tax::year::Year;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Binary, Text};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +17,7 @@ use super::super::seal::{self, SealedOpening};
 use super::super::{MasterKeys, Vault};
 use super::PLACE;
 use crate::error::{StoreError, bigint};
+use crate::expenditure::Gathered;
 use crate::fixed::{Fixed, fixed};
 use crate::project::statement_id;
 
@@ -46,14 +46,14 @@ pub(super) struct SumRow {
     sealed: Vec<u8>,
 }
 
-/// The rows of these taxpayers that were computed under rules at a size or before.
-pub(super) fn rows<'a>(taxpayers: &[StatementId], size: u64, rules: &RuleSet) -> Fixed<'a> {
+/// The rows of these taxpayers that were computed on this basis at a size or before.
+pub(super) fn rows<'a>(taxpayers: &[StatementId], size: u64, basis: Vec<u8>) -> Fixed<'a> {
     fixed(
         "SELECT party, size, key_id, wrapped_key, sealed FROM vault.report_sum
          WHERE party = ANY ($1) AND rules = $2 AND size <= $3",
     )
     .bind::<Array<Binary>, _>(taxpayers.iter().map(|id| id.as_bytes().to_vec()).collect::<Vec<_>>())
-    .bind::<Binary, _>(rules.digest().as_bytes().to_vec())
+    .bind::<Binary, _>(basis)
     .bind::<BigInt, _>(bigint(size))
 }
 
@@ -108,11 +108,62 @@ fn from_bytes(bytes: &[u8]) -> Result<Summary, StoreError> {
     Ok(summary)
 }
 
+/// Until this transaction ends, no opening comes that an entry of the log came without.
+pub(super) async fn hold(connection: &AsyncPgConnection) -> Result<(), StoreError> {
+    fixed("LOCK TABLE vault.report_sum IN ROW EXCLUSIVE MODE").execute(&mut &*connection).await?;
+    Ok(())
+}
+
+/// Until this transaction ends, which brings such openings, no sums are kept: they would lack what it brings.
+pub(in crate::vault) async fn hold_all(connection: &AsyncPgConnection) -> Result<(), StoreError> {
+    fixed("LOCK TABLE vault.report_sum IN SHARE ROW EXCLUSIVE MODE").execute(&mut &*connection).await?;
+    Ok(())
+}
+
+/// Whether openings came that were not there when this was gathered.
+pub(super) async fn is_more_there(
+    connection: &AsyncPgConnection,
+    vault: &Vault,
+    taxpayer: StatementId,
+    gathered: &Gathered,
+) -> Result<bool, StoreError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Bool)]
+        is_there: bool,
+    }
+    let unopened = gathered.items.iter().filter(|item| item.openings.is_empty());
+    let unopened = unopened.map(|item| StatementId::of(item.envelope.payload()).as_bytes().to_vec());
+    let row: Row = fixed(
+        "SELECT EXISTS (SELECT FROM vault.opening JOIN vault.reader USING (statement)
+             WHERE statement = ANY ($1) AND zone = ANY ($2) AND erased_by IS NULL
+             AND party = $3 AND mac IS NOT NULL) AS is_there",
+    )
+    .bind::<Array<Binary>, _>(unopened.collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(vault.zone_names())
+    .bind::<Binary, _>(taxpayer.as_bytes().to_vec())
+    .get_result(&mut &*connection)
+    .await?;
+    Ok(row.is_there)
+}
+
+/// Destroys the sums that count values of this statement, or lack them.
+pub(in crate::vault) async fn forget(
+    connection: &AsyncPgConnection,
+    statement: &StatementId,
+) -> Result<(), StoreError> {
+    fixed("DELETE FROM vault.report_sum WHERE party IN (SELECT party FROM vault.reader WHERE statement = $1)")
+        .bind::<Binary, _>(statement.as_bytes().to_vec())
+        .execute(&mut &*connection)
+        .await?;
+    Ok(())
+}
+
 /// Keeps the sums of a taxpayer, unless there are some of a larger size.
 pub(super) async fn keep(
     connection: &AsyncPgConnection,
     vault: &Vault,
-    (party, size, rules): (StatementId, u64, &RuleSet),
+    (party, size, basis): (StatementId, u64, Vec<u8>),
     summary: &Summary,
 ) -> Result<(), StoreError> {
     let keys = usable_keys(connection, vault).await?;
@@ -127,7 +178,7 @@ pub(super) async fn keep(
     )
     .bind::<Binary, _>(party.as_bytes().to_vec())
     .bind::<BigInt, _>(bigint(size))
-    .bind::<Binary, _>(rules.digest().as_bytes().to_vec())
+    .bind::<Binary, _>(basis)
     .bind::<Text, _>(key_id)
     .bind::<Binary, _>(wrapped_key)
     .bind::<Binary, _>(sealed)

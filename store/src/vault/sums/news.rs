@@ -11,8 +11,9 @@ use crate::error::{StoreError, bigint, count};
 use crate::fixed::fixed;
 use crate::project::statement_id;
 
-/// Touched is whoever says something or is named; whoever is on either side of a payment that is endorsed; and whoever has a
-/// payment or relation with a party that says something else than of a payment, such as a new profile. A payment of somebody
+/// Touched is whoever says something or is named; whoever is on either side of a payment that is endorsed, or that names an
+/// asset which is corrected, whosever that is; and whoever has a payment or relation with a party that says something else than
+/// of a payment, such as a new profile. A payment of somebody
 /// else with the same party touches nobody but its own two sides: a licensor's thousandth licensee leaves the others alone.
 const TOUCHED: &str = "
     WITH asked (since, size, taxpayer) AS (VALUES ($1::bigint, $2::bigint, $3::bytea)),
@@ -27,6 +28,12 @@ const TOUCHED: &str = "
             JOIN evidence_version ON evidence_version.id = endorsement.statement
             JOIN evidence_party AS side ON side.idx = evidence_version.idx
             WHERE endorsement.idx >= (SELECT since FROM asked) AND endorsement.idx < (SELECT size FROM asked)
+        UNION ALL
+        SELECT side.party, corrected.idx FROM evidence_version AS corrected
+            JOIN evidence_version AS paid ON paid.assets @> ARRAY[corrected.entry]
+            JOIN evidence_party AS side ON side.idx = paid.idx
+            WHERE corrected.id <> corrected.entry
+                AND corrected.idx >= (SELECT since FROM asked) AND corrected.idx < (SELECT size FROM asked)
         UNION ALL
         SELECT partner.party, other.idx
             FROM (SELECT party, max(idx) AS idx FROM said WHERE kind <> 'expenditure' GROUP BY party) AS other

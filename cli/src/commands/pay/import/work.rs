@@ -1,7 +1,7 @@
 //! Sending what a list says: several statements on their way at a time, each on disk before it is sent, each finished row in
 //! the journal before its statement is forgotten.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Mutex, PoisonError};
@@ -57,6 +57,33 @@ pub(super) fn subject(order: &Order) -> String {
     format!("payment under {}", order.claim.document)
 }
 
+/// What a row says, for whom and where: under this it is found in the journal.
+///
+/// # Errors
+/// When it can't be written.
+pub(super) fn key(speaker: &Speaker, order: &Order, zone: ResidencyZone) -> Result<Sha256Digest, Failure> {
+    let rest = format!("{}\n{}\n", speaker.contact.registry.genesis, speaker.party.party_id);
+    Ok(Sha256Digest::of_parts(&[rest.as_bytes(), order.meaning(zone)?.as_bytes()]))
+}
+
+/// Whether a version of a payment says what the row says, to the cent; nothing where it says that there is none.
+///
+/// # Errors
+/// As the registry answers; a proof failure where its figures are not those that were sealed.
+pub(super) fn is_said(speaker: &Speaker, order: &Order, version: StatementId) -> Result<Option<bool>, Failure> {
+    let statement = speaker.client.statement(&version.to_string())?;
+    let claim = match &statement.claim {
+        Claim::Expenditure(claim) => claim,
+        Claim::Correction(correction) => match &correction.replacement {
+            Some(Replacement::Expenditure(claim)) => claim.as_ref(),
+            _ => return Ok(None),
+        },
+        _ => return Ok(None),
+    };
+    let figures = Figures::of(&opened(speaker, &statement)?);
+    Ok(Some(order.is_said_by(claim, &figures)))
+}
+
 /// What the threads share.
 struct Run<'a> {
     context: &'a Context<'a>,
@@ -77,9 +104,9 @@ pub(super) fn all(
     speaker: &Speaker,
     items: &[Item],
     zone: ResidencyZone,
-    report: &Path,
+    journal: PathBuf,
 ) -> Result<Vec<End>, Failure> {
-    let journal = Mutex::new(Journal::open(report.with_extension("rows.jsonl"))?);
+    let journal = Mutex::new(Journal::open(journal)?);
     let run = Run { context, speaker, items, zone, journal, is_stopped: AtomicBool::new(false) };
     let mut ends: Vec<Option<End>> = items.iter().map(|_| None).collect();
     let mut steps = Steps::start(context.printer);
@@ -162,7 +189,7 @@ impl Run<'_> {
             order.claim.credits = Some(id);
         }
         let (speaker, subject) = (self.speaker, subject(&order));
-        let key = self.key(&order)?;
+        let key = key(speaker, &order, self.zone)?;
         let (place, nonce) = speaker.place(ExpenditureClaim::PREDICATE_TYPE)?;
         let (claim, sealing) = order.sealed((&place, nonce), self.zone)?;
         let claim = Claim::Expenditure(claim);
@@ -197,29 +224,15 @@ impl Run<'_> {
 
     /// Whether what the registry holds already under this document is what the row says, to the cent.
     fn before(&self, order: &Order, id: StatementId, failure: Failure) -> Result<End, Failure> {
-        let statement = self.speaker.client.statement(&id.to_string())?;
-        let claim = match &statement.claim {
-            Claim::Expenditure(claim) => claim,
-            Claim::Correction(correction) => match &correction.replacement {
-                Some(Replacement::Expenditure(claim)) => claim.as_ref(),
-                _ => return Err(failure),
-            },
-            _ => return Err(failure),
-        };
-        let figures = Figures::of(&opened(self.speaker, &statement)?);
-        if order.is_said_by(claim, &figures) {
-            return Ok(End::Already(id));
+        let head = self.speaker.client.correction_head(&id)?;
+        match is_said(self.speaker, order, head)? {
+            Some(true) => return Ok(End::Already(id)),
+            Some(false) => {}
+            None => return Err(failure),
         }
         let shown = id.shown("exp");
         let message = format!("{shown} is recorded with this payer, payee and document, and says something else");
         Err(Failure { message, ..failure })
-    }
-
-    /// What a row says, for whom and where: under this it is found in the journal.
-    fn key(&self, order: &Order) -> Result<Sha256Digest, Failure> {
-        let registry = self.speaker.contact.registry.genesis;
-        let rest = format!("{registry}\n{}\n", self.speaker.party.party_id);
-        Ok(Sha256Digest::of_parts(&[rest.as_bytes(), order.meaning(self.zone)?.as_bytes()]))
     }
 
     fn journal<T>(&self, with: impl FnOnce(&mut Journal) -> T) -> T {

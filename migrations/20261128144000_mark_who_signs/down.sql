@@ -1,0 +1,1 @@
+ALTER TABLE view.evidence_party DROP COLUMN signs;
