@@ -64,9 +64,9 @@ const FLAGS: [&str; 13] = [
 #[expect(clippy::doc_markdown, reason = "clap shows these comments as they are")]
 #[derive(Debug, Args)]
 pub(crate) struct IpExpenditureArguments {
-    /// Whose expenditure: a party's id, or a Business Registration Number of 8 digits
+    /// Whose expenditure: a party's id, or a Business Registration Number of 8 digits [default: the party to act for]
     #[arg(long, value_name = "TAXPAYER")]
-    pub(crate) taxpayer: String,
+    pub(crate) taxpayer: Option<String>,
     /// A year of assessment, such as 2026/27; several times for several [default: all]
     #[arg(long = "year", value_name = "YEAR")]
     pub(crate) years: Vec<Year>,

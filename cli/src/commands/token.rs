@@ -1,7 +1,7 @@
 //! `chopmark token`: log in as a party; on the operator's machine, make, list and take back the tokens of others.
 
 use chopmark_core::access::{Scope, Who};
-use chopmark_core::statement::StatementId;
+use chopmark_core::statement::{RegistryRef, StatementId};
 use chopmark_core::text::validate_name;
 use chopmark_core::time::Timestamp;
 use chopmark_core::token::{Token, login_message};
@@ -86,12 +86,19 @@ pub(super) fn of_key(
     Ok((party, logged_in.token))
 }
 
+/// The id of the party to act for: the one that is named, or goes with the keys at hand.
+///
+/// # Errors
+/// A usage failure when there is none, or no key can be read.
+pub(super) fn own_party(settings: &Settings, registry: &RegistryRef) -> Result<String, Failure> {
+    let at_hand: Vec<_> = keys::load_all(&settings.keys)?.iter().map(keys::Key::id).collect();
+    parties::resolve(settings.party.as_deref(), &settings.directories, registry, &at_hand)
+}
+
 fn log_in(settings: &Settings, client: &Client, contact: &Contact) -> Result<(StatementId, LoggedIn), Failure> {
     let keys = keys::load_all(&settings.keys)?;
-    let at_hand: Vec<_> = keys.iter().map(keys::Key::id).collect();
     let registry = &contact.registry;
-    let party = parties::resolve(settings.party.as_deref(), &settings.directories, registry, &at_hand)?;
-    let party = client.party(&party)?;
+    let party = client.party(&own_party(settings, registry)?)?;
     let is_current =
         |key: &&keys::Key| party.keys.iter().any(|known| known.key_id == key.id() && known.valid_until.is_none());
     let key = keys.iter().find(is_current).ok_or_else(|| {

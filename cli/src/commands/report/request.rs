@@ -48,8 +48,12 @@ pub(super) fn run(context: &Context<'_>, arguments: &IpExpenditureArguments) -> 
     let client = Client::of(&settings)?;
     let contact = Contact::meet(&settings, &client)?;
     contact.pin(&settings.directories, context.printer)?;
+    let taxpayer = match &arguments.taxpayer {
+        Some(taxpayer) => taxpayer.clone(),
+        None => token::own_party(&settings, &contact.registry)?,
+    };
     let request = ReportRequest {
-        query: query(&client, arguments)?,
+        query: query(&client, arguments, &taxpayer)?,
         size: arguments.as_of,
         case_reference: arguments.reason.case_reference.clone(),
         purpose: arguments.reason.purpose.clone(),
@@ -123,7 +127,7 @@ fn name(years: &[Year]) -> String {
 }
 
 /// The query as the registry takes it.
-fn query(client: &Client, arguments: &IpExpenditureArguments) -> Result<Value, Failure> {
+fn query(client: &Client, arguments: &IpExpenditureArguments, taxpayer: &str) -> Result<Value, Failure> {
     let mut query = Map::new();
     let mut put = |name: &str, value: Value| {
         let is_empty = value.is_null() || value.as_array().is_some_and(Vec::is_empty);
@@ -142,7 +146,7 @@ fn query(client: &Client, arguments: &IpExpenditureArguments) -> Result<Value, F
             None => Ok(Value::Null),
         }
     };
-    put("taxpayer", json!(arguments.taxpayer));
+    put("taxpayer", json!(taxpayer));
     put("years", json!(years));
     put("proposed_rules", json!(rules));
     put("payer", side(arguments.payer.as_ref())?);
