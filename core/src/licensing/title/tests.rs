@@ -74,7 +74,10 @@ impl Registry {
             starts_on: day("2027-01-01"),
             under: under.to_vec(),
         };
-        let change = LicenceChange { id: licence, index: 1, claim };
+        // A licence is entered after those it rests on.
+        let heads = under.iter().filter_map(|head| self.0.licensing().licence(head));
+        let index = heads.map(|head| head.index).max().map_or(1, |latest| latest + 1);
+        let change = LicenceChange { id: licence, index, claim };
         self.0.licensing_mut().load_licence(LicenceRecord::new(&change, Arc::new(terms.clone())));
     }
 
