@@ -242,7 +242,7 @@ fn what_can_not_be_read_stops_only_those_that_ask_for_it() {
     let suspended = event_of(&licensor.author, "damaged 1", (licence, 1, licence), LicenceEvent::Suspended, 0);
     enter(&service, &suspended, &log_key);
     let exclusive = exclusive.id().unwrap();
-    let offer = licensor.offer("damaged offer", OfferClaim { terms: exclusive, ..licensor.offer_claim() });
+    let offer = licensor.offer("exclusive offer", OfferClaim { terms: exclusive, ..licensor.offer_claim() });
     service.sql("UPDATE view.licence_event SET since = '0000-06-01'").unwrap();
 
     // The odd ones are new parties, the even ones want to reinstate the licence.

@@ -93,8 +93,8 @@ fn a_row_that_the_registry_has_not_made_lets_nobody_read() {
     refused(&token, 404, "with the MAC of another");
     // Nor do reports rest on it.
     sql(&format!(
-        "INSERT INTO view.evidence_party (party, idx, kind)
-         SELECT '\\x{party}', idx, 'expenditure' FROM log.entry WHERE statement_id = '\\x{statement}'"
+        "INSERT INTO view.evidence_party (party, idx, kind, signs)
+         SELECT '\\x{party}', idx, 'expenditure', true FROM log.entry WHERE statement_id = '\\x{statement}'"
     ));
     let request = json!({ "query": { "taxpayer": party } }).to_string();
     let authorization = format!("Bearer {token}");

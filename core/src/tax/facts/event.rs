@@ -176,14 +176,13 @@ impl<'a> Reader<'a> {
         found.map(Some).ok_or_else(|| place.error("asset", format!("there is no asset {id:?}")))
     }
 
-    /// Where the asset was still a predecessor's own on that day: when that one closed its accounts, if it is said.
-    fn predecessor(&self, asset: Option<usize>, day: Date) -> Option<Option<YearEnd>> {
-        let succession = asset.and_then(|asset| self.successions.get(&asset)).filter(|(on, _)| day <= *on);
-        succession.map(|(_, year_end)| *year_end)
+    /// The succession before which an asset was a predecessor's on that day: when, and how that one closed its accounts.
+    fn predecessor(&self, asset: Option<usize>, day: Date) -> Option<&(Date, Option<YearEnd>)> {
+        asset.and_then(|asset| self.successions.get(&asset)).filter(|(on, _)| day <= *on)
     }
 
     fn year_of(&self, asset: Option<usize>, day: Date) -> Year {
-        let predecessor = self.predecessor(asset, day).flatten();
+        let predecessor = self.predecessor(asset, day).and_then(|(_, year_end)| *year_end);
         predecessor.map_or_else(|| self.taxpayer.year_of(day), |year_end| year_end.year_of(day))
     }
 
