@@ -1,6 +1,7 @@
 //! Who is shown a record, and from when on: the record itself says so, also where parties see an officer's readings later.
 
 use chopmark_core::access::AccessRecord;
+use chopmark_core::time::Timestamp;
 
 use super::accesses::tamper;
 use super::{Payment, get_as, officer, token_made, token_of};
@@ -35,7 +36,7 @@ fn a_record_says_who_is_shown_it_and_from_when_on() {
     );
     for record in shown(&auditor) {
         let later = (record.role == "officer").then(|| record.at.unix_ms() + 30 * 86_400_000);
-        assert_eq!(record.shown_from.map(|shown_from| shown_from.unix_ms()), later);
+        assert_eq!(record.shown_from.map(Timestamp::unix_ms), later);
     }
     // What decides who sees it is as the record says, or the audit names it.
     let audit = || Home::new().json(&["audit", "--data-dir", service.directory.to_str().unwrap()]);

@@ -100,7 +100,7 @@ fn words(
             Some(opened) => words.sections = summary(&opened, language)?.sections,
             None => {
                 closed =
-                    Some("what has to be paid is sealed, and not opened to you: ask the licensor before you accept")
+                    Some("what has to be paid is sealed, and not opened to you: ask the licensor before you accept");
             }
         }
     }

@@ -28,8 +28,8 @@ fn royalty(scenario: &Scenario, document: &str) -> ExpenditureClaim {
     }
 }
 
-fn instead(claim: ExpenditureClaim) -> Option<(Replacement, fixtures::Sums)> {
-    Some((Replacement::Expenditure(Box::new(claim)), sums("5000000.00", "HKD")))
+fn instead(claim: ExpenditureClaim) -> (Replacement, fixtures::Sums) {
+    (Replacement::Expenditure(Box::new(claim)), sums("5000000.00", "HKD"))
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn what_a_stranger_says_of_others_proves_nothing() {
     let differs = verdict(|scenario, _| {
         let (fee, alpha) = (scenario.payments[0], scenario.alpha.clone());
         let claim = royalty(scenario, "another document");
-        scenario.world.correct(&[&alpha], (fee, fee), CorrectionReason::Reference, instead(claim)).unwrap();
+        scenario.world.correct(&[&alpha], (fee, fee), CorrectionReason::Reference, Some(instead(claim))).unwrap();
     });
     assert_eq!(differs, refused, "another payment in the place of one");
     let asset = verdict(|scenario, mallory| {
@@ -76,7 +76,7 @@ fn a_payment_that_neither_side_signs_is_no_evidence() {
     assert_eq!(paid, refused);
     let corrected = verdict(|scenario, mallory| {
         let (entry, claim) = (scenario.payments[4], royalty(scenario, "G-3"));
-        scenario.world.correct(&[mallory], (entry, entry), CorrectionReason::Amount, instead(claim)).unwrap();
+        scenario.world.correct(&[mallory], (entry, entry), CorrectionReason::Amount, Some(instead(claim))).unwrap();
     });
     assert_eq!(corrected, refused);
 }
