@@ -14,6 +14,7 @@ mod pdf;
 mod tables;
 mod xlsx;
 
+#[cfg(feature = "parquet")]
 use actix_web::http::StatusCode;
 use chopmark_core::digest::Sha256Digest;
 use chopmark_core::expenditure::report::ExportNote;
