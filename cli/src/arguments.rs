@@ -43,7 +43,7 @@ pub(crate) use key::{
 pub(crate) use licence::{
     LicenceAcceptArguments, LicenceCheckArguments, LicenceCommand, LicenceEndArguments, LicenceFileArguments,
     LicenceGrantArguments, LicenceListArguments, LicenceNewArguments, LicenceOfferArguments, LicenceOffersArguments,
-    LicencePublishArguments, LicenceReinstateArguments, LicenceShowArguments, PageArguments, Sealing,
+    LicencePublishArguments, LicenceReinstateArguments, LicenceShowArguments, LicensingListArguments, Sealing,
     StatusListArguments,
 };
 pub(crate) use party::{PartyCommand, PartyRegisterArguments};

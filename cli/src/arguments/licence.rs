@@ -212,25 +212,25 @@ pub(crate) enum Sealing {
 /// Arguments of `chopmark licence offers`.
 #[derive(Debug, Args)]
 pub(crate) struct LicenceOffersArguments {
-    /// Of this artefact
-    #[arg(long, value_name = "ID")]
-    pub(crate) artefact: Option<String>,
-    /// Made by this party
-    #[arg(long, value_name = "PARTY")]
-    pub(crate) licensor: Option<String>,
-    /// Made to this party alone; offers to anybody are left out then
-    #[arg(long, value_name = "PARTY")]
-    pub(crate) licensee: Option<String>,
+    #[command(flatten)]
+    pub(crate) list: LicensingListArguments,
     /// Those that are over as well
     #[arg(long)]
     pub(crate) all: bool,
-    #[command(flatten)]
-    pub(crate) page: PageArguments,
 }
 
-/// Which part of a list is shown.
+/// Which licences or offers are listed, and which part of the list is shown.
 #[derive(Debug, Args)]
-pub(crate) struct PageArguments {
+pub(crate) struct LicensingListArguments {
+    /// In this artefact
+    #[arg(long, value_name = "ID")]
+    pub(crate) artefact: Option<String>,
+    /// By this party
+    #[arg(long, value_name = "PARTY")]
+    pub(crate) licensor: Option<String>,
+    /// To this party; what is offered to anybody is left out
+    #[arg(long, value_name = "PARTY")]
+    pub(crate) licensee: Option<String>,
     /// Most of them shown
     #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) limit: u32,
@@ -277,23 +277,14 @@ pub(crate) struct LicenceGrantArguments {
 /// Arguments of `chopmark licence list`.
 #[derive(Debug, Args)]
 pub(crate) struct LicenceListArguments {
-    /// In this artefact
-    #[arg(long, value_name = "ID")]
-    pub(crate) artefact: Option<String>,
-    /// Granted by this party
-    #[arg(long, value_name = "PARTY")]
-    pub(crate) licensor: Option<String>,
-    /// Held by this party
-    #[arg(long, value_name = "PARTY")]
-    pub(crate) licensee: Option<String>,
+    #[command(flatten)]
+    pub(crate) list: LicensingListArguments,
     /// Whose latest event is this
     #[arg(long, value_name = "STATUS", value_parser = ["granted", "suspended", "reinstated", "terminated"])]
     pub(crate) status: Option<String>,
     /// In force on this day, such as 2027-01-31
     #[arg(long, value_name = "DATE")]
     pub(crate) in_force_on: Option<Date>,
-    #[command(flatten)]
-    pub(crate) page: PageArguments,
 }
 
 /// Arguments of `chopmark licence file`.

@@ -14,7 +14,6 @@ use std::path::Path;
 use chopmark_core::compatibility::Licence;
 use chopmark_core::kind::Claim;
 use chopmark_core::licence::DeclaredLicence;
-use chopmark_core::licensing::TermsClaim;
 use chopmark_core::statement::{Statement, StatementId};
 use chopmark_core::strict::StrictError;
 use chopmark_core::terms::vocabulary::{Language, Vocabulary as _};
@@ -122,12 +121,7 @@ fn published(client: &Client, id: &str) -> Result<Terms, Failure> {
     let unknown = || Failure::new(Exit::NotRegistered, "not_registered", format!("no terms {id} are published here"));
     let known = client.terms(id)?.ok_or_else(unknown)?;
     let by = known.published_by.first().ok_or_else(unknown)?;
-    let other = || Failure::proof(format!("the statement {} does not publish the terms {id}", by.statement_id));
-    let Claim::Terms(TermsClaim(terms)) = client.statement(&by.statement_id.to_string())?.claim else {
-        return Err(other());
-    };
-    let found = terms.id().map_err(|error| unwritable(&error))?;
-    if found.to_string() == id || found.shown().to_string() == id { Ok(*terms) } else { Err(other()) }
+    Ok(publication(client, &by.statement_id, id)?.1)
 }
 
 fn id(terms: &Terms) -> Result<String, Failure> {
@@ -176,14 +170,15 @@ pub(super) fn declared(client: &Client, declared: &DeclaredLicence) -> Result<Li
     };
     let Some(published) = client.terms(&id.to_string())? else { return expression() };
     let Some(by) = published.published_by.first() else { return expression() };
-    Ok(Licence::Terms(Box::new(publication(client, &by.statement_id, &id)?.1)))
+    Ok(Licence::Terms(Box::new(publication(client, &by.statement_id, &id.to_string())?.1)))
 }
 
-/// The statement that published terms, and the terms: their id is the digest of what they say.
-fn publication(client: &Client, statement: &StatementId, id: &TermsId) -> Result<(Statement, Terms), Failure> {
+/// The statement that published terms, and the terms: their id, whole or shown, is the digest of what they say.
+fn publication(client: &Client, statement: &StatementId, id: &str) -> Result<(Statement, Terms), Failure> {
     let found = client.statement(&statement.to_string())?;
+    let is_asked_for = |published: TermsId| published.to_string() == id || published.shown().to_string() == id;
     let terms = match &found.claim {
-        Claim::Terms(claim) if claim.id().as_ref() == Ok(id) => Terms::clone(&claim.0),
+        Claim::Terms(claim) if claim.id().is_ok_and(is_asked_for) => Terms::clone(&claim.0),
         _ => return Err(Failure::proof(format!("the statement {statement} does not publish the terms {id}"))),
     };
     Ok((found, terms))

@@ -128,5 +128,5 @@ fn terms(client: &Client, offer: &Statement, offered: &OfferClaim) -> Result<(St
     let missing = || Failure::proof(format!("the service does not show the terms {} of the offer", offered.terms));
     let published = client.terms(&offered.terms.to_string())?.ok_or_else(missing)?;
     let by = published.published_by.iter().find(|by| by.party == offer.issuer()).ok_or_else(missing)?;
-    publication(client, &by.statement_id, &offered.terms)
+    publication(client, &by.statement_id, &offered.terms.to_string())
 }

@@ -5,7 +5,7 @@ use chopmark_core::terms::TermsId;
 use chopmark_core::time::Timestamp;
 use serde_json::{Value, json};
 
-use crate::arguments::{LicenceListArguments, LicenceOffersArguments, PageArguments};
+use crate::arguments::{LicenceListArguments, LicenceOffersArguments, LicensingListArguments};
 use crate::client::Client;
 use crate::commands::Context;
 use crate::config::Overrides;
@@ -20,8 +20,7 @@ use crate::units;
 pub(super) fn run(context: &Context<'_>, arguments: &LicenceListArguments) -> Result<Exit, Failure> {
     let settings = context.settings(Overrides::default())?;
     let client = Client::of(&settings)?;
-    let LicenceListArguments { artefact, licensor, licensee, page, .. } = arguments;
-    let mut query = query(&client, page, artefact.as_deref(), [licensor, licensee])?;
+    let mut query = query(&client, &arguments.list)?;
     query.extend(arguments.status.as_ref().map(|status| format!("status={status}")));
     query.extend(arguments.in_force_on.map(|day| format!("in_force_on={day}")));
     let page = client.licences(&query.join("&"))?;
@@ -52,9 +51,8 @@ pub(super) fn run(context: &Context<'_>, arguments: &LicenceListArguments) -> Re
 pub(super) fn offers(context: &Context<'_>, arguments: &LicenceOffersArguments) -> Result<Exit, Failure> {
     let settings = context.settings(Overrides::default())?;
     let client = Client::of(&settings)?;
-    let LicenceOffersArguments { artefact, licensor, licensee, all, page } = arguments;
-    let mut query = query(&client, page, artefact.as_deref(), [licensor, licensee])?;
-    if !all {
+    let mut query = query(&client, &arguments.list)?;
+    if !arguments.all {
         query.push(format!("open_at={}", Timestamp::from(chrono::Utc::now())));
     }
     let page = client.offers(&query.join("&"))?;
@@ -83,13 +81,9 @@ pub(super) fn offers(context: &Context<'_>, arguments: &LicenceOffersArguments) 
 }
 
 /// What both lists are asked by.
-fn query(
-    client: &Client,
-    page: &PageArguments,
-    artefact: Option<&str>,
-    [licensor, licensee]: [&Option<String>; 2],
-) -> Result<Vec<String>, Failure> {
-    let mut query = vec![format!("limit={}", page.limit)];
+fn query(client: &Client, list: &LicensingListArguments) -> Result<Vec<String>, Failure> {
+    let LicensingListArguments { artefact, licensor, licensee, limit, cursor } = list;
+    let mut query = vec![format!("limit={limit}")];
     if let Some(artefact) = artefact {
         query.push(format!("artefact={}", client.artefact(artefact)?.artefact_id));
     }
@@ -98,7 +92,7 @@ fn query(
             query.push(format!("{name}={}", client.party(party)?.party_id));
         }
     }
-    query.extend(page.cursor.as_ref().map(|cursor| format!("cursor={cursor}")));
+    query.extend(cursor.as_ref().map(|cursor| format!("cursor={cursor}")));
     Ok(query)
 }
 
